@@ -1,0 +1,68 @@
+# Every target installs what it needs. `make help` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# As Dagster does, a value in .env counts unless the environment has its own.
+CUBIC_HOME ?= $(shell sed -n 's/^CUBIC_HOME=//p' .env 2>/dev/null | tail -n 1)
+override HOME_FOLDER := $(or $(strip $(CUBIC_HOME)),.cubic)
+DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
+
+PYTEST_OPTIONS ?= -n 2 --dist loadfile
+
+.PHONY: help run test dev check lock bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(INSTALLED) ## Ingest the sample of all three streams and show what became of it
+	@$(BIN)/cubic db upgrade
+	@$(BIN)/cubic demo
+	@$(BIN)/cubic ingest
+
+test: $(INSTALLED) ## Run all tests; Chromium is installed where that is allowed
+	@bash .ci/install-chromium || echo "Left out: the browser tests. They need Debian's chromium (apt-get install chromium)."
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+dev: $(INSTALLED) ## Start Dagster's UI, sensors and daemon; state is kept under CUBIC_HOME
+ifneq ($(or $(DAGSTER_HOME),$(filter .cubic,$(HOME_FOLDER))),)
+	$(BIN)/dagster dev
+else
+	@mkdir -p '$(DAGSTER_FOLDER)'
+	@sed 's|\.cubic/dagster|$(DAGSTER_FOLDER)|' dagster.yaml > '$(DAGSTER_FOLDER)/dagster.yaml'
+	DAGSTER_HOME='$(DAGSTER_FOLDER)' $(BIN)/dagster dev
+endif
+
+check: $(INSTALLED) ## The one gate: lint, format, types, layers, and the tests of house and docs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
+
+lock: $(INSTALLED) ## Write requirements.lock again from pyproject.toml (OPTIONS=--upgrade for newer versions)
+	env -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' \
+		$(BIN)/pip-compile --quiet $(OPTIONS) --output-file requirements.lock pyproject.toml
+
+bench: $(INSTALLED) ## Measure loads a second, against a bare loop over the same files
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the environment and caches; data under CUBIC_HOME stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Python 3.11 or newer is needed; '$(PYTHON)' is not. Name one: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 2; }
+	@echo "Installing the locked packages into $(VENV) (about a minute, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

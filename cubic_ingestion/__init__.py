@@ -1,0 +1,1 @@
+"""Cubic ingestion: fare data from Incoming to queryable Parquet, on Dagster."""

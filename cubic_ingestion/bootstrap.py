@@ -1,0 +1,86 @@
+"""Composition root: the only module that constructs adapters."""
+
+from collections.abc import Mapping
+
+from filelock import FileLock
+
+from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.errors import DeclarationError
+from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
+from cubic_ingestion.ports import Platform, Stores
+from cubic_ingestion.settings import Settings, SystemClock, read_settings
+from cubic_ingestion.storage import open_store
+from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
+
+
+def build_platform(settings: Settings) -> Platform:
+    """Wire the adapters that the settings name.
+
+    Raises:
+        FatalError: A setting or a declaration is wrong, or the metadata database needs an upgrade.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    prepare_database(settings)
+    return Platform(
+        tables=load_tables(settings.tables_dir),
+        repository=SqlLoadRepository(make_engine(settings.metadata_url)),
+        stores=Stores(
+            incoming=open_store(settings.zone_url("incoming"), setting="CUBIC_INCOMING_URL"),
+            archive=open_store(settings.zone_url("archive"), setting="CUBIC_ARCHIVE_URL"),
+            error=open_store(settings.zone_url("error"), setting="CUBIC_ERROR_URL"),
+            springboard=open_store(settings.zone_url("springboard"), setting="CUBIC_SPRINGBOARD_URL"),
+        ),
+        catalog=DuckDBTableCatalog(settings.home.absolute() / "catalog.duckdb"),
+        clock=SystemClock(),
+        limits=settings.limits,
+    )
+
+
+def platform_from_environment() -> Platform:
+    """Return the platform that the environment describes; the same settings give the same one within a process."""
+    settings = read_settings()
+    described = settings.model_dump_json()
+    if described not in _BUILT:
+        _BUILT.clear()
+        _BUILT[described] = build_platform(settings)
+    return _BUILT[described]
+
+
+_BUILT: dict[str, Platform] = {}
+
+
+def prepare_database(settings: Settings) -> None:
+    """Check the metadata database's schema; an empty embedded one is made on first use."""
+    engine = make_engine(settings.metadata_url)
+    try:
+        if settings.is_embedded and current_revision(engine) is None:
+            upgrade_database(settings)
+        require_newest(engine)
+    finally:
+        engine.dispose()
+
+
+def upgrade_database(settings: Settings) -> str | None:
+    """Bring the metadata database to the newest schema, and return its revision; two processes at once take turns."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(settings.metadata_url)
+    try:
+        with FileLock(settings.home.absolute() / "upgrade.lock"):
+            upgrade(engine)
+        return current_revision(engine)
+    finally:
+        engine.dispose()
+
+
+def declared_tables() -> Mapping[str, Table]:
+    """Load the declarations, the project's own and those of the settings' folder."""
+    return load_tables(read_settings().tables_dir)
+
+
+def check_declarations() -> list[DeclarationError]:
+    """Return every mistake in the declarations, the project's own and those of the settings' folder."""
+    further = read_settings().tables_dir
+    return check_tables([SHIPPED, *([further] if further else [])])

@@ -1,0 +1,125 @@
+"""The catalog as a DuckDB file with one view per table, kept right while others read it."""
+
+import shutil
+from collections.abc import Collection, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cubic_ingestion.catalog.duckdb_views import View, create_view, standing_views
+from cubic_ingestion.errors import CatalogUnavailableError
+from cubic_ingestion.ports import CatalogEntry
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+class DuckDBTableCatalog:
+    """A DuckDB file with a view per table, named as the catalog names the table.
+
+    DuckDB locks a file that is open, against every other process that would write to it. So the file is never opened
+    in its place: a copy is changed and put there in one step. Who has it open goes on with what it was; the views'
+    data is the Parquet in Springboard either way.
+    """
+
+    def __init__(self, path: Path, *, lock_timeout_seconds: float = 60.0) -> None:
+        self._path = path
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._seen: tuple[tuple[int, int] | None, Mapping[str, View]] = (None, {})
+
+    @property
+    def address(self) -> str:
+        """Path of the DuckDB file."""
+        return str(self._path)
+
+    def register(self, entries: Collection[CatalogEntry]) -> None:
+        """Make sure that the tables can be queried, with at least the columns of their schemas.
+
+        Costs one look at the file's time if nothing is new since this object looked last, else one copy of the file
+        for all entries together.
+
+        Raises:
+            CatalogUnavailableError: A view could not be made, or the file could not be changed. The views of the
+                other entries stand.
+        """
+        signature, views = self._seen
+        if entries and (signature is None or signature != self._signature() or _due(entries, views)):
+            self._revise(entries)
+
+    def _revise(self, entries: Collection[CatalogEntry]) -> None:
+        import duckdb  # noqa: PLC0415 - costs 0.3 s, which no command that does without it should wait for
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - needed here only
+
+        names = ", ".join(sorted(entry.table.catalog_name for entry in entries))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._beside(".lock"), timeout=self._lock_timeout_seconds):
+                self._revise_draft(entries)
+        except Timeout as error:
+            raise CatalogUnavailableError(names, f"another process holds '{error.lock_file}'") from error
+        except (OSError, duckdb.Error) as error:
+            raise CatalogUnavailableError(names, str(error)) from error
+
+    def _revise_draft(self, entries: Collection[CatalogEntry]) -> None:
+        import duckdb  # noqa: PLC0415 - as above
+
+        draft = self._fresh_draft()
+        with closing(duckdb.connect(draft)) as connection:
+            due = _due(entries, standing_views(connection))
+            failures = _create(connection, due)
+            views = standing_views(connection)
+            connection.execute("checkpoint")
+        if len(failures) < len(due):
+            draft.replace(self._path)
+            self._beside(".wal").unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+        self._seen = (self._signature(), views)
+        if failures:
+            raise CatalogUnavailableError(", ".join(failures), "; ".join(failures.values()))
+
+    def _fresh_draft(self) -> Path:
+        """Copy the file, or begin an empty one. What an earlier process left of its draft is thrown away.
+
+        Whoever opens the file for writing by hand has its last changes in the ``.wal`` beside it, so that goes along.
+        """
+        draft = self._beside(".draft")
+        for end in ("", ".wal"):
+            source, copy = self._beside(end), self._beside(f".draft{end}")
+            copy.unlink(missing_ok=True)
+            if source.exists():
+                shutil.copyfile(source, copy)
+        return draft
+
+    def _beside(self, end: str) -> Path:
+        return self._path.with_name(self._path.name + end)
+
+    def _signature(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+
+def _due(entries: Collection[CatalogEntry], views: Mapping[str, View]) -> list[CatalogEntry]:
+    """Select the entries whose view is missing, lies elsewhere or lacks a column."""
+    return [
+        entry
+        for entry in entries
+        if (view := views.get(entry.table.catalog_name)) is None
+        or view.location != entry.location
+        or not view.columns.issuperset(entry.schema.names)
+    ]
+
+
+def _create(connection: "DuckDBPyConnection", entries: Collection[CatalogEntry]) -> Mapping[str, str]:
+    """Make the entries' views; returns the reason for each that could not be made."""
+    import duckdb  # noqa: PLC0415 - as above
+
+    failures: dict[str, str] = {}
+    for entry in entries:
+        try:
+            create_view(connection, entry.table.catalog_name, entry.location)
+        except duckdb.Error as error:
+            failures[entry.table.catalog_name] = str(error)
+    return failures

@@ -1,0 +1,40 @@
+"""The command tree, and what all commands share: exit codes and how errors are shown."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from cubic_ingestion.cli.db import db
+from cubic_ingestion.cli.demo import demo
+from cubic_ingestion.cli.ingest import ingest
+from cubic_ingestion.cli.loads import loads
+from cubic_ingestion.cli.status import status
+from cubic_ingestion.cli.tables import tables
+from cubic_ingestion.errors import CubicIngestionError
+
+app = typer.Typer(
+    name="cubic",
+    help="Bring Cubic's fare data from Incoming to queryable Parquet.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command()(demo)
+app.command()(ingest)
+app.command()(status)
+app.add_typer(loads)
+app.add_typer(tables)
+app.add_typer(db)
+
+COULD_NOT_RUN = 2
+"""Exit code when a command could not do its work at all; 1 means that it did, and found something wrong."""
+
+
+def main() -> None:
+    """Run ``cubic``; an error of ours is one line, not a traceback."""
+    try:
+        app()
+    except CubicIngestionError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(COULD_NOT_RUN)

@@ -1,0 +1,23 @@
+"""``cubic db``: the metadata database's schema."""
+
+import typer
+
+db = typer.Typer(name="db", help="The metadata database.", no_args_is_help=True)
+
+
+@db.callback()
+def _group() -> None:  # pyright: ignore[reportUnusedFunction] - keeps `db` a group with one command
+    """The metadata database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the metadata database to the newest schema; nothing is lost, and running it again does nothing.
+
+    Example: `cubic db upgrade`
+    """
+    from cubic_ingestion.bootstrap import upgrade_database
+    from cubic_ingestion.settings import read_settings
+
+    revision = upgrade_database(read_settings())
+    typer.echo(f"The metadata database is at revision {revision}.")

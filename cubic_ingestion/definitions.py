@@ -1,0 +1,6 @@
+"""Dagster's entry point. Loading it touches no network and no database."""
+
+from cubic_ingestion.bootstrap import declared_tables
+from cubic_ingestion.defs import build_definitions
+
+defs = build_definitions(declared_tables())

@@ -1,0 +1,85 @@
+"""Assets: one a declared table, all made by one factory."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from cubic_ingestion.defs.checks import RECORD_COUNT, record_count_result
+from cubic_ingestion.defs.io_managers import SpringboardIOManager
+from cubic_ingestion.defs.partitions import add_partitions, partitions_of
+from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.defs.translator import asset_key, asset_spec, materialization_metadata
+from cubic_ingestion.domain.layout import springboard_prefix
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.pipeline.catalog import catalog
+from cubic_ingestion.pipeline.ingest import Report, ingest
+from cubic_ingestion.ports import Platform
+
+
+def build_table_asset(table: Table) -> dg.AssetsDefinition:
+    """Make the asset of a declared table.
+
+    A run with partitions (a person's, or a backfill's) ingests all that those partitions ever received; a run without
+    (a sensor's) whatever of the table is ready. Either way a partition is reported once its rows are in Springboard.
+    """
+    partitions_def = partitions_of(table)
+    spec = asset_spec(table, partitions_def)
+
+    @dg.asset(
+        key=spec.key,
+        group_name=spec.group_name,
+        description=spec.description,
+        tags=spec.tags,
+        kinds=spec.kinds,
+        metadata=spec.metadata,
+        partitions_def=partitions_def,
+        io_manager_key="springboard",
+        output_required=False,
+        check_specs=[dg.AssetCheckSpec(RECORD_COUNT, asset=spec.key)],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def springboard_table(
+        context: dg.AssetExecutionContext,
+        platform: PlatformResource,
+        springboard: dg.ResourceParam[SpringboardIOManager],
+    ) -> Iterator[dg.AssetCheckResult]:
+        built = platform.platform()
+        keys = _requested_partitions(context)
+        try:
+            report = ingest(built, table, springboard.write_load, run_id=context.run_id, partition_keys=keys)
+            if keys is not None:
+                catalog(built, report.locations())
+        except RetriableError as error:
+            raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
+        except FatalError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        _report_partitions(context, built, table, report)
+        yield record_count_result(asset_key(table), report)
+        if keys is not None and report.rejected:
+            load, reason = report.rejected[0]
+            description = f"{len(report.rejected)} loads were rejected, the first: {load.version.key}: {reason.message}"
+            raise dg.Failure(description=description, allow_retries=False)
+
+    return springboard_table
+
+
+def _requested_partitions(context: dg.AssetExecutionContext) -> list[str] | None:
+    return list(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else None
+
+
+def _report_partitions(context: dg.AssetExecutionContext, platform: Platform, table: Table, report: Report) -> None:
+    """Log one materialisation for each partition that this run filled."""
+    by_partition = report.by_partition()
+    totals = platform.repository.partition_totals(table.name, by_partition.keys())
+    add_partitions(context.instance, table, list(totals))
+    uri = platform.stores.springboard.uri(springboard_prefix(table))
+    for key in sorted(totals):
+        metadata = materialization_metadata(
+            totals[key], report.schema, report.previews.get(key), by_partition[key], uri
+        )
+        context.log_event(dg.AssetMaterialization(asset_key(table), partition=key, metadata=metadata))
+    for load, reason in report.rejected:
+        context.log.warning("Load %s (%s) rejected: %s", load.id, load.version.key, reason.message)
+    for load, why in report.released:
+        context.log.warning("Load %s (%s) given back: %s", load.id, load.version.key, why)

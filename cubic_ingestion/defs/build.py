@@ -1,0 +1,41 @@
+"""Puts the Dagster definitions together; no definition is made here."""
+
+import warnings
+from collections.abc import Mapping
+
+import dagster as dg
+
+from cubic_ingestion.defs.assets import build_table_asset
+from cubic_ingestion.defs.io_managers import SpringboardIOManager
+from cubic_ingestion.defs.jobs import move_originals
+from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.defs.sensors import build_incoming_sensor, build_originals_sensor, release_failed_run
+from cubic_ingestion.domain.table import StreamName, Table
+
+
+def build_definitions(tables: Mapping[str, Table]) -> dg.Definitions:
+    """Build everything Dagster shows: an asset a table, a sensor a stream, and what serves them.
+
+    Args:
+        tables: The declared tables by name.
+    """
+    with warnings.catch_warnings():
+        # What is in beta is chosen on purpose; a warning an asset would bury all others.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _build(tables)
+
+
+def _build(tables: Mapping[str, Table]) -> dg.Definitions:
+    platform = PlatformResource()
+    active = {stream: [t for t in tables.values() if t.stream is stream and t.is_active] for stream in StreamName}
+    return dg.Definitions(
+        assets=[build_table_asset(table) for table in tables.values()],
+        jobs=[move_originals],
+        sensors=[
+            *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
+            build_originals_sensor(),
+            release_failed_run,
+        ],
+        resources={"platform": platform, "springboard": SpringboardIOManager(platform=platform)},
+        executor=dg.in_process_executor,
+    )

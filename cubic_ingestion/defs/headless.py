@@ -1,0 +1,68 @@
+"""Headless: what the sensors and the daemon do, in this process, until Incoming holds nothing ready."""
+
+import warnings
+
+import dagster as dg
+
+from cubic_ingestion.defs.jobs import move_originals, move_run_config
+from cubic_ingestion.defs.sensors import has_originals, ingest_request
+from cubic_ingestion.defs.translator import lane_tags
+from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.pipeline.plan import plan
+from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.ports import Platform
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform) -> list[str]:
+    """Register, ingest and archive all streams' files, and repeat while that finds more to do.
+
+    Returns:
+        Messages of runs that failed; the loads they held wait for the next pass.
+    """
+    failures: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # Dagster's own, about what it does itself
+        for stream in StreamName:
+            register(platform, stream)
+            while not failures and _pass(definitions, instance, platform, stream, failures):
+                register(platform, stream)
+    return failures
+
+
+def _pass(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    platform: Platform,
+    stream: StreamName,
+    failures: list[str],
+) -> bool:
+    """Ingest and archive what is ready now; False if there was nothing to do."""
+    plan(platform, stream)
+    request = ingest_request(platform, stream)
+    if request is not None:
+        job = definitions.resolve_implicit_global_asset_job_def()
+        _note(
+            job.execute_in_process(
+                run_config=_QUIET,
+                instance=instance,
+                asset_selection=list(request.asset_selection or []),
+                tags=dict(request.tags),
+                raise_on_error=False,
+            ),
+            failures,
+        )
+    has_moves = has_originals(platform, stream)
+    if has_moves:
+        config = {**move_run_config(stream).to_config_dict(), **_QUIET}
+        job = definitions.resolve_job_def(move_originals.name)
+        tags = lane_tags(stream, "move")
+        _note(job.execute_in_process(run_config=config, instance=instance, tags=tags, raise_on_error=False), failures)
+    return request is not None or has_moves
+
+
+def _note(result: dg.ExecuteInProcessResult, failures: list[str]) -> None:
+    if not result.success:
+        failed = result.filter_events(lambda event: event.is_failure)
+        failures.extend(f"Run {result.run_id}: {event.message}" for event in failed)

@@ -1,0 +1,44 @@
+"""Jobs: moving originals to Archive and Error, apart from ingesting, so that neither waits for the other."""
+
+from typing import cast
+
+import dagster as dg
+
+from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.pipeline.archive import archive
+
+
+class MoveConfig(dg.Config):
+    """Whose originals to move."""
+
+    stream: str
+
+
+@dg.op(description="Moves originals of ingested loads to Archive, and of rejected ones to Error with their reason.")
+def move(context: dg.OpExecutionContext, config: MoveConfig, platform: PlatformResource) -> None:
+    """Move what waits for it in one stream."""
+    built = platform.platform()
+    stream = StreamName(config.stream)
+    names = [table.name for table in built.tables.values() if table.stream is stream]
+    try:
+        report = archive(built, names, run_id=context.run_id)
+    except RetriableError as error:
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
+    except FatalError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    context.log.info("%s archived, %s errored", report.n_archived, report.n_errored)
+    for load, why in report.released:
+        context.log.warning("Load %s (%s) given back: %s", load.id, load.version.key, why)
+
+
+@dg.job(description="Moves originals to Archive and Error.")
+def move_originals() -> None:
+    """Move the originals of one stream."""
+    cast("object", move())
+
+
+def move_run_config(stream: StreamName) -> dg.RunConfig:
+    """Configure a run of ``move_originals`` for one stream."""
+    return dg.RunConfig(ops={"move": MoveConfig(stream=stream.value)})

@@ -1,0 +1,25 @@
+"""Partitions: daily for DMAP, one dynamic definition a table for ODS (snapshots) and Kafka (batches)."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.streams.dmap import FIRST_DAY
+
+DMAP_DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
+"""Shared by all DMAP tables; today is one of them."""
+
+
+def partitions_of(table: Table) -> dg.PartitionsDefinition[str]:
+    """Return the partitions definition of a table."""
+    if table.stream is StreamName.DMAP:
+        return DMAP_DAYS
+    return dg.DynamicPartitionsDefinition(name=table.name)
+
+
+def add_partitions(instance: dg.DagsterInstance, table: Table, partition_keys: Sequence[str]) -> None:
+    """Make sure that a table's dynamic partitions exist, oldest first, since ranges follow insertion order."""
+    if table.stream is StreamName.DMAP or not partition_keys:
+        return
+    instance.add_dynamic_partitions(table.name, sorted(partition_keys))

@@ -1,0 +1,111 @@
+"""Sensors: one a stream watches Incoming; one sends originals on their way; one gives back what a failed run held."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from cubic_ingestion.defs.jobs import move_originals, move_run_config
+from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.defs.translator import asset_key, lane_tags
+from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.pipeline.plan import plan
+from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.ports import Platform
+
+INTERVAL_SECONDS = 10
+TICK_SECONDS = 20
+"""A tick that is not done with its listing by then goes on at the next; Dagster ends one after 60 s."""
+
+_LONGEST_START = timedelta(minutes=2)
+_STARTING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+
+
+def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.SensorDefinition:
+    """Make the sensor that registers and plans what lies in a stream's Incoming, and requests one run for all of it."""
+
+    @dg.sensor(
+        name=f"{stream}_incoming",
+        description=f"Watches `{stream.prefix}` in Incoming.",
+        asset_selection=[asset_key(table) for table in tables],
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def incoming(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
+        built = platform.platform()
+        registration = register(built, stream, after=context.cursor or "", timeout_seconds=TICK_SECONDS)
+        plan(built, stream)
+        context.update_cursor(registration.resume_after)
+        if registration.undeclared:
+            context.log.warning("Left alone, no table declares them: %s", registration.undeclared)
+        request = ingest_request(built, stream)
+        if request is None:
+            return dg.SkipReason(f"Nothing new among {registration.n_seen} files.")
+        if _is_waiting(context.instance, request.tags):
+            return dg.SkipReason("A run that will take these loads has not started yet.")
+        return request
+
+    return incoming
+
+
+def ingest_request(platform: Platform, stream: StreamName) -> dg.RunRequest | None:
+    """Request one run over all tables of a stream that have loads to claim; None if there are none."""
+    names = [table.name for table in platform.tables.values() if table.stream is stream and table.is_active]
+    now = platform.clock.now()
+    claimable = {
+        name for work in (Work.INGEST, Work.REPLAY) for name in platform.repository.claimable(names, work, now)
+    }
+    if not claimable:
+        return None
+    selection = [asset_key(platform.tables[name]) for name in sorted(claimable)]
+    return dg.RunRequest(asset_selection=selection, tags=lane_tags(stream, "ingest"))
+
+
+def build_originals_sensor() -> dg.SensorDefinition:
+    """Make the sensor that requests a run of ``move_originals`` for each stream with originals to move."""
+
+    @dg.sensor(
+        name="originals",
+        description="Sends originals to Archive, or to Error.",
+        job=move_originals,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def originals(context: dg.SensorEvaluationContext, platform: PlatformResource) -> Iterator[dg.RunRequest]:
+        built = platform.platform()
+        for stream in StreamName:
+            tags = lane_tags(stream, "move")
+            if has_originals(built, stream) and not _is_waiting(context.instance, tags):
+                yield dg.RunRequest(run_config=move_run_config(stream), tags=tags)
+
+    return originals
+
+
+def has_originals(platform: Platform, stream: StreamName) -> bool:
+    """Say whether a stream has originals to move."""
+    names = [table.name for table in platform.tables.values() if table.stream is stream]
+    now = platform.clock.now()
+    return any(platform.repository.claimable(names, work, now) for work in (Work.ARCHIVE, Work.ERROR))
+
+
+@dg.run_failure_sensor(
+    description="Gives back the loads that a failed run held, so that they need not wait for its claims to expire.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def release_failed_run(context: dg.RunFailureSensorContext, platform: PlatformResource) -> None:
+    """Give back what the failed run held."""
+    n_released = release(platform.platform(), context.dagster_run.run_id)
+    context.log.info("%s loads given back", n_released)
+
+
+def _is_waiting(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
+    """Say whether a run for the same work has not started yet, so that another would find nothing to claim.
+
+    One that hangs between queue and start does not count for long, or it would stop its stream.
+    """
+    recent = datetime.now(UTC) - _LONGEST_START
+    queued = dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.QUEUED])
+    starting = dg.RunsFilter(tags=tags, statuses=_STARTING, updated_after=recent)
+    return instance.get_runs_count(queued) + instance.get_runs_count(starting) > 0

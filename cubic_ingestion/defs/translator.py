@@ -1,0 +1,102 @@
+"""The one place that maps a declared table to everything Dagster shows of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from dagster import MetadataValue
+
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.ports import PartitionTotal
+
+TABLE_METADATA_KEY = "cubic/table"
+"""Tells the IO manager which declared table an asset is."""
+
+_PREVIEW_COLUMNS = 20
+_PREVIEW_CHARACTERS = 60
+_KINDS = {StreamName.ODS: "qlik", StreamName.DMAP: "csv", StreamName.KAFKA: "json"}
+
+
+def asset_key(table: Table) -> dg.AssetKey:
+    """``springboard/<stream>/<table>``."""
+    return dg.AssetKey(["springboard", table.stream.value, table.name])
+
+
+def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+    """Describe a table's asset as the catalogue page shows it."""
+    metadata: dict[str, Any] = {TABLE_METADATA_KEY: table.name, "dagster/table_name": table.catalog_name}
+    if table.columns:
+        metadata["dagster/column_schema"] = dg.TableSchema(
+            [
+                dg.TableColumn(column.name, "string" if table.is_raw else column.type, column.description or None)
+                for column in table.columns
+            ]
+        )
+    return dg.AssetSpec(
+        asset_key(table),
+        group_name=table.stream.value,
+        description=table.description or f"Cubic files of `{table.prefix}` as Parquet.",
+        tags={"cubic/stream": table.stream.value} | ({"cubic/raw": "true"} if table.is_raw else {}),
+        kinds={_KINDS[table.stream], "parquet"},
+        metadata=metadata,
+        partitions_def=partitions_def,
+    )
+
+
+def materialization_metadata(
+    total: PartitionTotal, schema: pa.Schema | None, preview: pa.Table | None, loads: Sequence[Load], uri: str
+) -> dict[str, Any]:
+    """Describe what one partition holds now.
+
+    Args:
+        total: Sums over the partition, earlier runs included.
+        schema: Columns of the files written; None if nothing had to be written.
+        preview: First rows of the last load written.
+        loads: The loads of the partition that this run ingested.
+        uri: Where the table's Parquet files are.
+    """
+    metadata: dict[str, Any] = {
+        "dagster/row_count": MetadataValue.int(total.n_rows),
+        "dagster/partition_row_count": MetadataValue.int(total.n_rows),
+        "dagster/uri": MetadataValue.url(uri),
+        "size_bytes": MetadataValue.int(total.n_bytes),
+        "loads": MetadataValue.int(total.n_loads),
+        "loads_in_this_run": MetadataValue.int(len(loads)),
+        "locations": MetadataValue.md("\n".join(f"* `{load.version.file_name}`" for load in loads[:20])),
+        "first_source_at": MetadataValue.timestamp(total.first_source_at),
+        "last_source_at": MetadataValue.timestamp(total.last_source_at),
+    }
+    if schema is not None:
+        metadata["dagster/column_schema"] = MetadataValue.table_schema(column_schema(schema))
+    if preview is not None:
+        metadata["preview"] = MetadataValue.md(_markdown(preview))
+    return metadata
+
+
+def column_schema(schema: pa.Schema) -> dg.TableSchema:
+    """Translate an Arrow schema."""
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+
+
+def _markdown(preview: pa.Table) -> str:
+    shown = preview.select(preview.column_names[:_PREVIEW_COLUMNS])
+    lines = [_row(shown.column_names), _row(["---"] * shown.num_columns)]
+    columns = [[_cell(value.as_py() if value.is_valid else None) for value in column] for column in shown.columns]
+    lines += [_row(cells) for cells in zip(*columns, strict=True)]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: object) -> str:
+    text = "NULL" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= _PREVIEW_CHARACTERS else text[:_PREVIEW_CHARACTERS] + "…"
+
+
+def lane_tags(stream: StreamName, work: str) -> dict[str, str]:
+    """Tags of a run that does one kind of work for one stream; the run queue limits by ``cubic/lane``."""
+    return {"cubic/stream": stream.value, "cubic/lane": f"{stream.value}-{work}"}

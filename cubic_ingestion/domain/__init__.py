@@ -1,0 +1,1 @@
+"""What Cubic data is: values and rules, on the standard library alone."""

@@ -1,0 +1,66 @@
+"""Where a load's files live in Springboard, Archive and Error (the object layout is contract)."""
+
+from dataclasses import dataclass
+
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.snapshot import snapshot_id
+from cubic_ingestion.domain.table import Table
+
+PART_NAME = "part-0.parquet"
+"""One file a load: replacing one object is atomic in every store, replacing several is not (docs/adr/0003)."""
+
+LONGEST_NAME_BYTES = 200
+"""Longer file names are refused: with ``identifier=`` before or ``.error.json`` behind, a folder may not hold them."""
+
+
+def springboard_prefix(table: Table) -> str:
+    """Prefix of all the table's Parquet files.
+
+    >>> from cubic_ingestion.domain.table import StreamName
+    >>> springboard_prefix(Table("raw_me", StreamName.DMAP, "cubic/dmap/raw_me/", is_raw=True))
+    'raw/cubic/dmap/raw_me/'
+    """
+    return f"raw/{table.prefix}" if table.is_raw else table.prefix
+
+
+def springboard_key(table: Table, load: Load) -> str:
+    """Key of the Parquet file of a load: one ``identifier=`` partition a load."""
+    return f"{springboard_prefix(table)}{_snapshot_part(load)}identifier={load.version.file_name}/{PART_NAME}"
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """Where an original is kept: the folder, below which its own name and its sidecar's stand."""
+
+    folder: str
+    """Ends with ``/``."""
+
+    def key(self, incoming_key: str) -> str:
+        """Key of a file of the load in this folder."""
+        return self.folder + incoming_key.rpartition("/")[2]
+
+
+def archive_filing(table: Table, load: Load, *, is_taken: bool) -> Filing:
+    """Folder in Archive of a load's original.
+
+    Args:
+        table: The load's table.
+        load: The load; its snapshot counts.
+        is_taken: Another version of the same file is already kept under the plain name, so this one gets
+            ``version=<load id>/``.
+    """
+    return Filing(table.prefix + _snapshot_part(load) + _version_part(load, is_taken=is_taken))
+
+
+def error_filing(table: Table, load: Load, *, is_taken: bool) -> Filing:
+    """Folder in Error of a load's original, by its LastModified to the second."""
+    modified = snapshot_id(load.version.modified_at)
+    return Filing(f"{table.prefix}timestamp={modified}/{_version_part(load, is_taken=is_taken)}")
+
+
+def _snapshot_part(load: Load) -> str:
+    return f"snapshot={snapshot_id(load.snapshot)}/" if load.snapshot else ""
+
+
+def _version_part(load: Load, *, is_taken: bool) -> str:
+    return f"version={load.id}/" if is_taken else ""

@@ -1,0 +1,107 @@
+"""A load: one version of one object in Incoming, and all that is known of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cubic_ingestion.domain.status import LoadStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of one object, as a listing or a HEAD shows it."""
+
+    key: str
+    etag: str
+    """Version id where the store has versions, else the ETag."""
+    size_bytes: int
+    modified_at: datetime
+    """The store's LastModified, UTC."""
+
+    @property
+    def file_name(self) -> str:
+        """Last segment of the key, with its extension."""
+        return self.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An object version that a scan saw, and the declared table whose prefix it lies under."""
+
+    table: str
+    is_raw: bool
+    version: ObjectVersion
+
+
+@dataclass(frozen=True, slots=True)
+class LoadError:
+    """Why a load was rejected."""
+
+    code: str
+    message: str
+    row: int | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One row of ``cubic_loads``, with the name of its table and its ODS snapshot."""
+
+    id: int
+    table: str
+    status: LoadStatus
+    version: ObjectVersion
+    is_raw: bool
+    inserted_at: datetime
+    updated_at: datetime
+    source_at: datetime | None = None
+    """The source's own time: start of a LOAD file, time in the name of a change file, day of a DMAP file; UTC."""
+    snapshot: datetime | None = None
+    """ODS only: the snapshot it belongs to, UTC, to the second."""
+    partition_key: str | None = None
+    """Dagster partition; None until the load is planned."""
+    waits_for: str | None = None
+    """Why a ready load is not planned yet, in words for people."""
+    attempts: int = 0
+    retry_at: datetime | None = None
+    """A ready load is not claimed before this time."""
+    claimed_by: str | None = None
+    claim_expires_at: datetime | None = None
+    location: str | None = None
+    """Key of its Parquet file in Springboard; None until written, or if a newer version owns the place."""
+    archive_key: str | None = None
+    """Key of the original in Archive; None until it is there."""
+    error_key: str | None = None
+    """Key of the original in Error; None until it is there."""
+    n_rows: int | None = None
+    n_bytes: int | None = None
+    """Size of the Parquet file."""
+    is_replay_due: bool = False
+    """Its snapshot changed after it was ingested; it is read again from Archive to its new place."""
+    error: LoadError | None = None
+
+
+def version_order(load: Load) -> tuple[datetime, int]:
+    """Sort key by which the newest version of a file comes last."""
+    return (load.version.modified_at, load.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a load belongs, as planning decided it."""
+
+    load_id: int
+    source_at: datetime
+    partition_key: str
+    snapshot: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a load whose rows are in Springboard."""
+
+    load_id: int
+    partition_key: str
+    n_rows: int
+    n_bytes: int
+    location: str | None
+    """None if a newer version of the same file already owns the place."""

@@ -1,0 +1,63 @@
+"""Declared tables: what a Cubic table is called, where its files land, and which columns it has."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StreamName(StrEnum):
+    """The three ways Cubic data arrives."""
+
+    ODS = "ods"
+    DMAP = "dmap"
+    KAFKA = "kafka"
+
+    @property
+    def prefix(self) -> str:
+        """Prefix in Incoming under which every table of the stream has its own."""
+        return _PREFIXES[self]
+
+
+_PREFIXES = {StreamName.ODS: "cubic/ods_qlik/", StreamName.DMAP: "cubic/dmap/", StreamName.KAFKA: "cubic/kafka/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    """In lower case, as Springboard has it."""
+    type: str
+    """Arrow type as text: ``string``, ``int64``, ``decimal128(19, 4)``, ``timestamp[ns]``, …"""
+    description: str = ""
+    source_type: str = ""
+    """The vendor's own name of the type, for example ``NUMERIC(19,4)``; empty if the declaration gives the type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One declared table: one asset, one prefix in Incoming, one view in the catalog."""
+
+    name: str
+    """Unique, for example ``cubic__ods_qlik__edw_sample`` or ``cubic__ods_qlik__edw_sample__ct``."""
+    stream: StreamName
+    prefix: str
+    """Where its files land in Incoming; ends with ``/``."""
+    columns: tuple[Column, ...] = ()
+    """Declared columns in order; empty for ODS, whose ``.dfm`` sidecars name them file by file."""
+    is_raw: bool = False
+    """Every column stays a string, below ``raw/`` and as ``raw_<name>``."""
+    is_active: bool = True
+    """Files of an inactive table stay untouched in Incoming."""
+    description: str = ""
+    base: str | None = None
+    """For an ODS change table (``…__ct``): the name of the table whose snapshots it follows."""
+
+    @property
+    def catalog_name(self) -> str:
+        """Name of the table's view in the catalog."""
+        return f"raw_{self.name}" if self.is_raw else self.name
+
+    @property
+    def snapshot_table(self) -> str:
+        """Name of the table that owns the snapshots this one follows: its base, or itself."""
+        return self.base or self.name

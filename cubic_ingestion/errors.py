@@ -1,0 +1,125 @@
+"""The error tree, split by what the caller must do.
+
+    CubicIngestionError
+    ├── RetriableError        nothing is wrong with the load; try again
+    │   ├── StoreUnavailableError
+    │   ├── DatabaseUnavailableError
+    │   └── CatalogUnavailableError
+    ├── RejectedLoadError     the load is wrong; it goes to Error, the run goes on
+    └── FatalError            code or configuration is wrong; tell a person
+        ├── DeclarationError
+        ├── SettingsError
+        ├── SchemaRevisionError
+        ├── IllegalTransitionError
+        ├── UnrecordedTableError
+        └── InvalidKeyError
+
+A constructor takes the culprits as data and words the message: what is wrong, where, and what to do.
+"""
+
+
+class CubicIngestionError(Exception):
+    """Base of every error this platform raises on purpose."""
+
+
+class RetriableError(CubicIngestionError):
+    """Nothing is wrong with the load; the same work may succeed later."""
+
+
+class StoreUnavailableError(RetriableError):
+    """An object store refused or dropped a request."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key = key
+        super().__init__(f"Object {key!r} could not be reached ({reason}). It will be tried again.")
+
+
+class DatabaseUnavailableError(RetriableError):
+    """The metadata database refused or dropped a request."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The metadata database could not be reached ({reason}). It will be tried again.")
+
+
+class CatalogUnavailableError(RetriableError):
+    """The catalog refused or dropped a request."""
+
+    def __init__(self, table: str, reason: str) -> None:
+        self.table = table
+        super().__init__(f"Table {table!r} could not be put in the catalog ({reason}). It will be tried again.")
+
+
+class RejectedLoadError(CubicIngestionError):
+    """The load is wrong; it goes to Error with this reason, and the run goes on.
+
+    Attributes:
+        code: Machine-readable reason, one of the codes listed in the runbook.
+        row: Data record, counted from 1 without the header, or None.
+        column: Column name in lower case, or None.
+    """
+
+    def __init__(self, code: str, message: str, *, row: int | None = None, column: str | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.row = row
+        self.column = column
+        where = ", ".join(f"{name} {value}" for name, value in (("row", row), ("column", column)) if value is not None)
+        super().__init__(f"{message} ({where})" if where else message)
+
+
+class FatalError(CubicIngestionError):
+    """Code or configuration is wrong; a person has to act."""
+
+
+class DeclarationError(FatalError):
+    """A table declaration is not sound."""
+
+    def __init__(self, path: str, line: int, problem: str, fix: str) -> None:
+        self.path = path
+        self.line = line
+        super().__init__(f"{path}:{line}: {problem} {fix}")
+
+
+class SettingsError(FatalError):
+    """A setting is missing or has a value that cannot be used."""
+
+    def __init__(self, setting: str, problem: str, fix: str) -> None:
+        self.setting = setting
+        super().__init__(f"{setting}: {problem} {fix}")
+
+
+class SchemaRevisionError(FatalError):
+    """The metadata database has another schema than this code expects."""
+
+    def __init__(self, found: str | None, expected: str) -> None:
+        super().__init__(
+            f"The metadata database is at revision {found or 'none'}, not {expected} as this code expects. "
+            "Run 'cubic db upgrade'."
+        )
+
+
+class IllegalTransitionError(FatalError):
+    """A load was to move to a status that may not follow the one it has."""
+
+    def __init__(self, load_id: int, current: str, target: str) -> None:
+        self.load_id = load_id
+        super().__init__(
+            f"Load {load_id} is {current!r} and cannot become {target!r}. "
+            "Nothing was changed; this is a defect of the code."
+        )
+
+
+class UnrecordedTableError(FatalError):
+    """A load arrived for a table that the metadata database does not know."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__(f"Table {table!r} is not in cubic_tables. Its declaration has to be synced before its loads.")
+
+
+class InvalidKeyError(FatalError):
+    """A key that an object store can never hold."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key = key
+        super().__init__(f"Key {key!r} is not possible in this store ({problem}). Choose another name.")

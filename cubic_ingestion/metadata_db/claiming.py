@@ -1,0 +1,146 @@
+"""Who may work on which load: counting, taking, keeping and giving back claims."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, true, update
+from sqlalchemy.orm import aliased
+
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.metadata_db.changes import GIVEN_BACK, UNCLAIMED, moved
+from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
+from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
+
+_OLDEST_FIRST = (
+    # Not the bare column: SQLite would then walk the index that is sorted by it, through all that is archived.
+    func.coalesce(CubicLoad.source_at, datetime.min.replace(tzinfo=UTC)),
+    CubicLoad.s3_modified,
+    CubicLoad.id,
+)
+
+_Other = aliased(CubicLoad)
+"""Another version of the same object."""
+
+
+def claimable(connection: Connection, tables: Collection[str], work: Work, now: datetime) -> Mapping[str, int]:
+    """Count what a claim by a newcomer would get, by table."""
+    statement = (
+        select(CubicTable.name, func.count())
+        .join(CubicLoad, CubicLoad.table_id == CubicTable.id)
+        .where(CubicTable.name.in_(tables), *_is_free(work, now), ~_is_being_rewritten(now))
+        .group_by(CubicTable.name)
+    )
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
+def claim(
+    connection: Connection,
+    tables: Collection[str],
+    work: Work,
+    *,
+    claimant: str,
+    now: datetime,
+    expires_at: datetime,
+    limit: int,
+    partition_keys: Collection[str] | None,
+) -> list[Load]:
+    """Take loads: lock the tables, lock and read the loads, write the claims; one transaction."""
+    # Two claimants that took two versions of one key at the same moment would not see each other's claim. So claims on
+    # the same tables go one after the other. The lock's kind lets registering, which refers to the tables, go on. On
+    # SQLite all writers go one after the other.
+    if connection.dialect.name == "postgresql":
+        locked = select(CubicTable.id).where(CubicTable.name.in_(tables)).order_by(CubicTable.id)
+        connection.execute(locked.with_for_update(key_share=True))
+    statement = (
+        select_loads()
+        .where(CubicTable.name.in_(tables), *_is_free(work, now, partition_keys), ~_is_being_rewritten(now, claimant))
+        .order_by(*_OLDEST_FIRST)
+        .limit(limit)
+        .with_for_update(of=CubicLoad, skip_locked=True)
+    )
+    loads = [to_load(row) for row in connection.execute(statement)]
+    values = {"claimed_by": claimant, "claim_expires_at": expires_at, "updated_at": now, "retry_at": None}
+    attempt = 1 if work in {Work.INGEST, Work.REPLAY} else 0
+    _write_claims(connection, loads, work, values | {"attempts": CubicLoad.attempts + attempt})
+    return [replace(load, status=work.held, attempts=load.attempts + attempt, **values) for load in loads]
+
+
+def renew(connection: Connection, claimant: str, expires_at: datetime) -> int:
+    """Extend a claimant's claims."""
+    statement = update(CubicLoad).where(CubicLoad.claimed_by == claimant).values(claim_expires_at=expires_at)
+    return connection.execute(statement).rowcount
+
+
+def holds(connection: Connection, claimant: str, load_id: int) -> bool:
+    """Say whether the claim on a load is still this claimant's."""
+    statement = select(CubicLoad.id).where(CubicLoad.id == load_id, CubicLoad.claimed_by == claimant)
+    return connection.execute(statement).first() is not None
+
+
+def release(
+    connection: Connection, claimant: str, retry_at: datetime, load_ids: Collection[int] | None, now: datetime
+) -> int:
+    """Give back what a claimant holds, or some of it."""
+    is_held = CubicLoad.claimed_by == claimant
+    if load_ids is None:
+        return _give_back(connection, is_held, retry_at, now)
+    return sum(_give_back(connection, is_held & CubicLoad.id.in_(page), retry_at, now) for page in in_pages(load_ids))
+
+
+def release_prefix(connection: Connection, prefix: str, retry_at: datetime, now: datetime) -> int:
+    """Give back what claimants with this prefix hold."""
+    # Not LIKE, which on SQLite takes "a" for "A".
+    is_held = CubicLoad.claimed_by.is_not(None) & (func.substr(CubicLoad.claimed_by, 1, len(prefix)) == prefix)
+    return _give_back(connection, is_held, retry_at, now)
+
+
+def _is_free(work: Work, now: datetime, partition_keys: Collection[str] | None = None) -> list[ColumnElement[bool]]:
+    """Conditions under which a load waits for this work, or is held for it by somebody who ran out of time."""
+    conditions: list[ColumnElement[bool]] = [
+        CubicTable.is_active.is_(True),
+        CubicTable.deleted_at.is_(None),
+        CubicLoad.status.in_({work.waiting.value, work.held.value}),
+        CubicLoad.deleted_at.is_(None),
+        or_(CubicLoad.claim_expires_at.is_(None), CubicLoad.claim_expires_at <= now),
+        or_(CubicLoad.retry_at.is_(None), CubicLoad.retry_at <= now),
+    ]
+    if partition_keys is not None:
+        conditions.append(CubicLoad.partition_key.in_(partition_keys))
+    elif work in {Work.INGEST, Work.REPLAY}:
+        conditions.append(CubicLoad.partition_key.is_not(None))
+    if work is Work.REPLAY and partition_keys is None:
+        conditions.append(CubicLoad.is_replay_due == true())
+    return conditions
+
+
+def _is_being_rewritten(now: datetime, claimant: str | None = None) -> ColumnElement[bool]:
+    """Another version of the same object is being ingested by somebody else: both would write the same place."""
+    condition = and_(
+        _Other.s3_key == CubicLoad.s3_key,
+        _Other.id != CubicLoad.id,
+        _Other.status == LoadStatus.INGESTING.value,
+        _Other.claim_expires_at > now,
+    )
+    return exists().where(condition if claimant is None else condition & (_Other.claimed_by != claimant))
+
+
+def _write_claims(connection: Connection, loads: Sequence[Load], work: Work, values: Mapping[str, Any]) -> None:
+    for load in loads:
+        if load.status is not work.held:
+            moved(load.id, load.status, work.held)
+    for page in in_pages([load.id for load in loads]):
+        statement = update(CubicLoad).where(CubicLoad.id.in_(page))
+        connection.execute(statement.values({"status": work.held.value, **values}))
+
+
+def _give_back(connection: Connection, is_held: ColumnElement[bool], retry_at: datetime, now: datetime) -> int:
+    returned = case(
+        *((CubicLoad.status == held.value, waiting.value) for held, waiting in GIVEN_BACK.items()),
+        else_=CubicLoad.status,
+    )
+    statement = update(CubicLoad).where(is_held, CubicLoad.status.in_([held.value for held in GIVEN_BACK]))
+    values = {"status": returned, "retry_at": retry_at, "updated_at": now, **UNCLAIMED}
+    return connection.execute(statement.values(values)).rowcount

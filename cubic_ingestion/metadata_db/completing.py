@@ -1,0 +1,134 @@
+"""How work on a load ends. Only its holder can end it: one who comes late changes nothing."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from cubic_ingestion.domain.load import Ingested, LoadError
+from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.metadata_db.changes import UNCLAIMED, explained, held_rows, moved
+from cubic_ingestion.metadata_db.models import CubicLoad
+from cubic_ingestion.metadata_db.rows import in_pages
+
+Values = dict[str, Any]
+
+
+def complete_ingest(connection: Connection, claimant: str, ingested: Sequence[Ingested], now: datetime) -> list[int]:
+    """Record the rows of held loads; a replay ends here, and an ingested load goes on to be archived."""
+    load_ids = [each.load_id for each in ingested]
+    held = held_rows(connection, claimant, load_ids)
+    changes = {each.load_id: _after_ingest(held[each.load_id], each) for each in ingested if each.load_id in held}
+    _take_places(connection, [each for each in ingested if each.load_id in held])
+    _write(connection, held, changes, now)
+    return _lost(held, load_ids)
+
+
+def complete_archive(connection: Connection, claimant: str, keys: Mapping[int, str], now: datetime) -> list[int]:
+    """Record where held loads are filed in Archive.
+
+    A replay that moved its original stays held: it ends with ``complete_ingest``, so that a crash between the two
+    leaves it due.
+    """
+    held = held_rows(connection, claimant, list(keys))
+    changes = {row.id: _after_archive(row) | {"archive_key": keys[row.id]} for row in held.values()}
+    _write(connection, held, changes, now)
+    return _lost(held, keys)
+
+
+def complete_error(connection: Connection, claimant: str, keys: Mapping[int, str], now: datetime) -> list[int]:
+    """Record where held loads are filed in Error."""
+    held = held_rows(connection, claimant, list(keys))
+    changes = {
+        row.id: moved(row.id, row.status, LoadStatus.ERRORED) | {"error_key": keys[row.id]} for row in held.values()
+    }
+    _write(connection, held, changes, now)
+    return _lost(held, keys)
+
+
+def reject(connection: Connection, load_id: int, error: LoadError, claimant: str | None, now: datetime) -> bool:
+    """Record why a load is wrong, and send it to Error unless it was ingested before."""
+    held = _ready_row(connection, load_id) if claimant is None else held_rows(connection, claimant, [load_id])
+    if load_id not in held:
+        return False
+    _write(connection, held, {load_id: _after_reject(held[load_id]) | explained(error)}, now)
+    return True
+
+
+def _after_ingest(row: Row[Any], ingested: Ingested) -> Values:
+    is_replay = row.status == LoadStatus.ARCHIVED
+    ended = _replayed() if is_replay else moved(row.id, row.status, LoadStatus.READY_FOR_ARCHIVING)
+    # A snapshot that became known meanwhile may have moved the load; its rows then stand in the old place.
+    is_misplaced = row.partition_key != ingested.partition_key
+    return {
+        **ended,
+        **explained(None),
+        "n_rows": ingested.n_rows,
+        "n_bytes": ingested.n_bytes,
+        "location": ingested.location,
+        "is_replay_due": row.is_replay_due and is_misplaced,
+        "attempts": 0,
+    }
+
+
+def _after_archive(row: Row[Any]) -> Values:
+    if row.status == LoadStatus.ARCHIVED:
+        return {"status": row.status, "claimed_by": row.claimed_by, "claim_expires_at": row.claim_expires_at}
+    return moved(row.id, row.status, LoadStatus.ARCHIVED)
+
+
+def _after_reject(row: Row[Any]) -> Values:
+    if row.status == LoadStatus.ARCHIVED:
+        return {**_replayed(), "is_replay_due": False, "attempts": 0}
+    return moved(row.id, row.status, LoadStatus.READY_FOR_ERRORING)
+
+
+def _replayed() -> Values:
+    return {"status": LoadStatus.ARCHIVED.value, **UNCLAIMED}
+
+
+def _take_places(connection: Connection, ingested: Sequence[Ingested]) -> None:
+    """Take the locations from the loads whose rows have just been replaced."""
+    owners = {each.location: each.load_id for each in ingested if each.location is not None}
+    for page in in_pages(owners):
+        is_replaced = CubicLoad.location.in_(page) & CubicLoad.id.not_in([owners[location] for location in page])
+        connection.execute(update(CubicLoad).where(is_replaced).values(location=None))
+
+
+def _ready_row(connection: Connection, load_id: int) -> dict[int, Row[Any]]:
+    statement = select(CubicLoad.__table__).where(
+        CubicLoad.id == load_id, CubicLoad.status == LoadStatus.READY.value, CubicLoad.claimed_by.is_(None)
+    )
+    return {row.id: row for row in connection.execute(statement.with_for_update())}
+
+
+def _write(connection: Connection, rows: Mapping[int, Row[Any]], changes: Mapping[int, Values], now: datetime) -> None:
+    """Set column values by load id, each a compare-and-set on the status and holder that the decision was made on.
+
+    All changes set the same columns.
+    """
+    if not changes:
+        return
+    names = next(iter(changes.values())).keys()
+    statement = (
+        update(CubicLoad)
+        .where(CubicLoad.id == bindparam("load_id"), CubicLoad.status == bindparam("old_status"))
+        .where(CubicLoad.claimed_by.is_not_distinct_from(bindparam("old_claimant")))
+        .values({name: bindparam(f"new_{name}") for name in names} | {"updated_at": bindparam("now")})
+    )
+    values = [
+        {
+            "load_id": load_id,
+            "old_status": rows[load_id].status,
+            "old_claimant": rows[load_id].claimed_by,
+            "now": now,
+            **{f"new_{name}": value for name, value in change.items()},
+        }
+        for load_id, change in changes.items()
+    ]
+    connection.execute(statement, values)
+
+
+def _lost(held: Mapping[int, Row[Any]], load_ids: Collection[int]) -> list[int]:
+    return [load_id for load_id in load_ids if load_id not in held]

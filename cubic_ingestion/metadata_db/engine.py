@@ -1,0 +1,120 @@
+"""Connections to SQLite and PostgreSQL, and the errors of both in the platform's words."""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from cubic_ingestion.errors import DatabaseUnavailableError, SettingsError
+
+BUSY_TIMEOUT_SECONDS = 30
+"""How long SQLite waits for another writer; our transactions take milliseconds, an upgrade some seconds."""
+
+SYNC_LOCK, UPGRADE_LOCK = 0x43554201, 0x43554202
+"""Numbers of PostgreSQL advisory locks: ``CUB`` and a counter."""
+
+_READING = {"cubic_is_reading": True}
+
+
+def make_engine(url: str) -> Engine:
+    """Prepare connections to the metadata database; none is opened yet.
+
+    Args:
+        url: ``sqlite:///…`` or ``postgresql://…``; the driver, psycopg 3, is written in if it is left out.
+
+    Raises:
+        SettingsError: The URL cannot be used.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(parsed, pool_pre_ping=True)
+
+
+@contextmanager
+def reading(engine: Engine) -> Generator[Connection]:
+    """Open a transaction that only reads: on SQLite it waits for nobody and nobody waits for it.
+
+    Raises:
+        DatabaseUnavailableError: The database refused or dropped the request.
+    """
+    with _translating(), engine.execution_options(**_READING).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Generator[Connection]:
+    """Open a transaction that may write; it is committed at the end, or rolled back if anything is raised.
+
+    Raises:
+        DatabaseUnavailableError: The database refused or dropped the request.
+    """
+    with _translating(), engine.begin() as connection:
+        yield connection
+
+
+def be_alone(connection: Connection, lock: int) -> None:
+    """Wait until no other transaction does what ``lock`` stands for; on SQLite a writing one is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(lock)))
+
+
+def _parse(url: str) -> URL:
+    fix = "Give sqlite:///<path> or postgresql://<user>@<host>/<database>."
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # a wrong port is a ValueError
+        # The original error may quote the part with the password, so it is not chained.
+        raise SettingsError("CUBIC_DATABASE_URL", "It is no database URL.", fix) from None
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise SettingsError("CUBIC_DATABASE_URL", f"There is no support for {parsed.drivername!r}.", fix)
+    return parsed
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver's own guess
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that turns from reading to writing half-way fails at once if another wrote in between;
+    # one that says at the start that it will write waits for its turn.
+    is_reading = connection.get_execution_options().get("cubic_is_reading", False)
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _translating() -> Generator[None]:
+    try:
+        yield
+    except PoolTimeoutError as error:
+        reason = "no connection became free in time"
+        raise DatabaseUnavailableError(reason) from error
+    except DBAPIError as error:
+        if not _may_pass(error):
+            raise
+        raise DatabaseUnavailableError(_first_line(error.orig)) from error
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    # SQLite reports a missing table or column, which does not pass, as an operational error too.
+    code: Any = getattr(error.orig, "sqlite_errorcode", None)
+    return isinstance(error, OperationalError) and code != sqlite3.SQLITE_ERROR
+
+
+def _first_line(error: BaseException | None) -> str:
+    """Return the driver's own words; SQLAlchemy's would quote the statement and its values."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

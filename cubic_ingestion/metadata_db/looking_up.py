@@ -1,0 +1,127 @@
+"""What people and the pipeline ask about loads."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, or_, select
+
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.metadata_db.changes import INGESTED, TO_ERROR
+from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
+from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
+from cubic_ingestion.ports import PartitionTotal, StatusCount
+
+
+def load(connection: Connection, load_id: int) -> Load | None:
+    """Select one load."""
+    row = connection.execute(select_loads().where(CubicLoad.id == load_id)).first()
+    return None if row is None else to_load(row)
+
+
+def loads(
+    connection: Connection, tables: Collection[str] | None, statuses: Collection[LoadStatus] | None, limit: int
+) -> list[Load]:
+    """Select loads, newest first."""
+    statement = select_loads()
+    if tables is not None:
+        statement = statement.where(CubicTable.name.in_(tables))
+    if statuses is not None:
+        statement = statement.where(CubicLoad.status.in_([status.value for status in statuses]))
+    return _loads(connection, statement.order_by(CubicLoad.id.desc()).limit(limit))
+
+
+def newest_at(connection: Connection, locations: Collection[str]) -> Mapping[str, Load]:
+    """Select the load with the newest version, by the Springboard key that it was written to."""
+    newest: dict[str, Load] = {}
+    for page in in_pages(locations):
+        statement = select_loads().where(CubicLoad.location.in_(page), CubicLoad.status.not_in(TO_ERROR))
+        for found in _loads(connection, statement.order_by(CubicLoad.s3_modified, CubicLoad.id)):
+            if found.location is not None:
+                newest[found.location] = found
+    return newest
+
+
+def versions(connection: Connection, key: str) -> list[Load]:
+    """Select all loads of one key in Incoming, oldest version first."""
+    statement = select_loads().where(CubicLoad.s3_key == key)
+    return _loads(connection, statement.order_by(CubicLoad.s3_modified, CubicLoad.id))
+
+
+def partition_totals(
+    connection: Connection, table: str, partition_keys: Collection[str]
+) -> Mapping[str, PartitionTotal]:
+    """Sum up what stands in Springboard, by partition."""
+    totals: dict[str, PartitionTotal] = {}
+    for page in in_pages(partition_keys):
+        standing = _standing(table, page).subquery()
+        statement = select(
+            standing.c.partition_key,
+            func.count(),
+            func.sum(standing.c.n_rows),
+            func.sum(standing.c.n_bytes),
+            func.min(standing.c.source_at),
+            func.max(standing.c.source_at),
+        ).where(standing.c.age == 1)
+        for key, n_loads, n_rows, n_bytes, first, last in connection.execute(
+            statement.group_by(standing.c.partition_key)
+        ):
+            totals[key] = PartitionTotal(n_loads, int(n_rows), int(n_bytes), first, last)
+    return totals
+
+
+def locations(connection: Connection, table: str, partition_keys: Collection[str]) -> list[str]:
+    """Select where the rows of some partitions stand, oldest first."""
+    found: list[tuple[Any, ...]] = []
+    for page in in_pages(partition_keys):
+        standing = _standing(table, page).subquery()
+        columns = (standing.c.source_at, standing.c.id, standing.c.location)
+        rows = connection.execute(select(*columns).where(standing.c.age == 1))
+        found += [(row.source_at, row.id, row.location) for row in rows]
+    return [location for _, _, location in sorted(found)]
+
+
+def taken_keys(connection: Connection, keys: Collection[str]) -> Mapping[str, int]:
+    """Select who is filed under keys in Archive or Error."""
+    taken: dict[str, int] = {}
+    columns = (CubicLoad.id, CubicLoad.archive_key, CubicLoad.error_key)
+    for page in in_pages(keys):
+        statement = select(*columns).where(or_(CubicLoad.archive_key.in_(page), CubicLoad.error_key.in_(page)))
+        for row in connection.execute(statement.order_by(CubicLoad.id)):
+            taken |= {key: row.id for key in (row.archive_key, row.error_key) if key in page}
+    return taken
+
+
+def status_counts(connection: Connection) -> list[StatusCount]:
+    """Count loads by table and status."""
+    n_rows = func.coalesce(func.sum(CubicLoad.n_rows), 0)
+    statement = (
+        select(CubicTable.name, CubicLoad.status, func.count(), n_rows, func.min(CubicLoad.inserted_at))
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .group_by(CubicTable.name, CubicLoad.status)
+        .order_by(CubicTable.name, CubicLoad.status)
+    )
+    return [
+        StatusCount(table, LoadStatus(status), n_loads, int(total), oldest)
+        for table, status, n_loads, total, oldest in connection.execute(statement)
+    ]
+
+
+def _standing(table: str, partition_keys: Collection[str]) -> Select[Any]:
+    """Select the loads with rows in Springboard; ``age`` is 1 for the version that its place shows."""
+    newest_first = (CubicLoad.s3_modified.desc(), CubicLoad.id.desc())
+    age = func.row_number().over(partition_by=CubicLoad.location, order_by=newest_first)
+    return (
+        select(CubicLoad.__table__, age.label("age"))
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(
+            CubicTable.name == table,
+            CubicLoad.status.in_(INGESTED),
+            CubicLoad.partition_key.in_(partition_keys),
+            CubicLoad.location.is_not(None),
+        )
+    )
+
+
+def _loads(connection: Connection, statement: Select[Any]) -> list[Load]:
+    return [to_load(row) for row in connection.execute(statement)]

@@ -1,0 +1,180 @@
+"""The tables of the metadata database. Names and columns are contract: people query them."""
+
+from datetime import date, datetime
+from typing import ClassVar
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+
+from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.metadata_db.columns import BIG_ID, UtcDateTime
+
+
+class Base(DeclarativeBase):
+    """What all models have in common; ``Base.metadata`` is the schema that the newest migration must equal."""
+
+    type_annotation_map: ClassVar[dict[type, TypeEngine[datetime] | type[UtcDateTime]]] = {datetime: UtcDateTime}
+
+
+def _partial_index(column: str) -> Index:
+    """Index only the rows that have a value."""
+    condition = text(f"{column} IS NOT NULL")
+    return Index(f"ix_cubic_loads_{column}", column, sqlite_where=condition, postgresql_where=condition)
+
+
+_STATUSES = ", ".join(repr(status.value) for status in LoadStatus)
+
+
+class CubicTable(Base):
+    """A declared table; an ODS base table and its change table are two rows."""
+
+    __tablename__ = "cubic_tables"
+    __table_args__ = (
+        Index("uq_cubic_tables_name", "name", unique=True),
+        Index("uq_cubic_tables_s3_prefix", "s3_prefix", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    name: Mapped[str]
+    s3_prefix: Mapped[str]
+    """Where its files land in Incoming; ends with ``/``."""
+    is_raw: Mapped[bool]
+    is_active: Mapped[bool]
+    deleted_at: Mapped[datetime | None]
+    """Since when it is declared no longer."""
+    inserted_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class CubicLoad(Base):
+    """A load: one version of one object in Incoming, and what became of it."""
+
+    __tablename__ = "cubic_loads"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({_STATUSES})", "ck_cubic_loads_status"),
+        # An unversioned bucket gives the same bytes the same ETag again, so the time belongs to the identity.
+        Index("uq_cubic_loads_version", "s3_key", "s3_etag", "s3_modified", unique=True),
+        Index("ix_cubic_loads_work", "table_id", "status", "partition_key"),
+        Index("ix_cubic_loads_source_at", "table_id", "source_at", "id"),
+        Index(
+            "ix_cubic_loads_replay_due",
+            *("table_id", "status", "partition_key"),
+            sqlite_where=text("is_replay_due = 1"),
+            postgresql_where=text("is_replay_due"),
+        ),
+        _partial_index("claimed_by"),
+        _partial_index("location"),
+        _partial_index("archive_key"),
+        _partial_index("error_key"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    table_id: Mapped[int] = mapped_column(BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_loads_table_id"))
+    status: Mapped[str]
+    s3_key: Mapped[str]
+    s3_etag: Mapped[str]
+    """Version id where the store has versions, else the ETag; ``legacy:<id>`` for one the old layout recorded."""
+    s3_modified: Mapped[datetime]
+    s3_size: Mapped[int] = mapped_column(BIG_ID)
+    is_raw: Mapped[bool]
+    source_at: Mapped[datetime | None]
+    partition_key: Mapped[str | None]
+    waits_for: Mapped[str | None]
+    attempts: Mapped[int]
+    retry_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]
+    claim_expires_at: Mapped[datetime | None]
+    location: Mapped[str | None]
+    archive_key: Mapped[str | None]
+    error_key: Mapped[str | None]
+    n_rows: Mapped[int | None] = mapped_column(BIG_ID)
+    n_bytes: Mapped[int | None] = mapped_column(BIG_ID)
+    is_replay_due: Mapped[bool]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_row: Mapped[int | None] = mapped_column(BIG_ID)
+    error_column: Mapped[str | None]
+    deleted_at: Mapped[datetime | None]
+    inserted_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class CubicTableOdsSnapshot(Base):
+    """A start of data collection of an ODS table, kept under its base table."""
+
+    __tablename__ = "cubic_table_ods_snapshots"
+    __table_args__ = (
+        Index("uq_cubic_table_ods_snapshots", "table_id", "snapshot", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    table_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_table_ods_snapshots_table_id")
+    )
+    snapshot: Mapped[datetime | None]
+    """None only where the old layout knew the key and not yet the time."""
+    snapshot_s3_key: Mapped[str | None]
+
+
+class CubicLoadOdsSnapshot(Base):
+    """The snapshot that an ODS load belongs to."""
+
+    __tablename__ = "cubic_load_ods_snapshots"
+    __table_args__ = (
+        Index("uq_cubic_load_ods_snapshots_load_id", "load_id", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    load_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_loads.id", name="fk_cubic_load_ods_snapshots_load_id")
+    )
+    snapshot: Mapped[datetime]
+
+
+class CubicDmapFeed(Base):
+    """A feed of the vendor's REST API."""
+
+    __tablename__ = "cubic_dmap_feeds"
+    __table_args__ = (
+        Index("uq_cubic_dmap_feeds_relative_url", "relative_url", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    relative_url: Mapped[str]
+    last_updated_at: Mapped[datetime | None]
+
+
+class CubicDmapDataset(Base):
+    """A data set of a feed, as of its last restatement that was fetched."""
+
+    __tablename__ = "cubic_dmap_datasets"
+    __table_args__ = (
+        Index("uq_cubic_dmap_datasets_identifier", "feed_id", "identifier", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    feed_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_dmap_feeds.id", name="fk_cubic_dmap_datasets_feed_id")
+    )
+    type: Mapped[str]
+    identifier: Mapped[str]
+    start_date: Mapped[date]
+    end_date: Mapped[date]
+    last_updated_at: Mapped[datetime]
+
+
+class CubicKafkaCheckpoint(Base):
+    """How far the Kafka batcher has read a shard of a Kinesis stream."""
+
+    __tablename__ = "cubic_kafka_checkpoints"
+
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    shard: Mapped[str] = mapped_column(primary_key=True)
+    sequence_number: Mapped[str]

@@ -1,0 +1,1 @@
+"""Bytes to Arrow: delimited text, JSON, ``.dfm`` sidecars, and casts from text to types."""

@@ -1,0 +1,136 @@
+"""For each kind of type: what its text looks like, and how pyarrow is to parse it."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_INTEGER, _NATURAL = "-?[0-9]+", "[0-9]+"
+_NUMBER = r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_DATE, _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+Unit = Literal["s", "ms", "us", "ns"]
+_ANY_DAY = "1970-01-01 "
+_SECONDS_LENGTH = len("YYYY-MM-DD HH:MM:SS")
+_TIME_LENGTH = len("HH:MM:SS")
+_KEPT_LENGTH = {"s": _SECONDS_LENGTH, "ms": _SECONDS_LENGTH + 4, "us": _SECONDS_LENGTH + 7}
+_LOST_ZEROS = {"s": r"\A(?:\.0{1,9})?\z", "ms": r"\A0{0,6}\z", "us": r"\A0{0,3}\z"}
+_DAYS_TO_YEAR_1 = -719_162
+_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}
+
+Values: TypeAlias = "pa.Array[Any]"
+"""An array of any type."""
+Parse = Callable[[pa.StringArray], Values]
+"""Parses text; raises ``pa.ArrowInvalid`` if a value cannot be parsed or does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How text becomes values of one type."""
+
+    type: pa.DataType
+    grammar: str
+    """What a value looks like, as a regular expression (RE2)."""
+    parse: Parse
+    suspects: bytes = b""
+    """Bytes without which ``parse`` accepts nothing outside the grammar."""
+    min_length: int = 0
+    """Characters below which ``parse`` may accept something outside the grammar."""
+    is_nanoseconds: bool = False
+
+    def is_within_grammar(self, strings: pa.StringArray) -> bool:
+        """Say whether values that were parsed surely follow the grammar too; False where it takes a closer look."""
+        if self.suspects and _has_any_byte(strings, self.suspects):
+            return False
+        shortest = pc.min(pc.binary_length(strings)).as_py() if self.min_length else None
+        return shortest is None or shortest >= self.min_length
+
+
+def rule_for(to: pa.DataType) -> Rule:  # noqa: PLR0911 - one answer per kind of type
+    """Return how text becomes values of a type other than string."""
+    types = pa.types
+    if types.is_integer(to):
+        grammar = _INTEGER if types.is_signed_integer(to) else _NATURAL
+        return Rule(to, grammar, partial(pc.cast, target_type=to), suspects=b"xX")
+    if types.is_floating(to):
+        return Rule(to, _NUMBER, partial(_parse_float, to=to), suspects=b"+")
+    if types.is_date(to):
+        return Rule(to, _DATE, _parse_date)
+    if isinstance(to, pa.TimestampType):
+        grammar, is_nanoseconds = f"{_DATE}[ T]{_TIME}", to.unit == "ns"
+        parse = partial(_parse_timestamp, unit=to.unit)
+        return Rule(to, grammar, parse, min_length=_SECONDS_LENGTH, is_nanoseconds=is_nanoseconds)
+    if isinstance(to, pa.Time32Type | pa.Time64Type):
+        return Rule(to, _TIME, partial(_parse_time, to=to), min_length=_TIME_LENGTH)
+    if types.is_boolean(to):
+        return Rule(to, "(?i:true|false|1|0)", partial(pc.cast, target_type=to))
+    if types.is_decimal128(to):
+        return Rule(to, _NUMBER, partial(pc.cast, target_type=to), suspects=b"+")
+    return Rule(to, r"(?s:.*)", partial(pc.cast, target_type=to))
+
+
+def fits_microseconds(strings: pa.StringArray) -> bool:
+    """Say whether timestamps, cut to six digits, lie in the years 1 to 9999 and on days that exist."""
+    try:
+        _parse_timestamp(pc.utf8_slice_codeunits(strings, 0, _KEPT_LENGTH["us"]), "us")
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _has_any_byte(strings: pa.StringArray, wanted: bytes) -> bool:
+    """Say whether any value has one of some bytes, without going through the values."""
+    _, offsets, data = strings.buffers()
+    if offsets is None or data is None or not len(strings):
+        return False
+    first, last = strings.offset, strings.offset + len(strings)
+    start, end = (struct.unpack_from("=i", offsets, 4 * at)[0] for at in (first, last))
+    text = data.slice(start, end - start).to_pybytes()
+    return any(byte in text for byte in wanted)
+
+
+def _parse_float(strings: pa.StringArray, to: pa.DataType) -> Values:
+    """Parse floats; pyarrow turns what is out of range into infinity."""
+    values = pc.cast(strings, to)
+    if pc.all(pc.is_finite(values)).as_py() is False:
+        raise pa.ArrowInvalid("not finite")
+    return values
+
+
+def _parse_date(strings: pa.StringArray) -> Values:
+    values = pc.cast(strings, pa.date32())
+    _refuse_below(values.view(pa.int32()), _DAYS_TO_YEAR_1)
+    return values
+
+
+def _parse_timestamp(strings: pa.StringArray, unit: Unit) -> Values:
+    """Parse timestamps with up to nine digits, of which those beyond the unit have to be zeros."""
+    to = pa.timestamp(unit)
+    if unit == "ns":
+        return pc.cast(strings, to)
+    try:
+        values = pc.cast(strings, to)
+    except pa.ArrowInvalid:
+        lost = pc.utf8_slice_codeunits(strings, _KEPT_LENGTH[unit])
+        if pc.all(pc.match_substring_regex(lost, _LOST_ZEROS[unit])).as_py() is False:
+            raise
+        values = pc.cast(pc.utf8_slice_codeunits(strings, 0, _KEPT_LENGTH[unit]), to)
+    _refuse_below(values.view(pa.int64()), _DAYS_TO_YEAR_1 * _PER_DAY[unit])
+    return values
+
+
+def _parse_time(strings: pa.StringArray, to: "pa.Time32Type[Any] | pa.Time64Type[Any]") -> Values:
+    """Parse times of day, as those of any one day: pyarrow has no such cast."""
+    join = cast("Any", pc.binary_join_element_wise)  # its stub knows no scalars
+    moments = join(_ANY_DAY, strings, "")
+    return pc.cast(_parse_timestamp(moments, to.unit), to)
+
+
+def _refuse_below(values: Values, least: int) -> None:
+    """Refuse the year 0, which pyarrow takes, and no one else."""
+    smallest = pc.min(values).as_py()
+    if smallest is not None and smallest < least:
+        raise pa.ArrowInvalid("before the year 1")

@@ -1,0 +1,118 @@
+"""Delimited text to rows of text, strict where the common readers are lenient.
+
+What is read as what:
+
+* columns go by the header's names, in any order and case;
+* an unquoted empty field (or the dialect's ``null_value``) is NULL, a quoted one is text;
+* text after a closing quote belongs to the field (``"b"x`` is ``bx``), and a quote inside an unquoted field is a
+  character like any other: both as Python's ``csv`` has it;
+* a blank line is no record, except in a file of one column, where it is a NULL;
+* a record with a field too few or too many, bytes that are not UTF-8 and a quote that never closes reject the load.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.parsing.delimited_blocks import Layout, Text, open_head, read_blocks
+from cubic_ingestion.parsing.dialect import Dialect
+from cubic_ingestion.parsing.matching import Missing, Undeclared, match_columns
+from cubic_ingestion.parsing.records import Records
+
+_DEFAULT_DIALECT = Dialect()
+
+
+def read_delimited(
+    body: BinaryIO,
+    *,
+    columns: Sequence[Column],
+    dialect: Dialect = _DEFAULT_DIALECT,
+    undeclared: Undeclared = "keep",
+    missing: Missing = "null",
+    expected_rows: int | None = None,
+) -> Records:
+    """Read a delimited file, gzip or plain, in bounded memory.
+
+    Args:
+        body: The file, at its start. Must be seekable: a file with a field larger than a block is read again.
+        columns: Declared columns; names in lower case.
+        dialect: How the file is written.
+        undeclared: ``keep`` appends columns that are not declared, as strings, and makes a note; or ``reject``.
+        missing: ``null`` fills declared columns that the file lacks, and makes a note; or ``reject``.
+        expected_rows: Record count that the vendor states, handed on.
+
+    Returns:
+        The records, all text; the rows are parsed while they are iterated, before which ``body`` must not be closed.
+        A header without records is a legal file of no rows, and yields no batch.
+
+    Raises:
+        RejectedLoadError: ``empty_file``, ``gzip_damaged``, ``header_invalid``, ``duplicate_column``, ``not_utf8``,
+            ``undeclared_column`` or ``missing_column``; and while iterating ``ragged_row``, ``not_utf8``,
+            ``unclosed_quote``, ``field_too_large``, ``csv_invalid`` or ``gzip_damaged``.
+    """
+    start = body.tell()
+    text = open_head(body)
+    names = _header(text.head, dialect)
+    matched = match_columns(names, columns, undeclared=undeclared, missing=missing)
+    layout = Layout(names, tuple(column.name for column in matched.columns), dialect)
+
+    def again() -> Text:
+        body.seek(start)
+        return open_head(body)
+
+    return Records(matched.columns, read_blocks(text, layout, again), expected_rows, matched.notes)
+
+
+def _header(head: bytes, dialect: Dialect) -> tuple[str, ...]:
+    """Read the column names, in lower case, in the file's order."""
+    text = io.TextIOWrapper(
+        io.BytesIO(head),
+        encoding="utf-8",
+        errors="surrogateescape",
+        newline="",
+    )
+    reader = csv.reader(
+        text,
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote or None,
+        escapechar=dialect.escape if dialect.escape != dialect.quote and dialect.escape else None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+    )
+    try:
+        names = tuple(name.strip().lower() for name in next(reader, []))
+    except csv.Error as error:
+        raise _header_invalid(f"cannot be read ({error})") from error
+    _check_names(names)
+    return names
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise _header_invalid("is missing")
+    for name in names:
+        if not name.isprintable():
+            _refuse_unprintable(name)
+        if not name:
+            raise _header_invalid("has a column without a name")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise RejectedLoadError(
+            "duplicate_column",
+            f"The header names {', '.join(repeated)} more than once (case does not count). "
+            "Have the vendor deliver the file again.",
+            column=repeated[0],
+        )
+
+
+def _refuse_unprintable(name: str) -> None:
+    if any("\udc80" <= character <= "\udcff" for character in name):
+        raise RejectedLoadError("not_utf8", "The header is not UTF-8. Have the vendor deliver the file again.")
+    raise _header_invalid(f"has a column named {name[:80]!r}, with characters that no name has")
+
+
+def _header_invalid(problem: str) -> RejectedLoadError:
+    return RejectedLoadError("header_invalid", f"The header {problem}. Have the vendor deliver the file again.")

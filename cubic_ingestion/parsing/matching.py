@@ -1,0 +1,57 @@
+"""Columns by name: what a file has against what its table declares."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.errors import RejectedLoadError
+
+Undeclared = Literal["keep", "reject"]
+"""What becomes of a column that is not declared: kept as strings after the others, or the load is rejected."""
+Missing = Literal["null", "reject"]
+"""What becomes of a declared column that the file lacks: NULL throughout, or the load is rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The columns a load's rows have, and what a person should know of them."""
+
+    columns: tuple[Column, ...]
+    """The declared ones in their order, then the others in the file's."""
+    notes: dict[str, str]
+
+
+def match_columns(
+    found: Collection[str], declared: Sequence[Column], *, undeclared: Undeclared, missing: Missing
+) -> Matched:
+    """Match a file's columns with the declared ones.
+
+    Args:
+        found: Names in the file, in its order, in lower case, without duplicates.
+        declared: The declared columns.
+        undeclared: What to do with columns that are not declared.
+        missing: What to do with declared columns that are not found.
+
+    Raises:
+        RejectedLoadError: ``undeclared_column`` or ``missing_column``, where that is to be rejected.
+    """
+    names = {column.name for column in declared}
+    extra = [name for name in found if name not in names]
+    lacking = [column.name for column in declared if column.name not in found]
+    if extra and undeclared == "reject":
+        raise RejectedLoadError(
+            "undeclared_column",
+            f"The file has columns that its table does not declare: {', '.join(extra)}. Declare them, then retry.",
+            column=extra[0],
+        )
+    if lacking and missing == "reject":
+        raise RejectedLoadError(
+            "missing_column",
+            f"The file lacks declared columns: {', '.join(lacking)}. Correct the declaration or the file, then retry.",
+            column=lacking[0],
+        )
+    notes = {"undeclared_columns": ", ".join(extra), "missing_columns": ", ".join(lacking)}
+    return Matched(
+        (*declared, *(Column(name, "string") for name in extra)), {key: text for key, text in notes.items() if text}
+    )

@@ -1,0 +1,73 @@
+"""Claim: hold loads for a while, so that nobody else works on them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.status import Work
+from cubic_ingestion.ports import Platform
+
+
+@dataclass(slots=True)
+class Claim:
+    """The loads one worker holds; renewed while it works, expired if it dies."""
+
+    platform: Platform
+    claimant: str
+    """Who holds them: the run's id and a token of this claim's own."""
+    loads: Sequence[Load] = ()
+    _renewed_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember when the claim was fresh."""
+        self._renewed_at = self.platform.clock.now()
+
+    def keep(self) -> None:
+        """Renew the claim once a third of its time has gone; cheap to call often."""
+        now = self.platform.clock.now()
+        timeout = timedelta(seconds=self.platform.limits.claim_timeout_seconds)
+        if now - self._renewed_at > timeout / 3:
+            self.platform.repository.renew(self.claimant, now + timeout)
+            self._renewed_at = now
+
+    def holds(self, load: Load) -> bool:
+        """Say whether the load is still ours: the fence before anything is published."""
+        return self.platform.repository.holds(self.claimant, load.id)
+
+
+def claim(
+    platform: Platform,
+    tables: Collection[str],
+    work: Work,
+    *,
+    run_id: str,
+    limit: int | None = None,
+    partition_keys: Collection[str] | None = None,
+) -> Claim:
+    """Take the loads of some tables that wait for a kind of work, atomically.
+
+    Args:
+        platform: The platform.
+        tables: Names of tables.
+        work: What for.
+        run_id: The run that works; ``release`` gives back by it.
+        limit: At most so many loads; the setting's if None.
+        partition_keys: Only these partitions.
+
+    Returns:
+        What is held now; possibly nothing.
+    """
+    held = Claim(platform, f"{run_id}/{uuid4().hex}")
+    now = platform.clock.now()
+    held.loads = platform.repository.claim(
+        tables,
+        work,
+        claimant=held.claimant,
+        now=now,
+        expires_at=now + timedelta(seconds=platform.limits.claim_timeout_seconds),
+        limit=limit or platform.limits.max_loads_per_run,
+        partition_keys=partition_keys,
+    )
+    return held

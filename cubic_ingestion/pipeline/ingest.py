@@ -1,0 +1,198 @@
+"""Ingest: bring the loads that one claim holds to Springboard; each for itself, so that a bad one stops no other."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Protocol
+
+import pyarrow as pa
+
+from cubic_ingestion.domain.layout import springboard_key
+from cubic_ingestion.domain.load import Ingested, Load, LoadError, version_order
+from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import Column, Table
+from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
+from cubic_ingestion.parsing.arrow_types import arrow_type
+from cubic_ingestion.parsing.casts import NanosecondRangeError
+from cubic_ingestion.parsing.records import Records
+from cubic_ingestion.pipeline.claim import Claim, claim
+from cubic_ingestion.pipeline.convert import CastFailure, convert
+from cubic_ingestion.pipeline.read import read
+from cubic_ingestion.pipeline.refile import locate_original, refile
+from cubic_ingestion.pipeline.write import Written
+from cubic_ingestion.ports import Platform
+
+FLUSH_EVERY = 500
+"""Loads whose completion is recorded in one transaction."""
+
+
+class WriteLoad(Protocol):
+    """Writes the rows of one load; the IO manager's way in, bound to Springboard."""
+
+    def __call__(
+        self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    ) -> Written | None:
+        """Write one load's batches under ``key``; None if the claim was lost meanwhile."""
+        ...
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the loads of one table in one run."""
+
+    ingested: list[tuple[Load, Ingested]] = field(default_factory=list[tuple[Load, Ingested]])
+    rejected: list[tuple[Load, LoadError]] = field(default_factory=list[tuple[Load, LoadError]])
+    released: list[tuple[Load, str]] = field(default_factory=list[tuple[Load, str]])
+    """Loads given back for another try, with the reason."""
+    schema: pa.Schema | None = None
+    """Columns of the last file written."""
+    previews: dict[str, pa.Table] = field(default_factory=dict[str, pa.Table])
+    """First rows of the last load written, by partition."""
+    notes: dict[str, str] = field(default_factory=dict[str, str])
+
+    def locations(self) -> dict[str, str]:
+        """Return, by table, the location of a file that was written."""
+        return {load.table: ingested.location for load, ingested in self.ingested if ingested.location}
+
+    def by_partition(self) -> dict[str, list[Load]]:
+        """Return the ingested loads by partition."""
+        partitions: dict[str, list[Load]] = {}
+        for load, ingested in self.ingested:
+            partitions.setdefault(ingested.partition_key, []).append(load)
+        return partitions
+
+
+def ingest(
+    platform: Platform,
+    table: Table,
+    write_load: WriteLoad,
+    *,
+    run_id: str,
+    partition_keys: Collection[str] | None = None,
+) -> Report:
+    """Claim a table's loads, write them to Springboard, and record what became of each.
+
+    Without partitions: whatever is ready, and what a late snapshot gave another place. With partitions: all they ever
+    received, ready or archived.
+
+    Args:
+        platform: The platform.
+        table: Whose loads.
+        write_load: Writes one load's rows.
+        run_id: The run that works.
+        partition_keys: Only these partitions; all if None.
+    """
+    report = Report()
+    for work in (Work.REPLAY, Work.INGEST):
+        held = claim(platform, [table.name], work, run_id=run_id, partition_keys=partition_keys)
+        worker = _Worker(platform, table, write_load, held, report)
+        for start in range(0, len(held.loads), FLUSH_EVERY):
+            worker.ingest(held.loads[start : start + FLUSH_EVERY])
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """Works through the loads of one claim."""
+
+    platform: Platform
+    table: Table
+    write_load: WriteLoad
+    held: Claim
+    report: Report
+
+    def ingest(self, loads: Sequence[Load]) -> None:
+        """Ingest some loads, and record their completion in one transaction."""
+        loads = [locate_original(self.platform, self.table, load) for load in loads]
+        newest = self._newest(loads)
+        done: list[tuple[Load, Ingested]] = []
+        for load in loads:
+            self.held.keep()
+            try:
+                if newest[springboard_key(self.table, load)].id != load.id:
+                    done.append((load, Ingested(load.id, load.partition_key or "", 0, 0, None)))
+                elif ingested := self._ingest_one(load):
+                    done.append((load, ingested))
+            except RejectedLoadError as error:
+                self._reject(load, error)
+            except RetriableError as error:
+                self._retry(load, error)
+            except InvalidKeyError as error:
+                self._reject(load, RejectedLoadError("unusable_name", str(error)))
+        refile(self.platform, self.table, self.held, [load for load, _ in done if load.archive_key])
+        lost = set(self.platform.repository.complete_ingest(self.held.claimant, [ingested for _, ingested in done]))
+        self.report.ingested += [(load, ingested) for load, ingested in done if load.id not in lost]
+
+    def _newest(self, loads: Sequence[Load]) -> dict[str, Load]:
+        """Find out which version owns each place in Springboard: the newest, whether it is ours or not."""
+        newest = {springboard_key(self.table, load): load for load in sorted(loads, key=version_order)}
+        for key, owner in self.platform.repository.newest_at(list(newest)).items():
+            newest[key] = max(owner, newest[key], key=version_order)
+        return newest
+
+    def _ingest_one(self, load: Load) -> Ingested | None:
+        """Read, convert and write one load; None if the claim was lost before it could be published."""
+        in_microseconds: frozenset[str] = frozenset()
+        while True:
+            try:
+                return self._attempt(load, in_microseconds)
+            except NanosecondRangeError as error:
+                in_microseconds |= {error.column}
+
+    def _attempt(self, load: Load, in_microseconds: frozenset[str]) -> Ingested | None:
+        key = springboard_key(self.table, load)
+        with read(self.platform.stores, self.table, load) as records:
+            columns = _columns(self.table, records, in_microseconds)
+            schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
+            written = self.write_load(self.held, load, key, schema, _typed(records, columns, self.held))
+        if written is None:
+            self.report.released.append((load, "its claim was lost to another worker"))
+            return None
+        self.report.schema = schema
+        self.report.notes |= records.notes
+        self.report.previews[load.partition_key or ""] = written.preview
+        return Ingested(load.id, load.partition_key or "", written.n_rows, written.n_bytes, key)
+
+    def _reject(self, load: Load, error: RejectedLoadError) -> None:
+        reason = LoadError(error.code, error.message, error.row, error.column)
+        if self.platform.repository.reject(load.id, reason, claimant=self.held.claimant):
+            self.report.rejected.append((load, reason))
+
+    def _retry(self, load: Load, error: RetriableError) -> None:
+        if load.attempts >= self.platform.limits.max_attempts:
+            message = f"Given up after {load.attempts} attempts: {error}"
+            self._reject(load, RejectedLoadError("attempts_exhausted", message))
+            return
+        retry_at = self.platform.clock.now() + timedelta(seconds=min(5 * 2**load.attempts, 600))
+        self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
+        self.report.released.append((load, str(error)))
+
+
+def _columns(table: Table, records: Records, in_microseconds: frozenset[str]) -> tuple[Column, ...]:
+    if table.is_raw:
+        return tuple(replace(column, type="string") for column in records.columns)
+    return tuple(
+        replace(column, type="timestamp[us]") if column.name in in_microseconds else column
+        for column in records.columns
+    )
+
+
+def _typed(records: Records, columns: Sequence[Column], held: Claim) -> Iterator[pa.RecordBatch]:
+    """Convert batch by batch; a value that does not fit, or a wrong count, rejects the load."""
+    n_rows = 0
+    for batch in records.batches:
+        held.keep()
+        conversion = convert(batch, columns, n_rows + 1)
+        if conversion.failures:
+            raise _bad_value(conversion.failures)
+        n_rows += batch.num_rows
+        yield conversion.rows
+    if records.expected_rows is not None and n_rows != records.expected_rows:
+        message = f"The file has {n_rows} records, its .dfm states {records.expected_rows} (recordCount)."
+        raise RejectedLoadError("record_count_mismatch", message)
+
+
+def _bad_value(failures: Sequence[CastFailure]) -> RejectedLoadError:
+    first = failures[0]
+    message = f"Value {first.value[:200]!r} is no {first.type}; {len(failures)} such values in this part of the file."
+    return RejectedLoadError("bad_value", message, row=first.row, column=first.column)

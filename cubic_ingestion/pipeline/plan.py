@@ -1,0 +1,162 @@
+"""Plan: decide for each new load which partition and snapshot it belongs to, or what it still waits for."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cubic_ingestion.domain.layout import LONGEST_NAME_BYTES
+from cubic_ingestion.domain.load import Load, LoadError, Placement
+from cubic_ingestion.domain.snapshot import Snapshot, owning_snapshot
+from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.pipeline.read import read_sidecar
+from cubic_ingestion.ports import Platform
+from cubic_ingestion.streams import STREAMS
+
+PAGE_SIZE = 5_000
+"""Loads planned in one go."""
+
+_WHENEVER = datetime.max.replace(tzinfo=UTC)
+_SHORTEST_WAIT = timedelta(seconds=5)
+_LONGEST_WAIT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A load that is complete, with its own time."""
+
+    load: Load
+    source_at: datetime
+
+
+def plan(platform: Platform, stream: StreamName) -> int:
+    """Place the ready loads of a stream that are not placed yet.
+
+    A load whose sidecar or snapshot is not there yet waits, with the reason on record, and goes to Error after the
+    deadline of the settings.
+
+    Returns:
+        The number of loads that have their partition now.
+    """
+    names = [table.name for table in platform.tables.values() if table.stream is stream]
+    loads = platform.repository.unplanned(names, platform.clock.now(), PAGE_SIZE)
+    n_placed = 0
+    while loads:
+        n_placed += _plan_page(platform, loads)
+        n_page = len(loads)
+        loads = platform.repository.unplanned(names, platform.clock.now(), PAGE_SIZE) if n_page == PAGE_SIZE else ()
+    return n_placed
+
+
+def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
+    admitted = [ready for load in loads if (ready := _admit(platform, load))]
+    opened = _open_snapshots(platform, admitted)
+    placed = _place(platform, admitted)
+    for table in opened:
+        woken = platform.repository.unplanned(_followers(platform, table), _WHENEVER, PAGE_SIZE)
+        placed += _place(platform, [ready for load in woken if (ready := _admit(platform, load))])
+    return placed
+
+
+def _admit(platform: Platform, load: Load) -> _Admitted | None:
+    """Check name, size and sidecar; reject or leave waiting what is not complete."""
+    table = platform.tables[load.table]
+    stream = STREAMS[table.stream]
+    try:
+        if not stream.accepts(table, load.version.file_name):
+            message = f"'{load.version.key}' is no name that the {table.stream} stream gives to files of this table."
+            raise RejectedLoadError("unrecognised_name", message)
+        if len(load.version.file_name.encode()) > LONGEST_NAME_BYTES:
+            message = f"The name '{load.version.file_name[:50]}…' has more than {LONGEST_NAME_BYTES} bytes."
+            raise RejectedLoadError("unusable_name", message)
+        if load.version.size_bytes == 0:
+            raise RejectedLoadError("empty_file", f"'{load.version.key}' has no bytes, not even a header.")
+        sidecar = read_sidecar(platform.stores.incoming, table, load.version.key)
+        if sidecar is None and stream.sidecar_key(load.version.key):
+            _wait(platform, load, "sidecar", platform.limits.sidecar_wait_seconds)
+            return None
+        return _Admitted(load, stream.source_at(table, load.version, sidecar))
+    except RejectedLoadError as error:
+        platform.repository.reject(load.id, LoadError(error.code, error.message, error.row, error.column))
+        return None
+
+
+def _open_snapshots(platform: Platform, admitted: Sequence[_Admitted]) -> list[Table]:
+    """Record the snapshots that first LOAD files open; returns the tables that got one."""
+    opened: dict[str, Table] = {}
+    for ready in admitted:
+        table = platform.tables[ready.load.table]
+        if STREAMS[table.stream].opens_snapshot(table, ready.load.version.file_name):
+            snapshot = Snapshot(ready.source_at.replace(microsecond=0), ready.load.version.key)
+            if platform.repository.open_snapshot(table.name, snapshot):
+                opened[table.name] = table
+                _take_over(platform, table, snapshot)
+    return list(opened.values())
+
+
+def _take_over(platform: Platform, table: Table, opened: Snapshot) -> None:
+    """Give a snapshot that became known late the loads that are its own, ingested or not."""
+    starts = [snapshot.started_at for snapshot in platform.repository.snapshots(table.name)]
+    later = [start for start in starts if start > opened.started_at]
+    since = opened.started_at if min(starts) < opened.started_at else datetime.min.replace(tzinfo=UTC)
+    candidates = platform.repository.placed_since(_followers(platform, table), since, min(later) if later else None)
+    placements = [
+        placement
+        for load in candidates
+        if (placement := _placement(platform, _Admitted(load, load.source_at or load.version.modified_at), starts))
+        and placement.snapshot != load.snapshot
+    ]
+    platform.repository.place(placements)
+
+
+def _place(platform: Platform, admitted: Sequence[_Admitted]) -> int:
+    placements: list[Placement] = []
+    starts: dict[str, list[datetime]] = {}
+    for ready in admitted:
+        table = platform.tables[ready.load.table]
+        owner = table.snapshot_table
+        if STREAMS[table.stream].has_snapshots and owner not in starts:
+            starts[owner] = [snapshot.started_at for snapshot in platform.repository.snapshots(owner)]
+        if placement := _placement(platform, ready, starts.get(owner, [])):
+            placements.append(placement)
+        else:
+            _wait(platform, ready.load, "snapshot", platform.limits.snapshot_wait_seconds)
+    platform.repository.place(placements)
+    return len(placements)
+
+
+def _placement(platform: Platform, ready: _Admitted, starts: Collection[datetime]) -> Placement | None:
+    """Compute where a load belongs; None if its snapshot is not known yet."""
+    load, table = ready.load, platform.tables[ready.load.table]
+    stream = STREAMS[table.stream]
+    snapshot = None
+    if stream.has_snapshots:
+        snapshot = owning_snapshot(
+            ready.source_at, list(starts), is_change=table.base is not None, current=load.snapshot
+        )
+        if snapshot is None:
+            return None
+    partition_key = stream.partition_key(table, load.version.file_name, ready.source_at, snapshot)
+    return Placement(load.id, ready.source_at, partition_key, snapshot)
+
+
+def _followers(platform: Platform, table: Table) -> list[str]:
+    """Names of the tables whose loads belong to this table's snapshots."""
+    return [other.name for other in platform.tables.values() if other.snapshot_table == table.name]
+
+
+def _wait(platform: Platform, load: Load, what: str, deadline_seconds: int) -> None:
+    now = platform.clock.now()
+    deadline = load.inserted_at + timedelta(seconds=deadline_seconds)
+    if now < deadline:
+        pause = min(max((now - load.inserted_at) / 4, _SHORTEST_WAIT), _LONGEST_WAIT)
+        platform.repository.wait(load.id, _WAITS_FOR[what], min(now + pause, deadline))
+        return
+    message = f"It {_WAITS_FOR[what]}, which did not come within {deadline_seconds} seconds."
+    platform.repository.reject(load.id, LoadError(f"{what}_missing", message))
+
+
+_WAITS_FOR = {
+    "sidecar": "waits for its .dfm sidecar",
+    "snapshot": "waits for the first LOAD file of its table, which opens a snapshot",
+}

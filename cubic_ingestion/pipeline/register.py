@@ -1,0 +1,41 @@
+"""Register: record what a scan saw and the metadata database does not know yet."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from time import monotonic
+
+from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.pipeline.scan import scan
+from cubic_ingestion.ports import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What one pass over Incoming found."""
+
+    n_seen: int
+    n_new: int
+    undeclared: dict[str, int] = field(default_factory=dict[str, int])
+    resume_after: str = ""
+    """Key to go on after, if the time was up before the listing ended; else empty."""
+
+
+def register(
+    platform: Platform, stream: StreamName, *, after: str = "", timeout_seconds: float = float("inf")
+) -> Registration:
+    """Scan a stream's Incoming and record every object version that is new.
+
+    New is the difference between the listing and the database; there is no watermark. A page is one transaction, so a
+    crash loses at most the work of a page, which the next pass does again.
+    """
+    platform.repository.sync_tables(platform.tables.values())
+    deadline = monotonic() + timeout_seconds
+    n_seen = n_new = 0
+    undeclared: Counter[str] = Counter()
+    for page in scan(platform.stores.incoming, platform.tables, stream, after=after):
+        n_seen += len(page.arrivals)
+        n_new += platform.repository.register(page.arrivals)
+        undeclared.update(page.undeclared)
+        if monotonic() > deadline:
+            return Registration(n_seen, n_new, dict(undeclared), page.last_key)
+    return Registration(n_seen, n_new, dict(undeclared))

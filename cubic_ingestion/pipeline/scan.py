@@ -1,0 +1,76 @@
+"""Scan: what lies in Incoming, page by page, matched to the declared tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cubic_ingestion.domain.load import Arrival, ObjectVersion
+from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.ports import ObjectStore
+from cubic_ingestion.streams import STREAMS
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedPage:
+    """One page of a listing."""
+
+    arrivals: Sequence[Arrival]
+    """Objects of active declared tables, sidecars left out."""
+    undeclared: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Objects that are left alone, counted by prefix: no table declares it, or their names are no UTF-8."""
+    last_key: str = ""
+    """Where the listing goes on."""
+
+
+def scan(
+    incoming: ObjectStore, tables: Mapping[str, Table], stream: StreamName, *, after: str = ""
+) -> Iterator[ScannedPage]:
+    """List a stream's part of Incoming; memory stays flat whatever lies there.
+
+    Args:
+        incoming: The Incoming bucket.
+        tables: All declared tables by name.
+        stream: Whose prefix to list.
+        after: Key to go on after, in listing order.
+    """
+    by_prefix = {table.prefix: table for table in tables.values() if table.stream is stream}
+    for page in incoming.list(stream.prefix, after=after):
+        yield _match(page, by_prefix, stream)
+
+
+def undeclared_prefixes(incoming: ObjectStore, tables: Mapping[str, Table]) -> list[str]:
+    """Return the folders in Incoming, below the streams' prefixes, that no table declares."""
+    declared = {table.prefix for table in tables.values()}
+    found = (prefix for stream in StreamName for prefix in incoming.prefixes(stream.prefix))
+    return [prefix for prefix in found if prefix not in declared and not any(d.startswith(prefix) for d in declared)]
+
+
+def _match(page: Sequence[ObjectVersion], by_prefix: Mapping[str, Table], stream: StreamName) -> ScannedPage:
+    arrivals: list[Arrival] = []
+    undeclared: dict[str, int] = {}
+    for version in page:
+        if version.key.endswith("/") or STREAMS[stream].is_sidecar(version.key):
+            continue
+        table = _declared_table(version.key, by_prefix)
+        if table is None or not _is_text(version.key):
+            folder = version.key[: version.key.find("/", len(stream.prefix)) + 1] or stream.prefix
+            undeclared[folder] = undeclared.get(folder, 0) + 1
+        elif table.is_active:
+            arrivals.append(Arrival(table.name, table.is_raw, version))
+    return ScannedPage(arrivals, undeclared, page[-1].key if page else "")
+
+
+def _declared_table(key: str, by_prefix: Mapping[str, Table]) -> Table | None:
+    folder = key
+    while folder := folder.rstrip("/").rpartition("/")[0]:
+        if table := by_prefix.get(f"{folder}/"):
+            return table
+    return None
+
+
+def _is_text(key: str) -> bool:
+    """Say whether a key is Unicode; a local folder may hold names that are not, which no database takes."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,324 @@
+"""What the platform needs from outside, as roles; adapters in ``storage``, ``metadata_db``, ``catalog`` fill them."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+
+from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, ObjectVersion, Placement
+from cubic_ingestion.domain.snapshot import Snapshot
+from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.domain.table import Table
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware, UTC."""
+        ...
+
+
+class ObjectWriter(Protocol):
+    """An object being written. Nothing is visible under its key until ``commit``; leaving without it discards all."""
+
+    @property
+    def file(self) -> BinaryIO:
+        """Where the bytes go."""
+        ...
+
+    def commit(self) -> ObjectVersion:
+        """Publish what was written under the key, atomically, replacing what was there."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """A bucket: a local folder or S3.
+
+    Every method raises ``StoreUnavailableError`` for what may pass; nothing but a plain "no such object" ever
+    counts as absent.
+    """
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+        """Yield the objects whose keys start with ``prefix`` and follow ``after``, page by page, at most 1,000 a page.
+
+        The order is the store's own, the same in every listing, so that ``after`` a key that came all is told.
+        """
+        ...
+
+    def prefixes(self, prefix: str) -> Sequence[str]:
+        """Return the folders directly below ``prefix``, each ending with ``/``."""
+        ...
+
+    def head(self, key: str) -> ObjectVersion | None:
+        """Return the current version of an object, or None if there is none."""
+        ...
+
+    def open(self, key: str, etag: str | None = None) -> AbstractContextManager[BinaryIO]:
+        """Open an object for reading.
+
+        Raises:
+            ObjectMissingError: There is no such object.
+            ObjectChangedError: It is not the version ``etag`` names.
+        """
+        ...
+
+    def writer(self, key: str) -> AbstractContextManager[ObjectWriter]:
+        """Open an object for writing."""
+        ...
+
+    def delete(self, key: str, etag: str) -> None:
+        """Remove that version of an object; one that is gone already is no error.
+
+        Raises:
+            ObjectChangedError: Another version stands under the key; it stays.
+        """
+        ...
+
+    def uri(self, key: str) -> str:
+        """Return the object's address with its scheme, for people and engines."""
+        ...
+
+
+class ObjectMissingError(Exception):
+    """There is no object under the key."""
+
+
+class ObjectChangedError(Exception):
+    """The object under the key is another version than the one asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCount:
+    """Loads of one table in one status."""
+
+    table: str
+    status: LoadStatus
+    n_loads: int
+    n_rows: int
+    oldest_inserted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionTotal:
+    """What one partition of a table holds in Springboard."""
+
+    n_loads: int
+    n_rows: int
+    n_bytes: int
+    first_source_at: datetime
+    last_source_at: datetime
+
+
+class LoadRepository(Protocol):
+    """The metadata database. Every change of status is an atomic compare-and-set."""
+
+    def sync_tables(self, tables: Collection[Table]) -> None:
+        """Record the declared tables; one no longer declared gets ``deleted_at``, and keeps its loads."""
+        ...
+
+    def register(self, arrivals: Sequence[Arrival]) -> int:
+        """Record the object versions not on record yet, in one transaction.
+
+        Returns:
+            The number of loads that are new.
+        """
+        ...
+
+    def unplanned(self, tables: Collection[str], now: datetime, limit: int) -> Sequence[Load]:
+        """Return ready loads without a partition whose ``retry_at`` has passed, oldest first."""
+        ...
+
+    def snapshots(self, table: str) -> Sequence[Snapshot]:
+        """Return the table's snapshots, oldest first."""
+        ...
+
+    def open_snapshot(self, table: str, snapshot: Snapshot) -> bool:
+        """Record a snapshot; False if the table has it already."""
+        ...
+
+    def placed_since(self, tables: Collection[str], since: datetime, until: datetime | None) -> Iterator[Load]:
+        """Yield planned loads with ``since <= source_at < until``, not those in or on the way to Error."""
+        ...
+
+    def place(self, placements: Sequence[Placement]) -> None:
+        """Give loads their partition and snapshot.
+
+        A ready load is then claimable. One further on keeps its status; if its snapshot changes, it is marked for
+        replay, which moves it to its new place.
+        """
+        ...
+
+    def wait(self, load_id: int, reason: str, retry_at: datetime) -> None:
+        """Leave a ready load unplanned, with the reason, until ``retry_at``."""
+        ...
+
+    def claimable(self, tables: Collection[str], work: Work, now: datetime) -> Mapping[str, int]:
+        """Count the loads a claim would get now, by table; tables with none are left out."""
+        ...
+
+    def claim(
+        self,
+        tables: Collection[str],
+        work: Work,
+        *,
+        claimant: str,
+        now: datetime,
+        expires_at: datetime,
+        limit: int,
+        partition_keys: Collection[str] | None = None,
+    ) -> Sequence[Load]:
+        """Take loads for work, atomically: those waiting for it, and those whose claim on it has expired.
+
+        For ``Work.REPLAY`` without ``partition_keys`` only loads marked for replay count; with them, every archived
+        load of those partitions.
+
+        Returns:
+            The loads now held, ordered by source time, then LastModified, then id; ``attempts`` already counted.
+        """
+        ...
+
+    def renew(self, claimant: str, expires_at: datetime) -> int:
+        """Extend all claims of a claimant; returns how many it still holds."""
+        ...
+
+    def holds(self, claimant: str, load_id: int) -> bool:
+        """Say whether a claimant still holds a load: the fence before anything is published."""
+        ...
+
+    def complete_ingest(self, claimant: str, ingested: Sequence[Ingested]) -> Sequence[int]:
+        """Move held loads on to ``ready_for_archiving`` (replays stay archived) with their counts.
+
+        A load takes its location from the load that had it before, whose rows it replaced.
+
+        Returns:
+            Ids of the loads that were no longer held and stay untouched.
+        """
+        ...
+
+    def complete_archive(self, claimant: str, archive_keys: Mapping[int, str]) -> Sequence[int]:
+        """Move held loads (id to key in Archive) on to ``archived``; returns the ids no longer held."""
+        ...
+
+    def complete_error(self, claimant: str, error_keys: Mapping[int, str]) -> Sequence[int]:
+        """Move held loads (id to key in Error) on to ``errored``; returns the ids no longer held."""
+        ...
+
+    def reject(self, load_id: int, error: LoadError, *, claimant: str | None = None) -> bool:
+        """Move a load to ``ready_for_erroring``: a held one by its claimant, a ready one without.
+
+        A replayed load stays archived and keeps its rows; only the reason is recorded. Returns False if it was lost.
+        """
+        ...
+
+    def release(self, claimant: str, *, retry_at: datetime, load_ids: Collection[int] | None = None) -> int:
+        """Give held loads back to the status they were claimed from; returns how many."""
+        ...
+
+    def release_runs(self, claimant_prefix: str, *, retry_at: datetime) -> int:
+        """Give back whatever claimants with this prefix (a run's id) hold; returns how many."""
+        ...
+
+    def newest_at(self, locations: Collection[str]) -> Mapping[str, Load]:
+        """Return, by Springboard key, the load whose rows stand there."""
+        ...
+
+    def versions(self, key: str) -> Sequence[Load]:
+        """Return all loads of one key in Incoming, oldest version first."""
+        ...
+
+    def mark_replay(self, load_ids: Collection[int]) -> None:
+        """Have loads read again once they are archived."""
+        ...
+
+    def partition_totals(self, table: str, partition_keys: Collection[str]) -> Mapping[str, PartitionTotal]:
+        """Sum up, by partition, what stands in Springboard."""
+        ...
+
+    def locations(self, table: str, partition_keys: Collection[str]) -> Sequence[str]:
+        """Return the Springboard keys of the loads of some partitions, oldest first."""
+        ...
+
+    def taken_keys(self, keys: Collection[str]) -> Mapping[str, int]:
+        """Return, by key in Archive or Error, the id of the load that is filed there."""
+        ...
+
+    def load(self, load_id: int) -> Load | None:
+        """Return one load."""
+        ...
+
+    def loads(
+        self, *, tables: Collection[str] | None = None, statuses: Collection[LoadStatus] | None = None, limit: int = 100
+    ) -> Sequence[Load]:
+        """Return loads, newest first."""
+        ...
+
+    def status_counts(self) -> Sequence[StatusCount]:
+        """Count loads by table and status."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A table that people should find."""
+
+    table: Table
+    location: str
+    """URI of the prefix that holds all the table's Parquet files."""
+    schema: pa.Schema
+    """Columns of a Parquet file below it."""
+
+
+class TableCatalog(Protocol):
+    """Where people find the tables to query."""
+
+    @property
+    def address(self) -> str:
+        """What a client connects to."""
+        ...
+
+    def register(self, entries: Collection[CatalogEntry]) -> None:
+        """Make sure that tables can be queried, with at least the columns of their entries.
+
+        Many at once cost about as much as one; one that fails does not stop the others.
+
+        Raises:
+            CatalogUnavailableError: The catalog refused one of them.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The four zones."""
+
+    incoming: ObjectStore
+    archive: ObjectStore
+    error: ObjectStore
+    springboard: ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much, from the settings."""
+
+    claim_timeout_seconds: int = 900
+    sidecar_wait_seconds: int = 86_400
+    snapshot_wait_seconds: int = 604_800
+    max_attempts: int = 5
+    max_loads_per_run: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything a verb of the pipeline may need; built once by ``bootstrap``."""
+
+    tables: Mapping[str, Table]
+    repository: LoadRepository
+    stores: Stores
+    catalog: TableCatalog
+    clock: Clock
+    limits: Limits

@@ -1,0 +1,90 @@
+"""Settings: the only module that reads the environment (and a ``.env`` in the working directory)."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cubic_ingestion.errors import SettingsError
+from cubic_ingestion.ports import Limits
+
+
+class Settings(BaseSettings):
+    """All settings; each is read from the environment variable ``CUBIC_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CUBIC_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".cubic"), description="Folder of everything embedded: zones, database, catalog, Dagster.")
+    incoming_url: str = Field("", description="Bucket where files land; default: `incoming` in the home.")
+    archive_url: str = Field("", description="Bucket of ingested originals; default: `archive` in the home.")
+    error_url: str = Field("", description="Bucket of rejected originals; default: `error` in the home.")
+    springboard_url: str = Field("", description="Bucket of Parquet; default: `springboard` in the home.")
+    database_url: str = Field("", description="Metadata database (SQLAlchemy URL); default: SQLite in the home.")
+    catalog: Literal["duckdb"] = Field("duckdb", description="Catalog: `duckdb`, a database file in the home.")
+    tables_dir: Path | None = Field(None, description="Folder with further table declarations (`*.toml`).")
+    claim_timeout_seconds: int = Field(
+        900, ge=1, description="A claim on loads expires so long after its last renewal."
+    )
+    sidecar_wait_seconds: int = Field(
+        86_400, ge=0, description="How long an ODS file waits for its `.dfm` before it goes to Error."
+    )
+    snapshot_wait_seconds: int = Field(
+        604_800, ge=0, description="How long an ODS file waits for a first snapshot before it goes to Error."
+    )
+    max_attempts: int = Field(5, ge=1, description="Tries for a load that fails for passing reasons.")
+    max_loads_per_run: int = Field(10_000, ge=1, description="Loads that one table may bring into one run.")
+
+    dagster_home: Path | None = Field(
+        None,
+        validation_alias="DAGSTER_HOME",
+        description="Dagster's own variable `DAGSTER_HOME`: folder of another instance than the embedded one.",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The settings that bound time and numbers, as the pipeline takes them."""
+        return Limits(
+            claim_timeout_seconds=self.claim_timeout_seconds,
+            sidecar_wait_seconds=self.sidecar_wait_seconds,
+            snapshot_wait_seconds=self.snapshot_wait_seconds,
+            max_attempts=self.max_attempts,
+            max_loads_per_run=self.max_loads_per_run,
+        )
+
+    def zone_url(self, zone: Literal["incoming", "archive", "error", "springboard"]) -> str:
+        """Return the URL of a zone's bucket, or the folder in the home that stands for it."""
+        return str(getattr(self, f"{zone}_url")) or str(self.home.absolute() / zone)
+
+    @property
+    def metadata_url(self) -> str:
+        """The metadata database's URL, or that of the SQLite file in the home."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'metadata.sqlite'}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the metadata database is the SQLite file in the home."""
+        return not self.database_url
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware, UTC."""
+        return datetime.now(UTC)
+
+
+def read_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: A setting has a value that cannot be used; it names the variable.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] - every field has a default, given by position
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "CUBIC_" + str(first["loc"][0]).upper()
+        raise SettingsError(name, f"{first['msg']}.", "See the settings table in README.md.") from error

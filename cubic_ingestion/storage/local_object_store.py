@@ -1,0 +1,173 @@
+"""A bucket in a local folder."""
+
+import os
+import stat
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from cubic_ingestion.domain.load import ObjectVersion
+from cubic_ingestion.errors import InvalidKeyError
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
+from cubic_ingestion.storage.local_files import ObjectFile, translated
+from cubic_ingestion.storage.local_object_writer import LocalObjectWriter
+from cubic_ingestion.storage.local_paths import HIDDEN, folder_and_start, has_symlink, listing_order, local_path
+
+PAGE_SIZE = 1_000
+BUFFER_BYTES = 1 << 17
+_GONE = (FileNotFoundError, NotADirectoryError)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_FIRST_MICROSECOND = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_URI_SAFE = "/!$&'()*+,;=:@"
+"""Characters that a path in a URI may have as they are (RFC 3986, section 3.3), so that ``snapshot=`` stays plain."""
+
+
+class LocalObjectStore:
+    """A bucket in a local folder: regular files are objects, their paths below the folder are keys.
+
+    Names that begin with a dot, symbolic links and special files are no objects. A file name that is not UTF-8 is in
+    its key as Python decodes it (PEP 383). A folder that does not exist is an empty bucket.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(os.path.realpath(root))
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+        """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page.
+
+        The order is that of the keys' UTF-8 bytes, as in S3. A folder is read when its turn comes, and what vanishes
+        meanwhile is left out.
+        """
+        folder, folder_key, start = folder_and_start(self._root, prefix)
+        if has_symlink(self._root, folder / "_"):
+            return
+        with translated(prefix):
+            objects = self._walk(folder, folder_key, start, os.fsencode(after))
+            while page := tuple(islice(objects, PAGE_SIZE)):
+                yield page
+
+    def prefixes(self, prefix: str) -> Sequence[str]:
+        """Return the folders directly below ``prefix`` that hold an object, in order, each ending with ``/``."""
+        folder, folder_key, start = folder_and_start(self._root, prefix)
+        if has_symlink(self._root, folder / "_"):
+            return ()
+        with translated(prefix):
+            return [
+                f"{folder_key}{entry.name}/"
+                for entry in self._entries(folder, start)
+                if entry.is_dir(follow_symlinks=False)
+                and any(self._walk(Path(entry.path), f"{folder_key}{entry.name}/"))
+            ]
+
+    def head(self, key: str) -> ObjectVersion | None:
+        """Return the current version of an object, or None if there is none."""
+        path = local_path(self._root, key)
+        with translated(key):
+            try:
+                status = path.lstat()
+            except _GONE:
+                return None
+            if not stat.S_ISREG(status.st_mode) or has_symlink(self._root, path):
+                return None
+            return _version(key, status)
+
+    @contextmanager
+    def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
+        """Open an object for reading, and make sure that the open file is the version meant.
+
+        Raises:
+            ObjectMissingError: There is no such object.
+            ObjectChangedError: It is not the version ``etag`` names.
+            StoreUnavailableError: The file cannot be read, now or later on.
+        """
+        if self.head(key) is None:
+            raise ObjectMissingError(key)
+        with self._opened(key) as file:
+            if etag is not None and _etag(os.fstat(file.fileno())) != etag:
+                raise ObjectChangedError(key)
+            yield BufferedReader(file, BUFFER_BYTES)
+
+    @contextmanager
+    def writer(self, key: str) -> Generator[ObjectWriter]:
+        """Open an object for writing; it stands under its key after ``commit``, whole, or not at all."""
+        path = local_path(self._root, key)
+        if has_symlink(self._root, path):
+            raise InvalidKeyError(key, "a symbolic link for a folder")
+        with LocalObjectWriter(key, path, _version) as writer:
+            yield writer
+
+    def delete(self, key: str, etag: str) -> None:
+        """Remove that version of an object, and the folders that become empty.
+
+        A file system cannot compare and remove in one step: a version that arrives in the microseconds between the
+        two would go with it.
+
+        Raises:
+            ObjectChangedError: Another version stands under the key; it stays.
+        """
+        version = self.head(key)
+        if version is None:
+            return
+        if version.etag != etag:
+            raise ObjectChangedError(key)
+        path = local_path(self._root, key)
+        with translated(key):
+            path.unlink(missing_ok=True)
+        self._prune(path.parent)
+
+    def uri(self, key: str) -> str:
+        """Return the ``file://`` address of a key or a prefix; other than plain characters are percent-encoded."""
+        if key.rstrip("/"):
+            local_path(self._root, key.removesuffix("/"))
+        return "file://" + quote(os.fsencode(f"{self._root}/{key}"), safe=_URI_SAFE)
+
+    def _walk(self, folder: Path, folder_key: str, start: str = "", after: bytes = b"") -> Iterator[ObjectVersion]:
+        for entry in self._entries(folder, start):
+            key = folder_key + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if os.fsencode(f"{key}/") >= after[: len(os.fsencode(f"{key}/"))]:
+                    yield from self._walk(Path(entry.path), f"{key}/", after=after)
+            elif entry.is_file(follow_symlinks=False) and os.fsencode(key) > after:
+                with suppress(FileNotFoundError):
+                    yield _version(key, entry.stat(follow_symlinks=False))
+
+    @staticmethod
+    def _entries(folder: Path, start: str) -> "Sequence[os.DirEntry[str]]":
+        try:
+            with os.scandir(folder) as entries:
+                wanted = [entry for entry in entries if entry.name.startswith(start) and entry.name[0] != HIDDEN]
+        except _GONE:
+            return ()
+        return sorted(wanted, key=listing_order)
+
+    @contextmanager
+    def _opened(self, key: str) -> Generator[ObjectFile]:
+        with translated(key):
+            try:
+                file = ObjectFile(local_path(self._root, key), "rb", key)
+            except _GONE as error:
+                raise ObjectMissingError(key) from error
+        with file:
+            yield file
+
+    def _prune(self, folder: Path) -> None:
+        # rmdir refuses a folder that got a file, and one that another process removed is not there: both end it.
+        with suppress(OSError):
+            while folder != self._root:
+                folder.rmdir()
+                folder = folder.parent
+
+
+def _version(key: str, status: os.stat_result) -> ObjectVersion:
+    microseconds = min(max(status.st_mtime_ns // 1_000, _FIRST_MICROSECOND), _LAST_MICROSECOND)
+    return ObjectVersion(key, _etag(status), status.st_size, _EPOCH + timedelta(microseconds=microseconds))
+
+
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"

@@ -1,0 +1,71 @@
+"""How an object in a local folder is written: beside its place, then moved there in one step."""
+
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from io import BufferedWriter
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from cubic_ingestion.domain.load import ObjectVersion
+from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.storage.local_files import ObjectFile, translated
+from cubic_ingestion.storage.local_paths import HIDDEN
+
+_BUFFER_BYTES = 1 << 17
+_FOLDER_ATTEMPTS = 100
+"""Each but the last is lost only to a process that removes the folder while it is empty."""
+
+
+class LocalObjectWriter:
+    """An object being written to a hidden file in its own folder.
+
+    What a killed process leaves there is never listed.
+    """
+
+    def __init__(self, key: str, path: Path, version: Callable[[str, os.stat_result], ObjectVersion]) -> None:
+        self._key = key
+        self._path = path
+        self._version = version
+        # Not made from the object's name, which may already have the greatest length a name can have.
+        self._draft = path.with_name(f"{HIDDEN}{uuid.uuid4().hex}.tmp")
+
+    def __enter__(self) -> Self:
+        with translated(self._key):
+            self._raw = self._create()
+        self._file = BufferedWriter(self._raw, _BUFFER_BYTES)
+        return self
+
+    @property
+    def file(self) -> BinaryIO:
+        """Where the bytes go."""
+        return self._file
+
+    def commit(self) -> ObjectVersion:
+        """Publish what was written, atomically and on disk, replacing what was there."""
+        with translated(self._key):
+            self._file.flush()
+            os.fsync(self._raw.fileno())
+            status = os.fstat(self._raw.fileno())
+            self._file.close()
+            self._draft.replace(self._path)
+        return self._version(self._key, status)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(StoreUnavailableError):  # what could not be written is thrown away just now
+            self._file.close()
+        with translated(self._key):
+            self._draft.unlink(missing_ok=True)
+
+    def _create(self) -> ObjectFile:
+        for _ in range(_FOLDER_ATTEMPTS):
+            # mkdir also says "exists" of a folder that was removed before it could look.
+            with suppress(FileNotFoundError, FileExistsError):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                return ObjectFile(self._draft, "xb", self._key)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return ObjectFile(self._draft, "xb", self._key)

@@ -1,0 +1,187 @@
+"""One declared entry: what it may say, and the tables it stands for."""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any, cast
+
+from cubic_ingestion.domain.table import Column, StreamName, Table
+from cubic_ingestion.errors import DeclarationError
+from cubic_ingestion.parsing.arrow_types import arrow_type
+from cubic_ingestion.tables.toml_lines import entry_line, key_line
+
+CHANGES = "__ct"
+"""Ends the name, and the last folder of the prefix, of an ODS change table."""
+RESERVED_COLUMNS = ("load_id", "snapshot", "identifier")
+"""Columns that Springboard adds to every table, in its files or in their paths."""
+
+_KEYS: Mapping[str, type] = {
+    "stream": str,
+    "name": str,
+    "prefix": str,
+    "columns": dict,
+    "description": str,
+    "is_raw": bool,
+    "is_active": bool,
+}
+_REQUIRED = ("stream", "name", "prefix")
+_COLUMN_KEYS = ("type", "description")
+_WORDS: Mapping[type, str] = {str: "a text", dict: "a section [table.columns]", bool: "true or false"}
+_COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_FOLDERS = re.compile(r"(?:[\w$#-][\w.$#-]*/)+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ``[[table]]`` of a file, as TOML has it."""
+
+    path: str
+    text: str
+    """The whole file, to find lines in."""
+    index: int
+    """Counted from 0 within the file."""
+    fields: Mapping[str, Any]
+
+    @property
+    def line(self) -> int:
+        """Line the entry begins at."""
+        return entry_line(self.text, self.index)
+
+    def mistake(self, key: str | None, problem: str, fix: str, *, in_section: bool = False) -> DeclarationError:
+        """Name a mistake at the line of a key, or of the entry."""
+        line = key_line(self.text, self.index, key, in_section=in_section) if key else self.line
+        return DeclarationError(self.path, line, problem, fix)
+
+
+def mistakes(entry: Entry) -> Iterator[DeclarationError]:
+    """Yield all that is wrong with an entry on its own."""
+    shape = list(_shape_mistakes(entry))
+    yield from shape
+    if shape:
+        return
+    for rule in _RULES:
+        yield from rule(entry, StreamName(entry.fields["stream"]))
+
+
+def tables(entry: Entry) -> list[Table]:
+    """Return the tables that an entry without mistakes stands for: for ODS the base table and its change table."""
+    fields = dict(entry.fields)
+    stream = StreamName(fields.pop("stream"))
+    columns = tuple(_column(name, column) for name, column in fields.pop("columns", {}).items())
+    table = Table(**fields, stream=stream, columns=columns)
+    if stream is not StreamName.ODS:
+        return [table]
+    prefix = table.prefix.removesuffix("/") + CHANGES + "/"
+    description = f"Changes of {table.name}."
+    return [
+        table,
+        replace(table, name=table.name + CHANGES, prefix=prefix, base=table.name, description=description),
+    ]
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """Word the fix of a name that is not known."""
+    close = get_close_matches(word, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Use one of: {', '.join(known)}."
+
+
+def _column(name: str, declared: "str | Mapping[str, str]") -> Column:
+    return Column(name, declared) if isinstance(declared, str) else Column(name, **declared)
+
+
+def _shape_mistakes(entry: Entry) -> Iterator[DeclarationError]:
+    for key, value in entry.fields.items():
+        if key not in _KEYS:
+            yield entry.mistake(key, f"{key!r} is no key of a table.", did_you_mean(key, _KEYS))
+        elif not isinstance(value, _KEYS[key]):
+            yield entry.mistake(key, f"{key!r} is {value!r}.", f"Make it {_WORDS[_KEYS[key]]}.")
+    for key in _REQUIRED:
+        if key not in entry.fields:
+            yield entry.mistake(None, f"The table has no {key!r}.", f"Add one: {key} = ….")
+    stream = entry.fields.get("stream")
+    if isinstance(stream, str) and stream not in list(StreamName):
+        yield entry.mistake("stream", f"{stream!r} is no stream.", did_you_mean(stream, list(StreamName)))
+
+
+def _name_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
+    name, start = entry.fields["name"], stream.prefix.replace("/", "__")
+    if not re.fullmatch(rf"{start}[a-z][a-z0-9]*(?:_{{1,2}}[a-z0-9]+)*", name):
+        fix = f"Use '{start}' and then lower-case letters, digits and single underscores."
+        yield entry.mistake("name", f"{name!r} is no name of a table of this stream.", fix)
+    if stream is StreamName.ODS and name.endswith(CHANGES):
+        yield entry.mistake("name", f"{name!r} is a change table.", _CHANGES_COME_ALONG)
+
+
+def _prefix_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
+    prefix = entry.fields["prefix"]
+    if not prefix.endswith("/"):
+        yield entry.mistake("prefix", f"{prefix!r} does not end with '/'.", f"Write '{prefix}/'.")
+    elif not prefix.startswith(stream.prefix) or not _FOLDERS.fullmatch(prefix.removeprefix(stream.prefix)):
+        fix = f"Use '{stream.prefix}', a folder of letters, digits and any of '_.-$#', and '/'."
+        yield entry.mistake("prefix", f"{prefix!r} is no place for tables of stream {stream.value!r}.", fix)
+    if stream is StreamName.ODS and prefix.endswith(f"{CHANGES}/"):
+        yield entry.mistake("prefix", f"{prefix!r} is the prefix of a change table.", _CHANGES_COME_ALONG)
+
+
+def _columns_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
+    columns = entry.fields.get("columns", {})
+    if stream is StreamName.ODS:
+        if "columns" in entry.fields:
+            yield entry.mistake(
+                "columns", "An ODS table has columns.", "Remove them; the '.dfm' of each file has them."
+            )
+        return
+    if not columns and not entry.fields.get("is_raw", False):
+        fix = "Add [table.columns] with one 'name = \"type\"' a line, or is_raw = true."
+        yield entry.mistake(None, "The table has no columns.", fix)
+    for name, column in columns.items():
+        for problem, fix in (*_column_name_mistakes(name), *_column_mistakes(name, column)):
+            yield entry.mistake(name, problem, fix, in_section=True)
+
+
+def _column_name_mistakes(name: str) -> Iterator[tuple[str, str]]:
+    if name in RESERVED_COLUMNS:
+        yield f"Column {name!r} is one that Springboard adds.", "Give it another name, or leave it out."
+    elif name != name.lower():
+        yield f"Column {name!r} has capital letters.", f"Write {name.lower()!r}; columns are matched without case."
+    elif not _COLUMN_NAME.fullmatch(name):
+        yield f"Column {name!r} is no name of a column.", "Use lower-case letters, digits and underscores."
+
+
+def _column_mistakes(name: str, column: object) -> Iterator[tuple[str, str]]:
+    if isinstance(column, dict):
+        yield from _described_column_mistakes(name, cast("dict[str, object]", column))
+    elif isinstance(column, str):
+        yield from _type_mistakes(name, column)
+    elif name in _KEYS:
+        yield f"{name!r} is {column!r} among the columns.", "Put it above [table.columns]: what is below is a column."
+    else:
+        yield f"Column {name!r} is {column!r}.", "Make it a text that names a type."
+
+
+def _described_column_mistakes(name: str, column: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    for key, value in column.items():
+        if key not in _COLUMN_KEYS:
+            yield f"{key!r} of column {name!r} is no key of a column.", did_you_mean(key, _COLUMN_KEYS)
+        elif not isinstance(value, str):
+            yield f"{key!r} of column {name!r} is {value!r}.", "Make it a text."
+        elif key == "type":
+            yield from _type_mistakes(name, value)
+    if "type" not in column:
+        yield f"Column {name!r} has no 'type'.", "Add one: type = …."
+
+
+def _type_mistakes(name: str, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        arrow_type(text)
+    except ValueError as error:
+        yield f"Column {name!r} has no type that is known:", str(error)
+
+
+_CHANGES_COME_ALONG = "Remove the entry; that of the base table stands for both."
+_RULES: tuple[Callable[[Entry, StreamName], Iterator[DeclarationError]], ...] = (
+    _name_mistakes,
+    _prefix_mistakes,
+    _columns_mistakes,
+)

@@ -1,0 +1,19 @@
+"""Fixtures of the contract suites."""
+
+import pytest
+from sqlalchemy import Engine
+
+from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.ports import LoadRepository
+from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP
+from cubic_ingestion_tests.databases import database_url, engine, migrated_url, postgres_url
+
+__all__ = ["database_url", "engine", "migrated_url", "postgres_url", "repository"]
+
+
+@pytest.fixture
+def repository(engine: Engine) -> LoadRepository:
+    """Return a repository with the sample tables and no loads, on each database in turn."""
+    repository = SqlLoadRepository(engine)
+    repository.sync_tables([DMAP, BASE, CHANGES])
+    return repository

@@ -1,0 +1,97 @@
+"""What the suites of the load repository share: a repository with tables, and short ways to a load in any status."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from cubic_ingestion.domain.load import Ingested, Load, Placement
+from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.ports import LoadRepository
+from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_arrival, an_ods_table
+
+DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
+LATER = NOON + timedelta(minutes=15)
+"""When claims taken at noon expire."""
+DAY = "2022-03-04"
+
+
+def register(repository: LoadRepository, *names: str, table: Table = DMAP) -> list[Load]:
+    """Register a file for each name; returns the loads in that order."""
+    repository.register([an_arrival(table, key=table.prefix + name) for name in names])
+    by_key = {load.version.key: load for load in repository.loads(limit=10_000)}
+    return [by_key[table.prefix + name] for name in names]
+
+
+def place(
+    repository: LoadRepository,
+    loads: Sequence[Load],
+    partition_key: str = DAY,
+    *,
+    source_at: datetime = NOON,
+    snapshot: datetime | None = None,
+) -> None:
+    """Place loads, all in the same partition."""
+    repository.place([Placement(load.id, source_at, partition_key, snapshot) for load in loads])
+
+
+def ready(repository: LoadRepository, *names: str, table: Table = DMAP, snapshot: datetime | None = None) -> list[Load]:
+    """Register and place a file for each name."""
+    loads = register(repository, *names, table=table)
+    place(repository, loads, snapshot=snapshot)
+    return loads
+
+
+def claim(
+    repository: LoadRepository,
+    work: Work = Work.INGEST,
+    claimant: str = "run-1/a",
+    *,
+    table: Table = DMAP,
+    now: datetime = NOON,
+    expires_at: datetime = LATER,
+    limit: int = 100,
+    partition_keys: Sequence[str] | None = None,
+) -> Sequence[Load]:
+    """Claim a table's loads at noon for a quarter of an hour."""
+    return repository.claim(
+        [table.name],
+        work,
+        claimant=claimant,
+        now=now,
+        expires_at=expires_at,
+        limit=limit,
+        partition_keys=partition_keys,
+    )
+
+
+def an_ingested(load: Load, partition_key: str = DAY, **changes: int | str | None) -> Ingested:
+    """Build what became of a load."""
+    fields: dict[str, int | str | None] = {"n_rows": 3, "n_bytes": 300, "location": f"{load.version.key}.parquet"}
+    return Ingested(load.id, partition_key, **(fields | changes))  # type: ignore[arg-type] - fields of three types
+
+
+def ingested(
+    repository: LoadRepository, *names: str, table: Table = DMAP, snapshot: datetime | None = None
+) -> list[Load]:
+    """Bring a file for each name to ``ready_for_archiving``."""
+    loads = ready(repository, *names, table=table, snapshot=snapshot)
+    claim(repository, table=table)
+    repository.complete_ingest("run-1/a", [an_ingested(load) for load in loads])
+    return loads
+
+
+def archived(
+    repository: LoadRepository, *names: str, table: Table = DMAP, snapshot: datetime | None = None
+) -> list[Load]:
+    """Bring a file for each name to ``archived``."""
+    loads = ingested(repository, *names, table=table, snapshot=snapshot)
+    claim(repository, Work.ARCHIVE, table=table)
+    repository.complete_archive("run-1/a", {load.id: f"archive/{load.version.key}" for load in loads})
+    return loads
+
+
+def reread(repository: LoadRepository, load: Load) -> Load:
+    """Return a load as it is now."""
+    now = repository.load(load.id)
+    assert now is not None
+    return now

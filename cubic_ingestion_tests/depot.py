@@ -1,0 +1,123 @@
+"""A whole platform in a folder, on real parts, for tests: files go in, and what became of them comes out."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
+from cubic_ingestion.domain.layout import springboard_prefix
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.metadata_db.upgrade import upgrade
+from cubic_ingestion.pipeline.archive import archive
+from cubic_ingestion.pipeline.claim import Claim
+from cubic_ingestion.pipeline.ingest import Report, ingest
+from cubic_ingestion.pipeline.plan import plan
+from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.write import Written, write
+from cubic_ingestion.ports import Limits, Platform, Stores
+from cubic_ingestion.storage.local_object_store import LocalObjectStore
+
+
+class StoppedClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.moment = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """Return the moment."""
+        return self.moment
+
+    def advance(self, **by: float) -> None:
+        """Move on."""
+        self.moment += timedelta(**by)
+
+
+@dataclass(frozen=True)
+class Depot:
+    """A platform and the folder it lives in."""
+
+    root: Path
+    platform: Platform
+    clock: StoppedClock
+
+    @staticmethod
+    def build(root: Path, tables: Iterable[Table], *, limits: Limits | None = None) -> "Depot":
+        """Make an empty depot for some tables."""
+        engine = make_engine(f"sqlite:///{root / 'metadata.sqlite'}")
+        upgrade(engine)
+        clock = StoppedClock()
+        zones = {zone: LocalObjectStore(root / zone) for zone in ("incoming", "archive", "error", "springboard")}
+        platform = Platform(
+            tables={table.name: table for table in tables},
+            repository=SqlLoadRepository(engine, now=clock.now),
+            stores=Stores(**zones),
+            catalog=DuckDBTableCatalog(root / "catalog.duckdb"),
+            clock=clock,
+            limits=limits or Limits(),
+        )
+        return Depot(root, platform, clock)
+
+    def put(self, key: str, data: bytes, *, modified_at: datetime | None = None) -> Path:
+        """Let a file land in Incoming."""
+        path = self.root / "incoming" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        if modified_at is not None:
+            os.utime(path, (modified_at.timestamp(), modified_at.timestamp()))
+        return path
+
+    def ingest(self, partition_keys: Collection[str] | None = None) -> list[Report]:
+        """Register, plan and ingest everything once; with partitions, those are replayed."""
+        for stream in StreamName:
+            register(self.platform, stream)
+            plan(self.platform, stream)
+        return [
+            ingest(self.platform, table, self.write_load, run_id="test", partition_keys=partition_keys)
+            for table in self.platform.tables.values()
+        ]
+
+    def archive(self) -> None:
+        """Move all originals that wait for it."""
+        archive(self.platform, list(self.platform.tables), run_id="test")
+
+    def settle(self) -> None:
+        """Do all there is to do."""
+        for _ in range(3):
+            self.ingest()
+            self.archive()
+
+    def write_load(
+        self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    ) -> Written | None:
+        """Write a load as the IO manager does."""
+        springboard = self.platform.stores.springboard
+        return write(springboard, key, schema, batches, load_id=load.id, may_publish=lambda: claim.holds(load))
+
+    def loads(self) -> list[Load]:
+        """Return all loads, oldest first."""
+        return sorted(self.platform.repository.loads(limit=100_000), key=lambda load: load.id)
+
+    def statuses(self) -> dict[str, LoadStatus]:
+        """Return the status of each load by the name of its file; the newest version counts."""
+        return {load.version.file_name: load.status for load in self.loads()}
+
+    def files(self, zone: str) -> list[str]:
+        """Return the keys in a zone, sorted."""
+        root = self.root / zone
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+    def rows(self, table: Table) -> list[dict[str, object]]:
+        """Return all rows of a table in Springboard, with ``load_id``."""
+        root = self.root / "springboard" / springboard_prefix(table)
+        files = sorted(root.rglob("*.parquet")) if root.exists() else []
+        return [row for path in files for row in pq.ParquetFile(path).read().to_pylist()]

@@ -1,0 +1,1 @@
+"""Tests of the whole: real files through the real parts."""

@@ -1,0 +1,218 @@
+"""Text to types, exactly."""
+
+import math
+import re
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cubic_ingestion.parsing.arrow_types import arrow_type
+from cubic_ingestion.parsing.casts import cast_text
+
+
+def moment(*parts: int) -> datetime:
+    """Build a moment without a zone, as the vendor's are."""
+    return datetime(*parts)  # noqa: DTZ001 - that is the point
+
+
+WORKS = [
+    ("int64", "42", 42),
+    ("int64", "-9223372036854775808", -(2**63)),
+    ("int64", "007", 7),
+    ("int64", "-0", 0),
+    ("int8", "-128", -128),
+    ("uint8", "255", 255),
+    ("uint64", "18446744073709551615", 2**64 - 1),
+    ("float64", "-1.5", -1.5),
+    ("float64", ".5", 0.5),
+    ("float64", "5.", 5.0),
+    ("float64", "1e3", 1000.0),
+    ("float64", "1E+3", 1000.0),
+    ("float64", "1e-999", 0.0),
+    ("float32", "16777217", 16777216.0),
+    ("decimal128(6, 2)", "1.5", Decimal("1.50")),
+    ("decimal128(6, 2)", "-1.500", Decimal("-1.50")),
+    ("decimal128(6, 2)", "1e3", Decimal("1000.00")),
+    ("decimal128(6, 2)", "1E+3", Decimal("1000.00")),
+    ("decimal128(38, 0)", "9" * 38, Decimal("9" * 38)),
+    ("bool", "TRUE", True),
+    ("bool", "False", False),
+    ("bool", "tRuE", True),
+    ("bool", "1", True),
+    ("bool", "0", False),
+    ("date32", "0001-01-01", date(1, 1, 1)),
+    ("date32", "9999-12-31", date(9999, 12, 31)),
+    ("date32", "2024-02-29", date(2024, 2, 29)),
+    ("time32[s]", "23:59:59", time(23, 59, 59)),
+    ("time32[s]", "23:59:59.000", time(23, 59, 59)),
+    ("time32[ms]", "01:02:03.0040", time(1, 2, 3, 4000)),
+    ("time64[us]", "01:02:03.000004000", time(1, 2, 3, 4)),
+    ("time64[ns]", "01:02:03", time(1, 2, 3)),
+    ("timestamp[s]", "2022-03-04 01:02:03", moment(2022, 3, 4, 1, 2, 3)),
+    ("timestamp[s]", "2022-03-04 01:02:03.0", moment(2022, 3, 4, 1, 2, 3)),
+    ("timestamp[ms]", "2022-03-04T01:02:03.04", moment(2022, 3, 4, 1, 2, 3, 40_000)),
+    ("timestamp[us]", "2022-03-04 01:02:03.123456", moment(2022, 3, 4, 1, 2, 3, 123_456)),
+    ("timestamp[us]", "2022-03-04 01:02:03.123456000", moment(2022, 3, 4, 1, 2, 3, 123_456)),
+    ("timestamp[us]", "0001-01-01 00:00:00", moment(1, 1, 1)),
+    ("timestamp[us]", "9999-12-31 23:59:59.9999990", moment(9999, 12, 31, 23, 59, 59, 999_999)),
+    ("string", "", ""),
+    ("json", "{}", "{}"),
+    ("binary", "é\n", "é\n".encode()),
+]
+
+FAILS = [
+    *[
+        ("int64", text)
+        for text in ("", " 42", "42 ", "+5", "0x1F", "0X1f", "1.5", "1.0", "1e3", "1_0", "٣", "-", "NaN")
+    ],
+    ("int64", "9223372036854775808"),
+    ("int8", "128"),
+    ("uint8", "256"),
+    ("uint8", "-1"),
+    ("uint8", "-0"),
+    *[("float64", text) for text in ("", " 1", "1 ", "+1.5", "NaN", "nan", "-nan", "inf", "Infinity", "-inf", "1e999")],
+    *[("float64", text) for text in ("0x1F", "0x1p3", "1,5", ".", "e3", "1d3", "1_0")],
+    ("float32", "1e39"),
+    *[
+        ("decimal128(6, 2)", text)
+        for text in ("", " 1", "+1.5", "NaN", "0x1F", "1.555", "1e-3", "12345.67", "1e999", ".")
+    ],
+    ("decimal128(38, 0)", "1" * 39),
+    *[("bool", text) for text in ("", " true", "t", "yes", "Y", "2", "01")],
+    *[
+        ("date32", text)
+        for text in ("", "0000-01-01", "2022-02-29", "2022-1-1", "20220101", " 2022-01-01", "10000-01-01")
+    ],
+    ("date32", "2022-01-01 00:00:00"),
+    *[
+        ("time64[ns]", text)
+        for text in ("", "24:00:00", "23:59:60", "1:02:03", "01:02", "01:02:03.", "01:02:03.1234567890")
+    ],
+    ("time64[ns]", "01:02:03Z"),
+    ("time64[us]", "01:02:03.1234567"),
+    ("time32[s]", "01:02:03.5"),
+    *[
+        ("timestamp[ns]", text)
+        for text in ("", "2022-03-04", "2022-03-04 01:02", "2022-03-04 24:00:00", "2022-02-29 01:02:03")
+    ],
+    *[("timestamp[ns]", f"2022-03-04 01:02:03{end}") for end in ("Z", "+00:00", ".", ".1234567890", " ", ".12x")],
+    ("timestamp[ns]", " 2022-03-04 01:02:03"),
+    ("timestamp[ns]", "0000-01-01 00:00:00"),
+    ("timestamp[ns]", "2022-03-04t01:02:03"),
+    ("timestamp[us]", "2022-03-04"),
+    ("timestamp[us]", "0000-12-31 00:00:00"),
+    ("timestamp[us]", "2022-03-04 01:02:03.1234567"),
+    ("timestamp[us]", "2022-03-04 01:02:03.1230000000"),
+    ("timestamp[ms]", "2022-03-04 01:02:03.1234"),
+    ("timestamp[s]", "2022-03-04 01:02:03.5"),
+    ("timestamp[s]", "2022-03-04 01:02:03."),
+]
+
+
+def strings(*values: str | None) -> pa.StringArray:
+    return pa.array(values, pa.string())
+
+
+@pytest.mark.parametrize(("type_text", "text", "value"), WORKS)
+def test_a_value_that_fits_becomes_it(type_text: str, text: str, value: object) -> None:
+    cast = cast_text(strings(text, None), arrow_type(type_text))
+    assert cast.values.type == arrow_type(type_text)
+    assert (cast.values.to_pylist(), cast.failures) == ([value, None], ())
+
+
+@pytest.mark.parametrize(("type_text", "text"), FAILS)
+def test_a_value_that_does_not_fit_is_named_and_no_other(type_text: str, text: str) -> None:
+    fine = {type_: known for type_, known, _ in WORKS} | {"timestamp[ns]": "2022-03-04 01:02:03"}
+    good = fine[type_text]
+    cast = cast_text(strings(good, text, None, good, text), arrow_type(type_text))
+    assert cast.failures == (1, 4)
+    assert not cast.is_beyond_nanoseconds
+    assert cast.values.is_null().to_pylist() == [False, True, True, False, True]
+
+
+def test_nanoseconds_keep_nine_digits() -> None:
+    cast = cast_text(strings("2022-03-04 01:02:03.123456789", "2022-03-04 01:02:03.4444444"), pa.timestamp("ns"))
+    fractions = [value % 1_000_000_000 for value in cast.values.view(pa.int64()).to_pylist()]
+    assert fractions == [123_456_789, 444_444_400]
+
+
+@pytest.mark.parametrize(
+    "text", ["9999-12-31 00:00:00", "0001-01-01 00:00:00.1234567", "2262-04-11 23:47:16.854775808"]
+)
+def test_a_date_that_nanoseconds_cannot_reach_is_no_failure_but_a_signal(text: str) -> None:
+    cast = cast_text(strings("2022-03-04 01:02:03", text, None, "x"), pa.timestamp("ns"))
+    assert cast.is_beyond_nanoseconds
+    assert cast.failures == (3,)
+
+
+def test_a_slice_is_looked_at_without_what_lies_around_it() -> None:
+    cast = cast_text(strings("0x1", "5", None, "x").slice(1, 2), pa.int64())
+    assert (cast.values.to_pylist(), cast.failures) == ([5, None], ())
+
+
+@pytest.mark.parametrize("type_text", sorted({type_text for type_text, _, _ in WORKS} | {"timestamp[ns]"}))
+def test_a_column_of_nulls_and_an_empty_one_fit_every_type(type_text: str) -> None:
+    for nothing in (strings(None, None), strings()):
+        cast = cast_text(nothing, arrow_type(type_text))
+        assert (cast.values.type, cast.values.null_count, cast.failures) == (arrow_type(type_text), len(nothing), ())
+
+
+def outcome(text: str, type_text: str) -> Any:
+    """Return the one value, or None if it does not fit."""
+    return cast_text(strings(text), arrow_type(type_text)).values[0].as_py()
+
+
+NUMBER_LIKE = st.text(st.sampled_from("0123456789+-.eExXnaif _"), min_size=1, max_size=7)
+
+
+@settings(max_examples=400, derandomize=True)
+@given(NUMBER_LIKE)
+def test_integers_are_what_the_grammar_says_and_no_more(text: str) -> None:
+    assert outcome(text, "int64") == (int(text) if re.fullmatch("-?[0-9]+", text) else None)
+
+
+NUMBER = r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+
+@settings(max_examples=400, derandomize=True)
+@given(NUMBER_LIKE)
+def test_floats_are_what_the_grammar_says_and_no_more(text: str) -> None:
+    expected = float(text) if re.fullmatch(NUMBER, text) else None
+    assert outcome(text, "float64") == (None if expected is None or math.isinf(expected) else expected)
+
+
+@settings(max_examples=400, derandomize=True)
+@given(NUMBER_LIKE)
+def test_decimals_are_what_the_grammar_says_and_no_more(text: str) -> None:
+    expected = Decimal(text) if re.fullmatch(NUMBER, text) else None
+    if expected is not None and (abs(expected) >= 10**8 or expected % Decimal("0.0001")):
+        expected = None
+    assert outcome(text, "decimal128(12, 4)") == expected
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.datetimes(), st.sampled_from(" T"))
+def test_timestamps_of_every_year_are_read_back(moment: datetime, separator: str) -> None:
+    assert outcome(moment.isoformat(separator), "timestamp[us]") == moment
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.dates(), st.times())
+def test_dates_and_times_are_read_back(day: date, moment: time) -> None:
+    assert outcome(day.isoformat(), "date32") == day
+    assert outcome(moment.isoformat(), "time64[us]") == moment
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.integers(-(2**63) + 1, 2**63 - 1))
+def test_nanoseconds_are_read_back(nanoseconds: int) -> None:
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    text = f"{moment(1970, 1, 1) + timedelta(seconds=seconds)}.{fraction:09}"
+    cast = cast_text(strings(text), pa.timestamp("ns"))
+    assert cast.is_beyond_nanoseconds or cast.values.view(pa.int64()).to_pylist() == [nanoseconds]
+    assert not cast.failures

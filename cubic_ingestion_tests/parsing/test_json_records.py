@@ -1,0 +1,153 @@
+"""JSON records to rows of text."""
+
+import gzip
+import json
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.parsing import json_records as module
+from cubic_ingestion_tests.parsing.reading import columns, json_records, json_rows
+
+RECORD = (
+    '{"n": 1.50, "big": 123456789012345678901234567890, "s": "caf\\u00e9 🔥", "t": true, "x": null, '
+    '"o": {"a": [1, 2.0]}}'
+)
+ROW = {
+    "n": "1.50",
+    "big": "123456789012345678901234567890",
+    "s": "café 🔥",
+    "t": "true",
+    "x": None,
+    "o": '{"a": [1, 2.0]}',
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[{RECORD},{RECORD}]",
+        f"\ufeff\n [\n{RECORD},\n{RECORD}\n]\n\n",
+        f"{RECORD}\n{RECORD}",
+        f"\ufeff{RECORD}\r\n\r\n  \r\n {RECORD} \r\n",
+        gzip.compress(f"{RECORD}\n{RECORD}\n".encode()),
+    ],
+    ids=["array", "array over lines", "lines", "blank lines", "gzip"],
+)
+def test_an_array_and_lines_are_read_alike(text: str | bytes) -> None:
+    assert json_rows(text) == [ROW, ROW]
+
+
+def test_a_column_of_type_json_keeps_every_value_as_json() -> None:
+    text = '{"j": "a\\n"}\n{"j": {"b":  1}}\n{"j": null}\n{"j": 1.0}\n{}'
+    assert [row["j"] for row in json_rows(text, [Column("j", "json")])] == ['"a\\n"', '{"b":  1}', None, "1.0", None]
+
+
+def test_the_text_null_is_not_null() -> None:
+    assert json_rows('{"a": "null", "b": ""}') == [{"a": "null", "b": ""}]
+
+
+def test_fields_are_matched_in_any_case_and_order() -> None:
+    assert json_rows('{"B": 1, "A": 2}\n{"a": 3}', columns("a", "b")) == [{"a": "2", "b": "1"}, {"a": "3", "b": None}]
+
+
+def test_fields_that_are_not_declared_are_kept_for_all_rows_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH_ROWS", 2)
+    records = json_records('{"a": 1}\n{"a": 2}\n{"Z": 3, "y": 4}', columns("a", "m"))
+    batches = list(records.batches)
+    assert [column.name for column in records.columns] == ["a", "m", "z", "y"]
+    assert records.notes == {"undeclared_columns": "z, y", "missing_columns": "m"}
+    assert [batch.num_rows for batch in batches] == [2, 1]
+    assert [row for batch in batches for row in batch.to_pylist()] == [
+        {"a": "1", "m": None, "z": None, "y": None},
+        {"a": "2", "m": None, "z": None, "y": None},
+        {"a": None, "m": None, "z": "3", "y": "4"},
+    ]
+
+
+@pytest.mark.parametrize("text", ["[]", " [ ] ", "\n\n", "\ufeff"])
+def test_no_records_are_a_file_of_no_rows(text: str) -> None:
+    records = json_records(text, columns("a"), missing="reject")
+    assert (list(records.batches), records.columns, records.notes) == ([], columns("a"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "row", "column"),
+    [
+        ("", "empty_file", None, None),
+        ('{"a": 1}\n{"a": }', "json_invalid", 2, None),
+        ('{"a": 1} {"a": 2}', "json_invalid", 1, None),
+        ('{\n"a": 1\n}', "json_invalid", 1, None),
+        ('[{"a": 1}, {"a": 2}, {"a": }]', "json_invalid", 3, None),
+        ('[{"a": 1}', "json_invalid", 2, None),
+        ('[{"a": 1}]]', "json_invalid", 2, None),
+        ('{"a": NaN}', "json_invalid", 1, None),
+        ('{"a": 01}', "json_invalid", 1, None),
+        ('{"": 1}', "json_invalid", 1, None),
+        ('{"a": "\\ud83d x"}', "json_invalid", 1, None),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "json_invalid", 1, None),
+        ("[" + "[" * 100_000 + "]" * 100_000 + "]", "json_invalid", 1, None),
+        (b'{"a": 1}\n{"a": "\xff"}', "not_utf8", 2, None),
+        ('{"a": 1}\n5', "json_not_object", 2, None),
+        ('[{"a": 1}, null]', "json_not_object", 2, None),
+        ('[["a"]]', "json_not_object", 1, None),
+        ('{"a": 1}\n{"a": 1, "b": 2, "A": 3}', "duplicate_field", 2, "a"),
+        ('{"a": 1, "b": {"c": 1}, "b": 2}', "duplicate_field", 1, "b"),
+        ('{"a": 1, "\\u0061": 2}', "duplicate_field", 1, "a"),
+    ],
+)
+def test_a_file_that_is_not_sound_is_rejected_with_its_place(
+    text: str | bytes, code: str, row: int | None, column: str | None
+) -> None:
+    with pytest.raises(RejectedLoadError) as caught:
+        json_rows(text)
+    assert (caught.value.code, caught.value.row, caught.value.column) == (code, row, column)
+
+
+def test_a_field_twice_in_a_nested_object_is_its_own_affair() -> None:
+    assert json_rows('{"a": {"b": 1, "b": 2}}') == [{"a": '{"b": 1, "b": 2}'}]
+
+
+def test_a_number_of_any_length_is_text() -> None:
+    digits = "9" * (sys.get_int_max_str_digits() + 1)
+    assert json_rows(f'{{"a": {digits}}}') == [{"a": digits}]
+
+
+def test_a_file_too_large_to_hold_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_JSON_BYTES", 10)
+    assert json_rows('{"a": 123}') == [{"a": "123"}]
+    with pytest.raises(RejectedLoadError) as caught:
+        json_rows('{"a": 1234}')
+    assert caught.value.code == "file_too_large"
+
+
+def test_fields_are_rejected_where_the_declaration_has_to_be_met() -> None:
+    with pytest.raises(RejectedLoadError, match="does not declare"):
+        json_records('{"a": 1, "b": 2}', columns("a"), undeclared="reject")
+    with pytest.raises(RejectedLoadError, match="lacks"):
+        json_records('{"a": 1}', columns("a", "b"), missing="reject")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+RECORDS = st.lists(st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), max_size=5)
+
+
+@settings(max_examples=80, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(RECORDS, st.booleans(), st.booleans())
+def test_what_pythons_json_writes_is_read_back(records: list[dict[str, Any]], is_array: bool, is_ascii: bool) -> None:  # noqa: FBT001 - Hypothesis hands them over
+    texts = [json.dumps(record, ensure_ascii=is_ascii) for record in records]
+    text = f"[{','.join(texts)}]" if is_array else "\n".join([*texts, ""])
+    if not text:
+        return
+    kept = [Column(name, "json") for name in "abc"]
+    rows = [{name: value and json.loads(value) for name, value in row.items()} for row in json_rows(text, kept)]
+    assert rows == [{name: record.get(name) for name in "abc"} for record in records]

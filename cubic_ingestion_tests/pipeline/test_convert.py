@@ -1,0 +1,47 @@
+"""Batches of text to typed batches."""
+
+import pyarrow as pa
+import pytest
+
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.parsing.casts import NanosecondRangeError
+from cubic_ingestion.pipeline.convert import CastFailure, convert
+
+COLUMNS = (Column("id", "int64"), Column("name", "string"), Column("at", "timestamp[ns]"))
+
+
+def batch(*rows: tuple[str | None, str | None, str | None]) -> pa.RecordBatch:
+    names = [column.name for column in COLUMNS]
+    arrays = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)] or [pa.array([], pa.string())] * 3
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def test_rows_take_the_declared_types() -> None:
+    conversion = convert(batch(("1", "x", "2022-03-04 01:02:03.7"), (None, None, None)), COLUMNS, 1)
+    assert conversion.rows.schema == pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.timestamp("ns"))])
+    assert conversion.rows.column("id").to_pylist() == [1, None]
+    assert conversion.failures == ()
+
+
+def test_a_batch_of_no_rows_has_its_types_all_the_same() -> None:
+    assert convert(batch(), COLUMNS, 1).rows.schema.types[0] == pa.int64()
+
+
+def test_each_value_that_does_not_fit_is_named_by_its_row_in_the_file() -> None:
+    rows = batch(("1", "x", "never"), ("2", "", None), ("", "x", "2022-03-04"))
+    assert convert(rows, COLUMNS, 101).failures == (
+        CastFailure(101, "at", "never", "timestamp[ns]"),
+        CastFailure(103, "id", "", "int64"),
+        CastFailure(103, "at", "2022-03-04", "timestamp[ns]"),
+    )
+
+
+def test_a_column_with_a_date_beyond_nanoseconds_is_named() -> None:
+    with pytest.raises(NanosecondRangeError) as caught:
+        convert(batch(("1", "x", "9999-12-31 00:00:00")), COLUMNS, 1)
+    assert caught.value.column == "at"
+
+
+def test_rows_of_other_columns_are_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="not those"):
+        convert(batch(("1", "x", None)), COLUMNS[::-1], 1)

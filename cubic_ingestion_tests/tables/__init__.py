@@ -1,0 +1,1 @@
+"""Tests of the declared tables and of what is said of a mistake in them."""
