@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(5, ge=1, description="Tries for a load that fails for passing reasons.")
     max_loads_per_run: int = Field(10_000, ge=1, description="Loads that one table may bring into one run.")
 
+    parallel_loads: int = Field(4, ge=1, description="Small loads that a run works on at the same time.")
     dagster_home: Path | None = Field(
         None,
         validation_alias="DAGSTER_HOME",
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
             snapshot_wait_seconds=self.snapshot_wait_seconds,
             max_attempts=self.max_attempts,
             max_loads_per_run=self.max_loads_per_run,
+            parallel_loads=self.parallel_loads,
         )
 
     def zone_url(self, zone: Literal["incoming", "archive", "error", "springboard"]) -> str:

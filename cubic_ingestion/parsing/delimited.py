@@ -18,7 +18,8 @@ from typing import BinaryIO
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.parsing.delimited_blocks import Layout, Text, open_head, read_blocks
+from cubic_ingestion.parsing.delimited_blocks import Layout, read_blocks
+from cubic_ingestion.parsing.delimited_text import Text, open_head
 from cubic_ingestion.parsing.dialect import Dialect
 from cubic_ingestion.parsing.matching import Missing, Undeclared, match_columns
 from cubic_ingestion.parsing.records import Records

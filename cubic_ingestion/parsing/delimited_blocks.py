@@ -5,27 +5,23 @@ records after a stray quote. A row of our own is therefore put after the last re
 as the last row, something has swallowed it.
 """
 
-import io
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import BinaryIO, cast
 
 import pyarrow as pa
 from pyarrow import csv
 
 from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.parsing.delimited_text import Text, source
 from cubic_ingestion.parsing.dialect import Dialect
-from cubic_ingestion.parsing.inflate import empty_file, open_text, read_up_to
 
-HEAD_BYTES = 1 << 20
-"""Inflated bytes read before anything else; a file that is no longer is parsed from memory."""
 BLOCK_BYTES = (1 << 20, 8 << 20, 64 << 20)
 """Bytes parsed at a time. One MB is the fastest; a file with a record larger than that takes the next."""
 END = "CubicIngestionEndOfFile"
 """First field of the row put after the last record. Letters only, so that no dialect gives them a meaning."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROW = re.compile(r"Row #(\d+): ")
 _COLUMN = re.compile(r"In CSV column #(\d+): ")
 _RAGGED = re.compile(r"Expected (\d+) columns, got (\d+)")
@@ -44,30 +40,6 @@ class Layout:
     def end(self) -> bytes:
         """Return the row put after the last record, with its line end."""
         return f"{END}{self.dialect.delimiter * (len(self.names) - 1)}\n".encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A file's text, inflated, without byte order mark and blank lines before the header."""
-
-    head: bytes
-    """Its start; all of it if it is small."""
-    rest: BinaryIO | None
-    """What follows; None if nothing does."""
-
-
-def open_head(body: BinaryIO) -> Text:
-    """Open a file, gzip or plain, and read its start.
-
-    Raises:
-        RejectedLoadError: ``empty_file`` or ``gzip_damaged``.
-    """
-    inflated = open_text(body)
-    head = read_up_to(inflated, HEAD_BYTES)
-    if not head:
-        raise empty_file()
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n")
-    return Text(start, inflated if len(head) == HEAD_BYTES else None)
 
 
 def read_blocks(text: Text, layout: Layout, again: Callable[[], Text]) -> Iterator[pa.RecordBatch]:
@@ -103,61 +75,15 @@ class _BeyondBlockError(Exception):
     """A record does not fit into a block."""
 
 
-class _Stream:
-    """A text that is too large to hold, ended by the row put after the last record.
-
-    Blocks come full but for the last: to pyarrow a record that does not end in the block after the one it began in is
-    too large, so a short block in between would make a record too large that is not.
-    """
-
-    closed = False
-
-    def __init__(self, head: bytes, rest: BinaryIO, end: bytes) -> None:
-        self._parts: list[BinaryIO] = [io.BytesIO(head), rest]
-        self._end = end
-        self._last = b""
-
-    def read(self, size: int) -> bytes:
-        blocks: list[bytes] = []
-        while size > 0 and self._parts:
-            block = read_up_to(self._parts[0], size)
-            blocks.append(block)
-            size -= len(block)
-            self._last = block[-1:] or self._last
-            if size > 0:
-                self._next_part()
-        return b"".join(blocks)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _next_part(self) -> None:
-        del self._parts[0]
-        if not self._parts and self._end:
-            self._parts = [io.BytesIO(_line_end(self._last) + self._end)]
-            self._end = b""
-
-
-def _line_end(text: bytes) -> bytes:
-    """Return the line end that a text's last record lacks, if it does."""
-    return b"" if text.endswith((b"\n", b"\r")) else b"\n"
-
-
-def _source(text: Text, layout: Layout) -> BinaryIO:
-    """Make a source for the parser; most files are small, and need no stream."""
-    if text.rest is None:
-        return cast("BinaryIO", pa.BufferReader(text.head + _line_end(text.head) + layout.end()))
-    return cast("BinaryIO", _Stream(text.head, text.rest, layout.end()))
-
-
 def _parse(text: Text, layout: Layout, block_bytes: int) -> Iterator[pa.RecordBatch]:
-    try:
-        with csv.open_csv(_source(text, layout), *_options(layout, block_bytes)) as reader:
-            yield from reader
-    except pa.ArrowInvalid as error:
-        if "straddl" in str(error):
-            raise _BeyondBlockError from error
-        raise _rejection(error, layout) from error
+    with closing(source(text, layout.end())) as whole:
+        try:
+            with csv.open_csv(whole, *_options(layout, block_bytes)) as reader:
+                yield from reader
+        except pa.ArrowInvalid as error:
+            if str(error).startswith("straddling"):
+                raise _BeyondBlockError from error
+            raise _rejection(error, layout) from error
 
 
 def _options(layout: Layout, block_bytes: int) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:

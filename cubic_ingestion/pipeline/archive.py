@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 from cubic_ingestion.domain.layout import LONGEST_NAME_BYTES, Filing, archive_filing, error_filing
 from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RejectedLoadError, RetriableError
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.move import choose_filing, move_load
+from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.ports import ObjectStore, Platform
 
 CHUNK_LOADS = 500
@@ -40,27 +43,85 @@ class MoveReport:
 def archive(platform: Platform, tables: Collection[str], *, run_id: str) -> MoveReport:
     """Move the originals of all loads that wait for it, chunk by chunk."""
     report = MoveReport()
-    for work, move in ((Work.ARCHIVE, _archive_chunk), (Work.ERROR, _error_chunk)):
-        while (held := claim(platform, tables, work, run_id=run_id, limit=CHUNK_LOADS)).loads:
-            move(platform, held, report)
+    while (held := claim(platform, tables, Work.ARCHIVE, run_id=run_id, limit=CHUNK_LOADS)).loads:
+        _catalog(platform, held.loads, report)
+        moved = _Mover(platform, platform.stores.archive, held, archive_filing, report).move(_archive_one)
+        report.n_archived += len(moved) - len(platform.repository.complete_archive(held.claimant, moved))
+    while (held := claim(platform, tables, Work.ERROR, run_id=run_id, limit=CHUNK_LOADS)).loads:
+        moved = _Mover(platform, platform.stores.error, held, error_filing, report).move(_error_one)
+        report.n_errored += len(moved) - len(platform.repository.complete_error(held.claimant, moved))
     return report
 
 
-def _archive_chunk(platform: Platform, held: Claim, report: MoveReport) -> None:
-    _catalog(platform, held.loads, report)
-    taken = _taken(platform, held.loads, archive_filing)
-    moved: dict[int, str] = {}
-    for load in held.loads:
+class _FilingRule(Protocol):
+    def __call__(self, table: Table, load: Load, *, is_taken: bool) -> Filing: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Mover:
+    """Moves the originals of one claim from Incoming to one zone."""
+
+    platform: Platform
+    destination: ObjectStore
+    held: Claim
+    rule: _FilingRule
+    report: MoveReport
+
+    def move(self, move_one: Callable[["_Mover", Load, Filing], str | None]) -> dict[int, str]:
+        """Move each load's files; returns the keys by the loads' ids, of those that arrived."""
+        taken = self._taken()
+        at_once = self.platform.limits.parallel_loads
+        keys = in_parallel(lambda load: self._attempt(move_one, load, taken), self.held.loads, at_once)
+        return {load.id: key for load, key in zip(self.held.loads, keys, strict=True) if key is not None}
+
+    def move_files(self, load: Load, filing: Filing) -> str:
+        """Move a load's file and sidecar."""
+        incoming, table = self.platform.stores.incoming, self.platform.tables[load.table]
+        return move_load(incoming, self.destination, table, load, filing)
+
+    def _attempt(
+        self, move_one: Callable[["_Mover", Load, Filing], str | None], load: Load, taken: dict[str, int]
+    ) -> str | None:
+        self.held.keep()
         try:
-            filing = _filing(platform, platform.stores.archive, load, taken, archive_filing)
-            moved[load.id] = _move(platform, held, platform.stores.archive, load, filing)
-        except RejectedLoadError as error:
-            _remove_rows(platform, load)
-            platform.repository.reject(load.id, LoadError(error.code, error.message), claimant=held.claimant)
+            return move_one(self, load, self._filing(load, taken))
         except RetriableError as error:
-            _give_back(platform, held, load, error, report)
-    lost = platform.repository.complete_archive(held.claimant, moved)
-    report.n_archived += len(moved) - len(lost)
+            retry_at = self.platform.clock.now() + _PAUSE
+            self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
+            self.report.released.append((load, str(error)))
+            return None
+
+    def _taken(self) -> dict[str, int]:
+        plain = ((load, self._rule(load, is_taken=False)) for load in self.held.loads)
+        return dict(self.platform.repository.taken_keys([filing.key(load.version.key) for load, filing in plain]))
+
+    def _filing(self, load: Load, taken: dict[str, int]) -> Filing:
+        plain, versioned = self._rule(load, is_taken=False), self._rule(load, is_taken=True)
+        incoming = self.platform.stores.incoming
+        return choose_filing(incoming, self.destination, load, taken=taken, plain=plain, versioned=versioned)
+
+    def _rule(self, load: Load, *, is_taken: bool) -> Filing:
+        return self.rule(self.platform.tables[load.table], load, is_taken=is_taken)
+
+
+def _archive_one(mover: _Mover, load: Load, filing: Filing) -> str | None:
+    """Move one original to Archive; one that was overwritten since it was ingested takes its rows with it to Error."""
+    try:
+        return mover.move_files(load, filing)
+    except RejectedLoadError as error:
+        _remove_rows(mover.platform, load)
+        reason = LoadError(error.code, error.message)
+        mover.platform.repository.reject(load.id, reason, claimant=mover.held.claimant)
+        return None
+
+
+def _error_one(mover: _Mover, load: Load, filing: Filing) -> str:
+    """Move one original to Error, with its reason; of one that was overwritten meanwhile the reason alone is filed."""
+    _write_reason(mover.destination, filing, load)
+    try:
+        return mover.move_files(load, filing)
+    except RejectedLoadError:
+        return filing.key(load.version.key)
 
 
 def _catalog(platform: Platform, loads: Sequence[Load], report: MoveReport) -> None:
@@ -69,49 +130,6 @@ def _catalog(platform: Platform, loads: Sequence[Load], report: MoveReport) -> N
         catalog(platform, {load.table: load.location for load in loads if load.location})
     except RetriableError as error:
         report.catalog_error = str(error)
-
-
-def _error_chunk(platform: Platform, held: Claim, report: MoveReport) -> None:
-    taken = _taken(platform, held.loads, error_filing)
-    moved: dict[int, str] = {}
-    for load in held.loads:
-        try:
-            filing = _filing(platform, platform.stores.error, load, taken, error_filing)
-            _write_reason(platform.stores.error, filing, load)
-            moved[load.id] = _move_if_there(platform, held, load, filing)
-        except RetriableError as error:
-            _give_back(platform, held, load, error, report)
-    lost = platform.repository.complete_error(held.claimant, moved)
-    report.n_errored += len(moved) - len(lost)
-
-
-def _move(platform: Platform, held: Claim, destination: ObjectStore, load: Load, filing: Filing) -> str:
-    held.keep()
-    return move_load(platform.stores.incoming, destination, platform.tables[load.table], load, filing)
-
-
-def _move_if_there(platform: Platform, held: Claim, load: Load, filing: Filing) -> str:
-    """Move a rejected original; of one that was overwritten meanwhile the reason alone is filed."""
-    try:
-        return _move(platform, held, platform.stores.error, load, filing)
-    except RejectedLoadError:
-        return filing.key(load.version.key)
-
-
-_FilingRule = Callable[..., Filing]
-
-
-def _taken(platform: Platform, loads: Sequence[Load], rule: _FilingRule) -> dict[str, int]:
-    keys = [rule(platform.tables[load.table], load, is_taken=False).key(load.version.key) for load in loads]
-    return dict(platform.repository.taken_keys(keys))
-
-
-def _filing(
-    platform: Platform, destination: ObjectStore, load: Load, taken: dict[str, int], rule: _FilingRule
-) -> Filing:
-    table = platform.tables[load.table]
-    plain, versioned = rule(table, load, is_taken=False), rule(table, load, is_taken=True)
-    return choose_filing(platform.stores.incoming, destination, load, taken=taken, plain=plain, versioned=versioned)
 
 
 def _write_reason(error_store: ObjectStore, filing: Filing, load: Load) -> None:
@@ -139,8 +157,3 @@ def _remove_rows(platform: Platform, load: Load) -> None:
     owner = platform.repository.newest_at([load.location]).get(load.location)
     if standing and owner and owner.id == load.id:
         platform.stores.springboard.delete(load.location, standing.etag)
-
-
-def _give_back(platform: Platform, held: Claim, load: Load, error: RetriableError, report: MoveReport) -> None:
-    platform.repository.release(held.claimant, retry_at=platform.clock.now() + _PAUSE, load_ids=[load.id])
-    report.released.append((load, str(error)))

@@ -1,6 +1,6 @@
 """Ingest: bring the loads that one claim holds to Springboard; each for itself, so that a bad one stops no other."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
@@ -17,6 +17,7 @@ from cubic_ingestion.parsing.casts import NanosecondRangeError
 from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.convert import CastFailure, convert
+from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.read import read
 from cubic_ingestion.pipeline.refile import locate_original, refile
 from cubic_ingestion.pipeline.write import Written
@@ -105,23 +106,26 @@ class _Worker:
         """Ingest some loads, and record their completion in one transaction."""
         loads = [locate_original(self.platform, self.table, load) for load in loads]
         newest = self._newest(loads)
-        done: list[tuple[Load, Ingested]] = []
-        for load in loads:
-            self.held.keep()
-            try:
-                if newest[springboard_key(self.table, load)].id != load.id:
-                    done.append((load, Ingested(load.id, load.partition_key or "", 0, 0, None)))
-                elif ingested := self._ingest_one(load):
-                    done.append((load, ingested))
-            except RejectedLoadError as error:
-                self._reject(load, error)
-            except RetriableError as error:
-                self._retry(load, error)
-            except InvalidKeyError as error:
-                self._reject(load, RejectedLoadError("unusable_name", str(error)))
+        outcomes = in_parallel(lambda load: self._outcome(load, newest), loads, self.platform.limits.parallel_loads)
+        done = [(load, ingested) for load, ingested in zip(loads, outcomes, strict=True) if ingested]
         refile(self.platform, self.table, self.held, [load for load, _ in done if load.archive_key])
         lost = set(self.platform.repository.complete_ingest(self.held.claimant, [ingested for _, ingested in done]))
         self.report.ingested += [(load, ingested) for load, ingested in done if load.id not in lost]
+
+    def _outcome(self, load: Load, newest: Mapping[str, Load]) -> Ingested | None:
+        """Ingest one load; whatever is wrong with it concerns it alone. None if it goes on elsewhere."""
+        self.held.keep()
+        try:
+            if newest[springboard_key(self.table, load)].id != load.id:
+                return Ingested(load.id, load.partition_key or "", 0, 0, None)
+            return self._ingest_one(load)
+        except RejectedLoadError as error:
+            self._reject(load, error)
+        except RetriableError as error:
+            self._retry(load, error)
+        except InvalidKeyError as error:
+            self._reject(load, RejectedLoadError("unusable_name", str(error)))
+        return None
 
     def _newest(self, loads: Sequence[Load]) -> dict[str, Load]:
         """Find out which version owns each place in Springboard: the newest, whether it is ours or not."""

@@ -115,7 +115,8 @@ def choose_filing(
     """
     key = plain.key(load.version.key)
     if key not in taken:
-        taken[key] = load.id if _is_free(source, load, destination, key) else _UNKNOWN
+        owner = load.id if _is_free(source, load, destination, key) else _UNKNOWN
+        taken.setdefault(key, owner)  # two versions of one file may be here at the same time; one of them wins
     return plain if taken[key] == load.id else versioned
 
 

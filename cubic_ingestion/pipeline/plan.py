@@ -19,6 +19,8 @@ PAGE_SIZE = 5_000
 _WHENEVER = datetime.max.replace(tzinfo=UTC)
 _SHORTEST_WAIT = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(minutes=5)
+_FOR_SIDECAR = "waits for its .dfm sidecar"
+_FOR_SNAPSHOT = "waits for the first LOAD file of its table, which opens a snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def _admit(platform: Platform, load: Load) -> _Admitted | None:
             raise RejectedLoadError("empty_file", f"'{load.version.key}' has no bytes, not even a header.")
         sidecar = read_sidecar(platform.stores.incoming, table, load.version.key)
         if sidecar is None and stream.sidecar_key(load.version.key):
-            _wait(platform, load, "sidecar", platform.limits.sidecar_wait_seconds)
+            _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
             return None
         return _Admitted(load, stream.source_at(table, load.version, sidecar))
     except RejectedLoadError as error:
@@ -120,7 +122,7 @@ def _place(platform: Platform, admitted: Sequence[_Admitted]) -> int:
         if placement := _placement(platform, ready, starts.get(owner, [])):
             placements.append(placement)
         else:
-            _wait(platform, ready.load, "snapshot", platform.limits.snapshot_wait_seconds)
+            _wait(platform, ready.load, _FOR_SNAPSHOT, "snapshot_missing", platform.limits.snapshot_wait_seconds)
     platform.repository.place(placements)
     return len(placements)
 
@@ -145,18 +147,12 @@ def _followers(platform: Platform, table: Table) -> list[str]:
     return [other.name for other in platform.tables.values() if other.snapshot_table == table.name]
 
 
-def _wait(platform: Platform, load: Load, what: str, deadline_seconds: int) -> None:
+def _wait(platform: Platform, load: Load, reason: str, code: str, deadline_seconds: int) -> None:
     now = platform.clock.now()
     deadline = load.inserted_at + timedelta(seconds=deadline_seconds)
     if now < deadline:
         pause = min(max((now - load.inserted_at) / 4, _SHORTEST_WAIT), _LONGEST_WAIT)
-        platform.repository.wait(load.id, _WAITS_FOR[what], min(now + pause, deadline))
+        platform.repository.wait(load.id, reason, min(now + pause, deadline))
         return
-    message = f"It {_WAITS_FOR[what]}, which did not come within {deadline_seconds} seconds."
-    platform.repository.reject(load.id, LoadError(f"{what}_missing", message))
-
-
-_WAITS_FOR = {
-    "sidecar": "waits for its .dfm sidecar",
-    "snapshot": "waits for the first LOAD file of its table, which opens a snapshot",
-}
+    message = f"It {reason}, which did not come within {deadline_seconds} seconds."
+    platform.repository.reject(load.id, LoadError(code, message))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.parsing import delimited_blocks
+from cubic_ingestion.parsing import delimited_blocks, delimited_text
 from cubic_ingestion.parsing.dialect import Dialect
 from cubic_ingestion_tests.parsing.reading import columns, csv_rows, delimited
 
@@ -18,7 +18,7 @@ from cubic_ingestion_tests.parsing.reading import columns, csv_rows, delimited
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a short text be a large file."""
-    monkeypatch.setattr(delimited_blocks, "HEAD_BYTES", 8)
+    monkeypatch.setattr(delimited_text, "HEAD_BYTES", 8)
     monkeypatch.setattr(delimited_blocks, "BLOCK_BYTES", (32, 64, 128))
 
 
@@ -167,11 +167,26 @@ def test_a_field_larger_than_the_largest_block_rejects_the_load() -> None:
 
 
 def test_damage_in_a_large_gzip_file_is_found_while_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited_blocks, "HEAD_BYTES", 8)
+    monkeypatch.setattr(delimited_text, "HEAD_BYTES", 8)
     data = gzip.compress(b"a,b\n" + b"1,2\n" * 1_000_000)
     with pytest.raises(RejectedLoadError) as caught:
         csv_rows(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
     assert caught.value.code == "gzip_damaged"
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_quoted_line_end_is_kept_wherever_a_block_ends() -> None:
+    for n_before in range(40):
+        text = f'a,b\n{"x" * n_before},"1\r\n2"\r\n3,4\r\n'
+        assert csv_rows(text) == [{"a": "x" * n_before or None, "b": "1\r\n2"}, {"a": "3", "b": "4"}]
+
+
+def test_a_reader_that_was_given_up_takes_no_more_of_the_file() -> None:
+    rest = io.BytesIO(b"5,6\n")
+    stream = delimited_text.source(delimited_text.Text(b"a,b\n1,2\n", rest), end=b"END\n")
+    assert stream.read(4) == b"a,b\n"
+    stream.close()
+    assert (stream.read(100), rest.tell()) == (b"", 0)
 
 
 FIELDS = st.text(st.sampled_from("ab,\"'\n\r 0é🔥\t\\"), max_size=6)
@@ -193,6 +208,6 @@ def test_a_large_file_reads_like_a_small_one(table: list[tuple[str, str]]) -> No
     whole = csv_rows(text)
     assert len(whole) == len(table)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited_blocks, "HEAD_BYTES", 8)
+        patch.setattr(delimited_text, "HEAD_BYTES", 8)
         patch.setattr(delimited_blocks, "BLOCK_BYTES", (80,))
         assert csv_rows(text) == whole

@@ -1,0 +1,29 @@
+"""Parallel: several small loads at once, since most of the time goes into waiting for the store; large ones alone."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from cubic_ingestion.domain.load import Load
+
+LARGE_BYTES = 16 << 20
+"""A load from this size on fills the machine by itself, and its buffers should stand in memory once."""
+
+Outcome = TypeVar("Outcome")
+
+
+def in_parallel(work: Callable[[Load], Outcome], loads: Sequence[Load], at_once: int) -> list[Outcome]:
+    """Apply ``work`` to each load.
+
+    Args:
+        work: Called from several threads.
+        loads: The loads.
+        at_once: How many small loads are worked on at the same time.
+
+    Returns:
+        The outcomes in the order of ``loads``. If one raises, the others still end, then it is raised here.
+    """
+    small = [load for load in loads if load.version.size_bytes < LARGE_BYTES]
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        outcomes = dict(zip((load.id for load in small), pool.map(work, small), strict=True))
+    return [outcomes[load.id] if load.id in outcomes else work(load) for load in loads]
