@@ -6,7 +6,7 @@ from filelock import FileLock
 
 from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import DeclarationError
+from cubic_ingestion.errors import DeclarationError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
@@ -22,7 +22,7 @@ def build_platform(settings: Settings) -> Platform:
     Raises:
         FatalError: A setting or a declaration is wrong, or the metadata database needs an upgrade.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings)
     prepare_database(settings)
     return Platform(
         tables=load_tables(settings.tables_dir),
@@ -52,6 +52,19 @@ def platform_from_environment() -> Platform:
 _BUILT: dict[str, Platform] = {}
 
 
+def make_home(settings: Settings) -> None:
+    """Make the folder of everything embedded, unless it is there.
+
+    Raises:
+        SettingsError: It can be no folder.
+    """
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"'{settings.home}' cannot be made ({error.strerror})."
+        raise SettingsError("CUBIC_HOME", problem, "Name a folder that can be written to.") from error
+
+
 def prepare_database(settings: Settings) -> None:
     """Check the metadata database's schema; an empty embedded one is made on first use."""
     engine = make_engine(settings.metadata_url)
@@ -65,7 +78,7 @@ def prepare_database(settings: Settings) -> None:
 
 def upgrade_database(settings: Settings) -> str | None:
     """Bring the metadata database to the newest schema, and return its revision; two processes at once take turns."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings)
     engine = make_engine(settings.metadata_url)
     try:
         with FileLock(settings.home.absolute() / "upgrade.lock"):

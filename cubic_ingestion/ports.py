@@ -58,7 +58,7 @@ class ObjectStore(Protocol):
         ...
 
     def open(self, key: str, etag: str | None = None) -> AbstractContextManager[BinaryIO]:
-        """Open an object for reading.
+        """Open an object for reading; the file is seekable, since some records need a second look.
 
         Raises:
             ObjectMissingError: There is no such object.

@@ -14,7 +14,10 @@ from cubic_ingestion.ports import Limits
 class Settings(BaseSettings):
     """All settings; each is read from the environment variable ``CUBIC_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="CUBIC_", env_file=".env", extra="ignore", frozen=True)
+    # A variable set to nothing is not set: an empty path would be the working directory.
+    model_config = SettingsConfigDict(
+        env_prefix="CUBIC_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path = Field(Path(".cubic"), description="Folder of everything embedded: zones, database, catalog, Dagster.")
     incoming_url: str = Field("", description="Bucket where files land; default: `incoming` in the home.")

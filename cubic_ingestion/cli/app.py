@@ -1,9 +1,11 @@
 """The command tree, and what all commands share: exit codes and how errors are shown."""
 
 import sys
+import traceback
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cubic_ingestion.cli.db import db
 from cubic_ingestion.cli.demo import demo
@@ -36,5 +38,11 @@ def main() -> None:
     try:
         app()
     except CubicIngestionError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True, emoji=False).print(
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         sys.exit(COULD_NOT_RUN)
+    except Exception as error:
+        # A defect keeps its traceback, but not Python's exit code 1, which says that a load ended in Error.
+        traceback.print_exception(error)
+        raise SystemExit(COULD_NOT_RUN) from error

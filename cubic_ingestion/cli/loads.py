@@ -11,6 +11,9 @@ from cubic_ingestion.domain.status import LoadStatus
 if TYPE_CHECKING:
     from cubic_ingestion.domain.load import Load
 
+_MOST = 2**63 - 1
+"""The largest whole number that a database takes."""
+
 loads = typer.Typer(name="loads", help="The loads: one version of one file each.", no_args_is_help=True)
 
 
@@ -19,7 +22,7 @@ def list_loads(
     *,
     table: Annotated[list[str] | None, typer.Option(help="Only this table; may be repeated.")] = None,
     status: Annotated[list[LoadStatus] | None, typer.Option(help="Only this status; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="At most so many, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List loads, newest first.
@@ -36,7 +39,9 @@ def list_loads(
 
 
 @loads.command()
-def show(load_id: Annotated[int, typer.Argument(help="The load's id.")], *, as_json: AsJson = False) -> None:
+def show(
+    load_id: Annotated[int, typer.Argument(min=1, max=_MOST, help="The load's id.")], *, as_json: AsJson = False
+) -> None:
     """Show all that is known of one load; exit 1 if there is none with this id.
 
     Example: `cubic loads show 42`

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 _WIDE = 200
 
-console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
+console = Console(width=None if sys.stdout.isatty() else _WIDE, emoji=False)
 """Standard output; a pipe or a log is not folded to a terminal's width."""
 
 
@@ -40,9 +41,11 @@ def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object) -> str | Text:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return Text(value)  # as it is: file names may look like Rich's markup
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,6 +1,6 @@
 """Assets: one a declared table, all made by one factory."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from cubic_ingestion.defs.partitions import add_partitions, partitions_of
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_key, asset_spec, materialization_metadata
 from cubic_ingestion.domain.layout import springboard_prefix
+from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.catalog import catalog
@@ -54,11 +55,11 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
         except FatalError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
-        _report_partitions(context, built, table, report)
+        _report_partitions(context, built, table, report, keys or ())
         yield record_count_result(asset_key(table), report)
-        if keys is not None and report.rejected:
-            load, reason = report.rejected[0]
-            description = f"{len(report.rejected)} loads were rejected, the first: {load.version.key}: {reason.message}"
+        if keys is not None and (trouble := _trouble(report)):
+            load, reason = trouble[0]
+            description = f"{len(trouble)} loads were not ingested, the first: {load.version.key}: {reason}"
             raise dg.Failure(description=description, allow_retries=False)
 
     return springboard_table
@@ -68,15 +69,25 @@ def _requested_partitions(context: dg.AssetExecutionContext) -> list[str] | None
     return list(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else None
 
 
-def _report_partitions(context: dg.AssetExecutionContext, platform: Platform, table: Table, report: Report) -> None:
-    """Log one materialisation for each partition that this run filled."""
+def _trouble(report: Report) -> list[tuple[Load, str]]:
+    return [(load, reason.message) for load, reason in report.rejected] + report.released
+
+
+def _report_partitions(
+    context: dg.AssetExecutionContext, platform: Platform, table: Table, report: Report, requested: Collection[str]
+) -> None:
+    """Log one materialisation for each partition that this run filled, or that it was asked for and is sound.
+
+    A day without data is one of the latter: a backfill over it would otherwise never end well.
+    """
     by_partition = report.by_partition()
-    totals = platform.repository.partition_totals(table.name, by_partition.keys())
+    sound = set(requested) - {load.partition_key for load, _ in _trouble(report)}
+    totals = platform.repository.partition_totals(table.name, by_partition.keys() | sound)
     add_partitions(context.instance, table, list(totals))
     uri = platform.stores.springboard.uri(springboard_prefix(table))
-    for key in sorted(totals):
+    for key in sorted(totals.keys() | sound):
         metadata = materialization_metadata(
-            totals[key], report.schema, report.previews.get(key), by_partition[key], uri
+            totals.get(key), report.schema, report.previews.get(key), by_partition.get(key, ()), uri
         )
         context.log_event(dg.AssetMaterialization(asset_key(table), partition=key, metadata=metadata))
     for load, reason in report.rejected:

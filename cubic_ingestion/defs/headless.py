@@ -8,8 +8,10 @@ from cubic_ingestion.defs.jobs import move_originals, move_run_config
 from cubic_ingestion.defs.sensors import has_originals, ingest_request
 from cubic_ingestion.defs.translator import lane_tags
 from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.ports import Platform
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -21,13 +23,22 @@ def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, p
     Returns:
         Messages of runs that failed; the loads they held wait for the next pass.
     """
-    failures: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # Dagster's own, about what it does itself
-        for stream in StreamName:
+        return [failure for stream in StreamName for failure in _ingest_stream(definitions, instance, platform, stream)]
+
+
+def _ingest_stream(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, stream: StreamName
+) -> list[str]:
+    """Ingest one stream; what is wrong with it is returned, so that it stops no other."""
+    failures: list[str] = []
+    try:
+        register(platform, stream)
+        while not failures and _pass(definitions, instance, platform, stream, failures):
             register(platform, stream)
-            while not failures and _pass(definitions, instance, platform, stream, failures):
-                register(platform, stream)
+    except RetriableError as error:
+        failures.append(f"{stream}: {error}")
     return failures
 
 
@@ -51,6 +62,7 @@ def _pass(
                 tags=dict(request.tags),
                 raise_on_error=False,
             ),
+            platform,
             failures,
         )
     has_moves = has_originals(platform, stream)
@@ -58,11 +70,14 @@ def _pass(
         config = {**move_run_config(stream).to_config_dict(), **_QUIET}
         job = definitions.resolve_job_def(move_originals.name)
         tags = lane_tags(stream, "move")
-        _note(job.execute_in_process(run_config=config, instance=instance, tags=tags, raise_on_error=False), failures)
+        result = job.execute_in_process(run_config=config, instance=instance, tags=tags, raise_on_error=False)
+        _note(result, platform, failures)
     return request is not None or has_moves
 
 
-def _note(result: dg.ExecuteInProcessResult, failures: list[str]) -> None:
+def _note(result: dg.ExecuteInProcessResult, platform: Platform, failures: list[str]) -> None:
+    """Do for a failed run what the failure sensor does, and keep what it says."""
     if not result.success:
+        release(platform, result.run_id)
         failed = result.filter_events(lambda event: event.is_failure)
         failures.extend(f"Run {result.run_id}: {event.message}" for event in failed)

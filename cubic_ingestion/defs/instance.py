@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+from cubic_ingestion.errors import SettingsError
 from cubic_ingestion.settings import Settings
 
 CONFIG_FILE = "dagster.yaml"
@@ -18,8 +19,14 @@ def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance]:
 
     Without ``DAGSTER_HOME`` the working directory's ``dagster.yaml`` counts, as it does for ``dagster dev``, and all
     that it keeps goes below ``<home>/dagster``.
+
+    Raises:
+        SettingsError: ``DAGSTER_HOME`` is not the absolute path of a folder, as Dagster requires.
     """
     if settings.dagster_home is not None:
+        if not (settings.dagster_home.is_absolute() and settings.dagster_home.is_dir()):
+            problem = f"'{settings.dagster_home}' is no folder's absolute path."
+            raise SettingsError("DAGSTER_HOME", problem, "Make the folder, or unset DAGSTER_HOME.")
         opened = dg.DagsterInstance.from_config(str(settings.dagster_home))
     else:
         state = settings.home.absolute() / "dagster"

@@ -12,9 +12,13 @@ from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import TABLE_METADATA_KEY, column_schema
 from cubic_ingestion.domain.layout import PART_NAME
 from cubic_ingestion.domain.load import Load
+from cubic_ingestion.parsing.common_schema import common_schema
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.write import Written, write
 from cubic_ingestion.ports import Platform
+
+_HIVE = pa.schema([("snapshot", pa.string()), ("identifier", pa.string())])
+"""Folders of the layout that become columns, where they occur."""
 
 
 class SpringboardIOManager(dg.ConfigurableIOManager):
@@ -78,17 +82,25 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
             )
         filesystem, root = fs.FileSystem.from_uri(springboard.uri(""))
         paths = [fs.FileSystem.from_uri(springboard.uri(key))[1] for key in keys]
-        schema = pa.unify_schemas(
-            [ds.dataset(path, filesystem=filesystem, format="parquet").schema for path in paths],
-            promote_options="permissive",
-        )
-        hive = ds.partitioning(flavor="hive")
+        hive = pa.schema([field for field in _HIVE if all(f"/{field.name}=" in key for key in keys)])
+        schemas = [ds.dataset(path, filesystem=filesystem, format="parquet").schema for path in paths]
         return ds.dataset(
-            paths, schema, format="parquet", filesystem=filesystem, partitioning=hive, partition_base_dir=root
+            paths,
+            _with_hive(common_schema(schemas), hive),
+            format="parquet",
+            filesystem=filesystem,
+            # A name is kept as it is: S3 keys and folders are not encoded.
+            partitioning=ds.HivePartitioning(hive, segment_encoding="none"),
+            partition_base_dir=root,
         )
 
     def _platform(self) -> Platform:
         return self.platform.platform()
+
+
+def _with_hive(schema: pa.Schema, hive: pa.Schema) -> pa.Schema:
+    """Add the columns that stand in the path; they win over columns of the file with the same name, as in DuckDB."""
+    return pa.schema([*(field for field in schema if field.name not in hive.names), *hive])
 
 
 def _output_key(asset_key: dg.AssetKey, partition_keys: Sequence[str]) -> str:

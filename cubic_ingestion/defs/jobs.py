@@ -29,6 +29,8 @@ def move(context: dg.OpExecutionContext, config: MoveConfig, platform: PlatformR
     except FatalError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     context.log.info("%s archived, %s errored", report.n_archived, report.n_errored)
+    if report.catalog_error:
+        context.log.warning("%s", report.catalog_error)
     for load, why in report.released:
         context.log.warning("Load %s (%s) given back: %s", load.id, load.version.key, why)
 

@@ -46,28 +46,29 @@ def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg
 
 
 def materialization_metadata(
-    total: PartitionTotal, schema: pa.Schema | None, preview: pa.Table | None, loads: Sequence[Load], uri: str
+    total: PartitionTotal | None, schema: pa.Schema | None, preview: pa.Table | None, loads: Sequence[Load], uri: str
 ) -> dict[str, Any]:
     """Describe what one partition holds now.
 
     Args:
-        total: Sums over the partition, earlier runs included.
+        total: Sums over the partition, earlier runs included; None if it holds nothing.
         schema: Columns of the files written; None if nothing had to be written.
         preview: First rows of the last load written.
         loads: The loads of the partition that this run ingested.
         uri: Where the table's Parquet files are.
     """
     metadata: dict[str, Any] = {
-        "dagster/row_count": MetadataValue.int(total.n_rows),
-        "dagster/partition_row_count": MetadataValue.int(total.n_rows),
+        "dagster/row_count": MetadataValue.int(total.n_rows if total else 0),
+        "dagster/partition_row_count": MetadataValue.int(total.n_rows if total else 0),
         "dagster/uri": MetadataValue.url(uri),
-        "size_bytes": MetadataValue.int(total.n_bytes),
-        "loads": MetadataValue.int(total.n_loads),
+        "size_bytes": MetadataValue.int(total.n_bytes if total else 0),
+        "loads": MetadataValue.int(total.n_loads if total else 0),
         "loads_in_this_run": MetadataValue.int(len(loads)),
         "locations": MetadataValue.md("\n".join(f"* `{load.version.file_name}`" for load in loads[:20])),
-        "first_source_at": MetadataValue.timestamp(total.first_source_at),
-        "last_source_at": MetadataValue.timestamp(total.last_source_at),
     }
+    if total:
+        metadata["first_source_at"] = MetadataValue.timestamp(total.first_source_at)
+        metadata["last_source_at"] = MetadataValue.timestamp(total.last_source_at)
     if schema is not None:
         metadata["dagster/column_schema"] = MetadataValue.table_schema(column_schema(schema))
     if preview is not None:

@@ -20,6 +20,10 @@ class StreamName(StrEnum):
 _PREFIXES = {StreamName.ODS: "cubic/ods_qlik/", StreamName.DMAP: "cubic/dmap/", StreamName.KAFKA: "cubic/kafka/"}
 
 
+RESERVED_COLUMNS = ("load_id", "snapshot", "identifier")
+"""Columns that Springboard adds to every table, in its files or as names of folders."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.load import Ingested, Load, LoadError, version_order
 from cubic_ingestion.domain.status import Work
-from cubic_ingestion.domain.table import Column, Table
+from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, Table
 from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
 from cubic_ingestion.parsing.arrow_types import arrow_type
 from cubic_ingestion.parsing.casts import NanosecondRangeError
@@ -173,6 +173,10 @@ class _Worker:
 
 
 def _columns(table: Table, records: Records, in_microseconds: frozenset[str]) -> tuple[Column, ...]:
+    for column in records.columns:
+        if column.name in RESERVED_COLUMNS:
+            message = f"Column '{column.name}' has the name of one that Springboard adds to every table."
+            raise RejectedLoadError("reserved_column", message, column=column.name)
     if table.is_raw:
         return tuple(replace(column, type="string") for column in records.columns)
     return tuple(

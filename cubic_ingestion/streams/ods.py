@@ -6,6 +6,7 @@ write a tenth digit. The time in a change file's name is UTC.
 """
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
@@ -65,7 +66,7 @@ class OdsStream:
         """Columns, types, dialect and record count are the sidecar's."""
         del table
         dfm = parse_dfm(sidecar or b"")
-        return read_delimited(
+        records = read_delimited(
             body,
             columns=dfm.columns,
             dialect=dfm.dialect,
@@ -73,6 +74,7 @@ class OdsStream:
             missing="reject",
             expected_rows=dfm.record_count,
         )
+        return replace(records, notes={**dfm.notes, **records.notes})
 
 
 def _change_time(file_name: str) -> datetime | None:

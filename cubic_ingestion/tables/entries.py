@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
-from cubic_ingestion.domain.table import Column, StreamName, Table
+from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, StreamName, Table
 from cubic_ingestion.errors import DeclarationError
 from cubic_ingestion.parsing.arrow_types import arrow_type
 from cubic_ingestion.tables.toml_lines import entry_line, key_line
 
 CHANGES = "__ct"
 """Ends the name, and the last folder of the prefix, of an ODS change table."""
-RESERVED_COLUMNS = ("load_id", "snapshot", "identifier")
-"""Columns that Springboard adds to every table, in its files or in their paths."""
 
 _KEYS: Mapping[str, type] = {
     "stream": str,

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import UnrecordedTableError
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.ports import LoadRepository
@@ -91,10 +92,13 @@ def test_a_table_declared_no_longer_is_deleted_in_name_and_keeps_its_loads(
     assert _rows(engine, "name", "deleted_at IS NOT NULL") == []
 
 
-def test_loads_of_an_inactive_table_are_neither_planned_nor_claimed(repository: LoadRepository) -> None:
+@pytest.mark.parametrize("declared", [[replace(DMAP, is_active=False)], []], ids=["inactive", "not declared"])
+def test_loads_of_an_inactive_table_are_neither_planned_nor_claimed(
+    repository: LoadRepository, declared: list[Table]
+) -> None:
     ready(repository, "a.csv")
     register(repository, "b.csv")
-    repository.sync_tables([replace(DMAP, is_active=False), BASE, CHANGES])
+    repository.sync_tables([*declared, BASE, CHANGES])
     assert repository.unplanned([DMAP.name], NOON, 10) == []
     assert repository.claimable([DMAP.name], Work.INGEST, NOON) == {}
     assert claim(repository) == []

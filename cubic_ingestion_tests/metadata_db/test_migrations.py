@@ -73,7 +73,9 @@ def test_change_files_move_from_the_base_table_to_their_own(old: Engine) -> None
 
 def test_the_snapshot_columns_become_rows(old: Engine) -> None:
     upgrade(old)
-    assert SqlLoadRepository(old).snapshots(BASE.name) == [Snapshot(SNAPSHOT, f"{BASE.prefix}LOAD1.csv.gz")]
+    repository, moved = SqlLoadRepository(old), Snapshot(SNAPSHOT, f"{BASE.prefix}LOAD1.csv.gz")
+    assert repository.snapshots(BASE.name) == [moved]
+    assert not repository.open_snapshot(BASE.name, moved)
     assert _rows(old, "SELECT table_id, snapshot_s3_key FROM cubic_table_ods_snapshots WHERE snapshot IS NULL") == [
         (9, "not/yet/LOAD1.csv.gz")
     ]

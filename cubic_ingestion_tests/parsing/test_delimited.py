@@ -113,6 +113,7 @@ REJECTED = [
     (b"a,\xff\n1,2\n", "not_utf8", None, None),
     ("a,b\n1,2\n3\n", "ragged_row", 2, None),
     ("a,b\n1,2,3\n", "ragged_row", 1, None),
+    ("a,b\nstraddling invalid UTF8 Row #9: \n", "ragged_row", 1, None),
     ('a,b\n"1\n\n1",2\n\n3\n', "ragged_row", 2, None),
     ("a,b\n1,2\n  \n", "ragged_row", 2, None),
     (b"a,b\n1,2\n3,\xff\n", "not_utf8", 2, "b"),

@@ -102,7 +102,9 @@ def test_one_bad_file_stops_no_other(depot: Depot) -> None:
     [
         ("20220304.csv", b"", "empty_file"),
         ("readme.txt", b"hello", "unrecognised_name"),
-        ("20220304.csv.gz", gzip.compress(b"sample_id\n1\n")[:-9], "gzip_damaged"),
+        ("x" * 201 + ".csv", b"hello", "unusable_name"),
+        ("20220304.csv", b"sample_id,load_id\n1,2\n", "reserved_column"),
+        ("20220304.csv.gz", gzip.compress(b"sample_id\n1\n", mtime=0)[:-9], "gzip_damaged"),
     ],
 )
 def test_what_cannot_be_a_load_goes_to_error_with_its_reason(depot: Depot, name: str, data: bytes, code: str) -> None:
