@@ -310,7 +310,7 @@ class Limits:
     snapshot_wait_seconds: int = 604_800
     max_attempts: int = 5
     max_loads_per_run: int = 10_000
-    parallel_loads: int = 4
+    parallel_loads: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, or_, select, true, update
 from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.load import Load
@@ -23,6 +23,10 @@ _OLDEST_FIRST = (
 
 _Other = aliased(CubicLoad)
 """Another version of the same object."""
+
+
+# Made once: it is asked for every load.
+_HOLDS = select(CubicLoad.id).where(CubicLoad.id == bindparam("load_id"), CubicLoad.claimed_by == bindparam("claimant"))
 
 
 def claimable(connection: Connection, tables: Collection[str], work: Work, now: datetime) -> Mapping[str, int]:
@@ -76,8 +80,7 @@ def renew(connection: Connection, claimant: str, expires_at: datetime) -> int:
 
 def holds(connection: Connection, claimant: str, load_id: int) -> bool:
     """Say whether the claim on a load is still this claimant's."""
-    statement = select(CubicLoad.id).where(CubicLoad.id == load_id, CubicLoad.claimed_by == claimant)
-    return connection.execute(statement).first() is not None
+    return connection.execute(_HOLDS, {"load_id": load_id, "claimant": claimant}).first() is not None
 
 
 def release(

@@ -24,6 +24,8 @@ def in_parallel(work: Callable[[Load], Outcome], loads: Sequence[Load], at_once:
         The outcomes in the order of ``loads``. If one raises, the others still end, then it is raised here.
     """
     small = [load for load in loads if load.version.size_bytes < LARGE_BYTES]
+    if at_once == 1 or len(small) <= 1:
+        return [work(load) for load in loads]
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         outcomes = dict(zip((load.id for load in small), pool.map(work, small), strict=True))
     return [outcomes[load.id] if load.id in outcomes else work(load) for load in loads]

@@ -16,7 +16,7 @@ from cubic_ingestion.errors import InvalidKeyError
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
 from cubic_ingestion.storage.local_files import ObjectFile, translated
 from cubic_ingestion.storage.local_object_writer import LocalObjectWriter
-from cubic_ingestion.storage.local_paths import HIDDEN, folder_and_start, has_symlink, listing_order, local_path
+from cubic_ingestion.storage.local_paths import HIDDEN, RealFolders, folder_and_start, listing_order, local_path
 
 PAGE_SIZE = 1_000
 BUFFER_BYTES = 1 << 17
@@ -37,6 +37,7 @@ class LocalObjectStore:
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
+        self._folders = RealFolders(self._root)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page.
@@ -45,7 +46,7 @@ class LocalObjectStore:
         meanwhile is left out.
         """
         folder, folder_key, start = folder_and_start(self._root, prefix)
-        if has_symlink(self._root, folder / "_"):
+        if not self._folders.lead_to(folder / "_"):
             return
         with translated(prefix):
             objects = self._walk(folder, folder_key, start, os.fsencode(after))
@@ -55,7 +56,7 @@ class LocalObjectStore:
     def prefixes(self, prefix: str) -> Sequence[str]:
         """Return the folders directly below ``prefix`` that hold an object, in order, each ending with ``/``."""
         folder, folder_key, start = folder_and_start(self._root, prefix)
-        if has_symlink(self._root, folder / "_"):
+        if not self._folders.lead_to(folder / "_"):
             return ()
         with translated(prefix):
             return [
@@ -73,7 +74,7 @@ class LocalObjectStore:
                 status = path.lstat()
             except _GONE:
                 return None
-            if not stat.S_ISREG(status.st_mode) or has_symlink(self._root, path):
+            if not stat.S_ISREG(status.st_mode) or not self._folders.lead_to(path):
                 return None
             return _version(key, status)
 
@@ -97,7 +98,7 @@ class LocalObjectStore:
     def writer(self, key: str) -> Generator[ObjectWriter]:
         """Open an object for writing; it stands under its key after ``commit``, whole, or not at all."""
         path = local_path(self._root, key)
-        if has_symlink(self._root, path):
+        if not self._folders.lead_to(path):
             raise InvalidKeyError(key, "a symbolic link for a folder")
         with LocalObjectWriter(key, path, _version) as writer:
             yield writer

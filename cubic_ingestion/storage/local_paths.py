@@ -1,12 +1,15 @@
 """Keys to paths and back: which keys a folder can hold, and in which order it lists them."""
 
 import os
+import stat
 from pathlib import Path
 
 from cubic_ingestion.errors import InvalidKeyError
 
 HIDDEN = "."
 """Files and folders whose names begin with it are no objects: unfinished writes, and what editors and systems leave."""
+
+_REMEMBERED_FOLDERS = 10_000
 
 
 def local_path(root: Path, key: str) -> Path:
@@ -34,9 +37,33 @@ def listing_order(entry: "os.DirEntry[str]") -> bytes:
     return os.fsencode(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
 
 
-def has_symlink(root: Path, path: Path) -> bool:
-    """Say whether a folder between ``root`` and ``path`` is a symbolic link; none is followed."""
-    return any((root / part).is_symlink() for part in path.relative_to(root).parents)
+class RealFolders:
+    """Tells folders that are reached without a symbolic link; no link is followed, so that no key leads elsewhere.
+
+    Every access asks, about every folder on the way, so what was once seen to be a real folder is remembered.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+        self._seen: set[str] = {self._root}
+
+    def lead_to(self, path: Path) -> bool:
+        """Say whether every folder between the root and ``path`` is real, or not there yet."""
+        return self._is_real(str(path.parent))
+
+    def _is_real(self, folder: str) -> bool:
+        if folder in self._seen:
+            return True
+        try:
+            is_link = stat.S_ISLNK(os.lstat(folder).st_mode)
+        except FileNotFoundError:
+            return self._is_real(folder.rpartition("/")[0])
+        if is_link or not self._is_real(folder.rpartition("/")[0]):
+            return False
+        if len(self._seen) >= _REMEMBERED_FOLDERS:
+            self._seen = {self._root}
+        self._seen.add(folder)
+        return True
 
 
 def _encodable(key: str) -> str:

@@ -1,0 +1,140 @@
+"""What happens when a worker dies, a store is down, or two work at once."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import BinaryIO
+
+import duckdb
+import pytest
+
+from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.errors import CatalogUnavailableError, StoreUnavailableError
+from cubic_ingestion.pipeline.claim import claim
+from cubic_ingestion.pipeline.ingest import ingest
+from cubic_ingestion.pipeline.plan import plan
+from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.ports import CatalogEntry
+from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests.builders import a_table
+from cubic_ingestion_tests.depot import Depot
+
+TEXT = b"sample_id,sample_name,sample_count\n1,a,5\n"
+KEY = "cubic/dmap/agg_sample/20220304.csv"
+
+
+@pytest.fixture
+def planned(depot: Depot) -> Depot:
+    """A depot in which one load waits to be claimed."""
+    depot.put(KEY, TEXT)
+    register(depot.platform, StreamName.DMAP)
+    plan(depot.platform, StreamName.DMAP)
+    return depot
+
+
+def test_what_a_dead_worker_held_is_taken_up_when_its_claim_expires(planned: Depot) -> None:
+    claim(planned.platform, [a_table().name], Work.INGEST, run_id="dead")
+    planned.settle()
+    assert planned.loads()[0].status is LoadStatus.INGESTING
+    planned.clock.advance(seconds=planned.platform.limits.claim_timeout_seconds)
+    planned.settle()
+    assert planned.loads()[0].status is LoadStatus.ARCHIVED
+    assert len(planned.rows(a_table())) == 1
+
+
+def test_what_a_failed_run_held_is_given_back_at_once(planned: Depot) -> None:
+    claim(planned.platform, [a_table().name], Work.INGEST, run_id="failed")
+    assert release(planned.platform, "failed") == 1
+    planned.settle()
+    assert planned.loads()[0].status is LoadStatus.ARCHIVED
+
+
+def test_a_worker_that_lost_its_claim_publishes_nothing(planned: Depot) -> None:
+    held = claim(planned.platform, [a_table().name], Work.INGEST, run_id="slow")
+    release(planned.platform, "slow")
+    assert not held.holds(held.loads[0])
+    [report] = [
+        ingest(planned.platform, table, planned.write_load, run_id="quick")
+        for table in planned.platform.tables.values()
+        if table == a_table()
+    ]
+    assert len(report.ingested) == 1
+    assert planned.platform.repository.complete_ingest(held.claimant, [report.ingested[0][1]]) == [held.loads[0].id]
+
+
+class UnreadableStore(LocalObjectStore):
+    """A store that lists and tells, but whose reads fail for a while."""
+
+    n_failures = 1
+
+    @contextmanager
+    def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
+        """Fail so many times."""
+        if self.n_failures > 0:
+            self.n_failures -= 1
+            raise StoreUnavailableError(key, "connection reset")
+        with super().open(key, etag) as file:
+            yield file
+
+
+def an_unreadable_depot(depot: Depot, n_failures: int) -> Depot:
+    store = UnreadableStore(depot.root / "incoming")
+    store.n_failures = n_failures
+    stores = replace(depot.platform.stores, incoming=store)
+    return Depot(depot.root, replace(depot.platform, stores=stores), depot.clock)
+
+
+def test_a_read_that_fails_for_a_while_is_tried_again(planned: Depot) -> None:
+    failing = an_unreadable_depot(planned, n_failures=2)
+    for _ in range(3):
+        failing.settle()
+        failing.clock.advance(minutes=10)
+    [load] = failing.loads()
+    assert load.status is LoadStatus.ARCHIVED
+
+
+def test_a_read_that_always_fails_ends_in_error_with_the_last_reason(planned: Depot) -> None:
+    failing = an_unreadable_depot(planned, n_failures=planned.platform.limits.max_attempts)
+    for _ in range(planned.platform.limits.max_attempts):
+        failing.settle()
+        failing.clock.advance(minutes=10)
+    failing.settle()
+    [load] = failing.loads()
+    assert load.error is not None
+    assert (load.status, load.error.code) == (LoadStatus.ERRORED, "attempts_exhausted")
+    assert "connection reset" in load.error.message
+    assert failing.files("incoming") == []
+
+
+class CatalogThatIsDown:
+    """A catalog that refuses."""
+
+    address = "nowhere"
+
+    def register(self, entries: Sequence[CatalogEntry]) -> None:
+        """Refuse."""
+        raise CatalogUnavailableError(entries[0].table.name, "throttled")
+
+
+def test_a_catalog_that_is_down_delays_nothing(planned: Depot) -> None:
+    down = Depot(planned.root, replace(planned.platform, catalog=CatalogThatIsDown()), planned.clock)
+    down.settle()
+    assert down.loads()[0].status is LoadStatus.ARCHIVED
+
+
+def test_the_catalog_shows_rows_with_their_partition_as_columns(planned: Depot) -> None:
+    planned.settle()
+    with duckdb.connect(planned.platform.catalog.address, read_only=True) as catalog:
+        rows = catalog.table(a_table().name).select("sample_id, identifier, load_id").fetchall()
+    assert rows == [(1, "20220304.csv", planned.loads()[0].id)]
+
+
+def test_a_listing_that_runs_out_of_time_goes_on_where_it_stopped(depot: Depot) -> None:
+    for number in range(1500):
+        depot.put(f"cubic/dmap/agg_sample/{number:05d}.csv", TEXT)
+    first = register(depot.platform, StreamName.DMAP, timeout_seconds=0)
+    assert (first.n_new, bool(first.resume_after)) == (1000, True)
+    second = register(depot.platform, StreamName.DMAP, after=first.resume_after)
+    assert (second.n_new, second.resume_after) == (500, "")
