@@ -26,14 +26,14 @@ def ingest(*, as_json: AsJson = False) -> None:
 
     Example: `cubic ingest --json`
     """
-    from cubic_ingestion.bootstrap import build_platform
+    from cubic_ingestion.bootstrap import platform_from_environment
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import ingest_incoming
     from cubic_ingestion.defs.instance import dagster_instance
     from cubic_ingestion.settings import read_settings
 
     settings = read_settings()
-    platform = build_platform(settings)
+    platform = platform_from_environment()  # the very one that the assets get
     before = _counts(platform)
     with dagster_instance(settings) as instance, _progress(platform, before):
         failures = ingest_incoming(build_definitions(platform.tables), instance, platform)

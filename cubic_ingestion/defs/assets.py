@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 import dagster as dg
 
-from cubic_ingestion.defs.checks import RECORD_COUNT, record_count_result
+from cubic_ingestion.defs.checks import RECORD_COUNT, RECORD_COUNT_DESCRIPTION, record_count_result
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.partitions import add_partitions, partitions_of
 from cubic_ingestion.defs.resources import PlatformResource
@@ -37,7 +37,7 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         partitions_def=partitions_def,
         io_manager_key="springboard",
         output_required=False,
-        check_specs=[dg.AssetCheckSpec(RECORD_COUNT, asset=spec.key)],
+        check_specs=[dg.AssetCheckSpec(RECORD_COUNT, asset=spec.key, description=RECORD_COUNT_DESCRIPTION)],
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def springboard_table(
@@ -48,7 +48,7 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         built = platform.platform()
         keys = _requested_partitions(context)
         try:
-            report = ingest(built, table, springboard.write_load, run_id=context.run_id, partition_keys=keys)
+            report = ingest(built, table, springboard.write_load, run_id=context.run.run_id, partition_keys=keys)
             if keys is not None:
                 catalog(built, report.locations())
         except RetriableError as error:
@@ -86,8 +86,14 @@ def _report_partitions(
     add_partitions(context.instance, table, list(totals))
     uri = platform.stores.springboard.uri(springboard_prefix(table))
     for key in sorted(totals.keys() | sound):
+        ingested = by_partition.get(key, ())
         metadata = materialization_metadata(
-            totals.get(key), report.schema, report.previews.get(key), by_partition.get(key, ()), uri
+            totals.get(key),
+            report.schema,
+            report.previews.get(key),
+            n_loads=len(ingested),
+            locations=sorted(one.location for one in ingested if one.location),
+            uri=uri,
         )
         context.log_event(dg.AssetMaterialization(asset_key(table), partition=key, metadata=metadata))
     for load, reason in report.rejected:

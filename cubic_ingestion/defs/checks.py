@@ -5,6 +5,7 @@ import dagster as dg
 from cubic_ingestion.pipeline.ingest import Report
 
 RECORD_COUNT = "record_count"
+RECORD_COUNT_DESCRIPTION = "Every load of the run is in Springboard, with as many records as its `.dfm` states."
 _SHOWN = 20
 
 

@@ -79,5 +79,19 @@ def _note(result: dg.ExecuteInProcessResult, platform: Platform, failures: list[
     """Do for a failed run what the failure sensor does, and keep what it says."""
     if not result.success:
         release(platform, result.run_id)
-        failed = result.filter_events(lambda event: event.is_failure)
-        failures.extend(f"Run {result.run_id}: {event.message}" for event in failed)
+        failed = result.filter_events(lambda event: event.is_step_failure)
+        failed = failed or result.filter_events(lambda event: event.is_failure)
+        failures.extend(f"Run {result.run_id}: {event.message} {_reason(event)}".rstrip() for event in failed)
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """Word why a step failed, as the error that began it has it."""
+    if not event.is_step_failure:
+        return ""
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else ""

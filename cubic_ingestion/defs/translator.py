@@ -7,13 +7,13 @@ import dagster as dg
 import pyarrow as pa
 from dagster import MetadataValue
 
-from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.ports import PartitionTotal
 
 TABLE_METADATA_KEY = "cubic/table"
 """Tells the IO manager which declared table an asset is."""
 
+_LOCATIONS = 20
 _PREVIEW_COLUMNS = 20
 _PREVIEW_CHARACTERS = 60
 _KINDS = {StreamName.ODS: "qlik", StreamName.DMAP: "csv", StreamName.KAFKA: "json"}
@@ -46,7 +46,13 @@ def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg
 
 
 def materialization_metadata(
-    total: PartitionTotal | None, schema: pa.Schema | None, preview: pa.Table | None, loads: Sequence[Load], uri: str
+    total: PartitionTotal | None,
+    schema: pa.Schema | None,
+    preview: pa.Table | None,
+    *,
+    n_loads: int,
+    locations: Sequence[str],
+    uri: str,
 ) -> dict[str, Any]:
     """Describe what one partition holds now.
 
@@ -54,7 +60,8 @@ def materialization_metadata(
         total: Sums over the partition, earlier runs included; None if it holds nothing.
         schema: Columns of the files written; None if nothing had to be written.
         preview: First rows of the last load written.
-        loads: The loads of the partition that this run ingested.
+        n_loads: Loads of the partition that this run ingested.
+        locations: Keys in Springboard of the files that this run wrote for the partition.
         uri: Where the table's Parquet files are.
     """
     metadata: dict[str, Any] = {
@@ -63,8 +70,8 @@ def materialization_metadata(
         "dagster/uri": MetadataValue.url(uri),
         "size_bytes": MetadataValue.int(total.n_bytes if total else 0),
         "loads": MetadataValue.int(total.n_loads if total else 0),
-        "loads_in_this_run": MetadataValue.int(len(loads)),
-        "locations": MetadataValue.md("\n".join(f"* `{load.version.file_name}`" for load in loads[:20])),
+        "loads_in_this_run": MetadataValue.int(n_loads),
+        "locations": MetadataValue.md("\n".join(f"* `{location}`" for location in locations[:_LOCATIONS])),
     }
     if total:
         metadata["first_source_at"] = MetadataValue.timestamp(total.first_source_at)

@@ -25,7 +25,7 @@ def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
     """
     types: dict[str, pa.DataType] = {}
     for field in (field for schema in schemas for field in schema):
-        types[field.name] = _common_type(types.get(field.name, field.type), field.type)
+        types[field.name] = _common_type(types[field.name], field.type) if field.name in types else field.type
     return pa.schema(list(types.items()))
 
 

@@ -55,11 +55,11 @@ class Report:
         """Return, by table, the location of a file that was written."""
         return {load.table: ingested.location for load, ingested in self.ingested if ingested.location}
 
-    def by_partition(self) -> dict[str, list[Load]]:
-        """Return the ingested loads by partition."""
-        partitions: dict[str, list[Load]] = {}
-        for load, ingested in self.ingested:
-            partitions.setdefault(ingested.partition_key, []).append(load)
+    def by_partition(self) -> dict[str, list[Ingested]]:
+        """Return what was ingested, by partition."""
+        partitions: dict[str, list[Ingested]] = {}
+        for _, ingested in self.ingested:
+            partitions.setdefault(ingested.partition_key, []).append(ingested)
         return partitions
 
 

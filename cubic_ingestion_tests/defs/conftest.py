@@ -1,0 +1,49 @@
+"""The sample tables' definitions on a home of their own, and an instance that keeps nothing."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cubic_ingestion.defs import build_definitions
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.homes import depot_of, enter
+
+BASE_TABLE = "cubic__ods_qlik__edw_sample"
+CHANGE_TABLE = "cubic__ods_qlik__edw_sample__ct"
+DMAP_TABLE = "cubic__dmap__agg_sample"
+KAFKA_TABLE = "cubic__kafka__sample"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home that the environment names."""
+    return enter(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def depot(home: Path) -> Depot:
+    """The depot in the home, on the platform that Dagster's resources get."""
+    return depot_of(home)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance in memory."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def tables(depot: Depot) -> Mapping[str, Table]:
+    """The sample tables by name."""
+    names = (BASE_TABLE, CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE)
+    return {name: depot.platform.tables[name] for name in names}
+
+
+@pytest.fixture
+def definitions(tables: Mapping[str, Table]) -> dg.Definitions:
+    """The sample tables' definitions."""
+    return build_definitions(tables)

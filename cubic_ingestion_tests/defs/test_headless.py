@@ -1,0 +1,182 @@
+"""What sensors and daemon do, in one process: all streams, until nothing is ready."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+
+from cubic_ingestion.defs.headless import ingest_incoming
+from cubic_ingestion.defs.translator import asset_key
+from cubic_ingestion.domain.load import ObjectVersion
+from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.ports import Platform
+from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
+from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.homes import BASE, CHANGES, put_dmap, put_kafka, put_ods
+
+
+def runs(instance: dg.DagsterInstance) -> list[str]:
+    return sorted(run.tags["cubic/lane"] for run in instance.get_runs())
+
+
+def test_all_streams_are_done_in_one_ingesting_and_one_moving_run_each(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    put_ods(depot, CHANGES + "20220304-134556444.csv.gz")
+    for day in range(10, 20):
+        put_dmap(depot, f"202203{day}.csv")
+    put_kafka(depot, "a.json")
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    assert set(depot.statuses().values()) == {LoadStatus.ARCHIVED}
+    assert depot.files("incoming") == []
+    lanes = [f"{stream}-{work}" for stream in ("dmap", "kafka", "ods") for work in ("ingest", "move")]
+    assert runs(instance) == lanes
+
+
+def test_a_second_time_there_is_nothing_to_run(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    ingest_incoming(definitions, instance, depot.platform)
+    before = runs(instance), depot.loads()
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    assert (runs(instance), depot.loads()) == before
+
+
+def test_more_loads_than_a_run_may_take_need_more_runs(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBIC_MAX_LOADS_PER_RUN", "2")
+    for batch in range(5):
+        put_kafka(depot, f"{batch}.json")
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    assert set(depot.statuses().values()) == {LoadStatus.ARCHIVED}
+    assert runs(instance).count("kafka-ingest") == 3
+
+
+def test_what_waits_for_its_sidecar_ends_the_pass_and_not_the_command(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz").with_name("LOAD1.dfm").unlink()
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    [load] = depot.loads()
+    assert (load.status, load.waits_for) == (LoadStatus.READY, "waits for its .dfm sidecar")
+
+
+def test_a_late_snapshot_brings_changes_to_their_place_in_the_same_pass(
+    depot: Depot, definitions: dg.Definitions, tables: Mapping[str, Table], instance: dg.DagsterInstance
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    put_ods(depot, CHANGES + "20220601-000000000.csv.gz")
+    ingest_incoming(definitions, instance, depot.platform)
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-05-01T00:00:00.000")
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    assert [key.split("/")[3] for key in depot.files("springboard") if "__ct" in key] == ["snapshot=20220501T000000Z"]
+    partitions = instance.get_materialized_partitions(asset_key(tables[CHANGE_TABLE]))
+    assert "20220501T000000Z_2022-06-01" in partitions
+
+
+def test_a_replay_that_is_due_and_cannot_succeed_does_not_run_for_ever(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    put_ods(depot, CHANGES + "20220601-000000000.csv.gz")
+    ingest_incoming(definitions, instance, depot.platform)
+    next((depot.root / "archive").rglob("20220601*.dfm")).write_bytes(b"no json")
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-05-01T00:00:00.000")
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    change = depot.loads()[1]
+    assert change.status is LoadStatus.ARCHIVED
+    assert change.error is not None
+    assert len(runs(instance)) < 10
+
+
+def test_one_streams_failing_run_stops_no_other_and_holds_nothing(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    put_kafka(depot, "a.json")
+    put_ods(depot, BASE + "LOAD1.csv.gz")
+    break_rows_of(depot, "dmap")
+
+    [failure] = ingest_incoming(definitions, instance, depot.platform)
+
+    assert "springboard__dmap__cubic__dmap__agg_sample" in failure
+    assert "this table is broken" in failure
+    statuses = depot.statuses()
+    assert statuses["20220304.csv"] is LoadStatus.READY
+    assert {statuses["a.json"], statuses["LOAD1.csv.gz"]} == {LoadStatus.ARCHIVED}
+
+
+def break_rows_of(depot: Depot, stream: str) -> None:
+    """Make a table refuse that its loads are done, after they were claimed."""
+    with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection, connection:
+        connection.execute(
+            "create trigger breaks before update on cubic_loads when new.status = 'ready_for_archiving' "
+            f"and new.s3_key like 'cubic/{stream}/%' begin select raise(abort, 'this table is broken'); end"
+        )
+
+
+def test_a_stream_that_cannot_be_listed_stops_no_other(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    put_kafka(depot, "a.json")
+
+    failures = ingest_incoming(definitions, instance, without_listing_of(depot, StreamName.DMAP))
+
+    assert failures == ["dmap: Object 'cubic/dmap/' could not be reached (Permission denied). It will be tried again."]
+    assert depot.statuses() == {"a.json": LoadStatus.ARCHIVED}
+
+
+def without_listing_of(depot: Depot, stream: StreamName) -> Platform:
+    """Return the platform with an Incoming that refuses to list one stream, as without permission."""
+
+    class Refusing(LocalObjectStore):
+        def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+            if prefix == stream.prefix:
+                raise StoreUnavailableError(prefix, "Permission denied")
+            return super().list(prefix, after=after)
+
+    stores = replace(depot.platform.stores, incoming=Refusing(depot.root / "incoming"))
+    return replace(depot.platform, stores=stores)
+
+
+def test_a_rejected_load_is_no_failure(depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    put_dmap(depot, "20220304.csv", "1,a,many\n")
+    put_dmap(depot, "20220305.csv")
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    assert depot.statuses() == {"20220304.csv": LoadStatus.ERRORED, "20220305.csv": LoadStatus.ARCHIVED}
+
+
+@pytest.mark.parametrize("table", [DMAP_TABLE, KAFKA_TABLE])
+def test_what_was_done_headless_shows_as_materialised(
+    depot: Depot, definitions: dg.Definitions, tables: Mapping[str, Table], instance: dg.DagsterInstance, table: str
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    put_kafka(depot, "2022-03-04.json")
+
+    ingest_incoming(definitions, instance, depot.platform)
+
+    assert instance.get_materialized_partitions(asset_key(tables[table])) == {"2022-03-04"}

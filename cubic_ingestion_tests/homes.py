@@ -1,0 +1,50 @@
+"""A home as the settings make it, for tests of what reads them: Dagster's layer and the command line."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cubic_ingestion.bootstrap import platform_from_environment
+from cubic_ingestion_tests.builders import a_dfm, csv_gz
+from cubic_ingestion_tests.depot import Depot, StoppedClock
+
+BASE = "cubic/ods_qlik/EDW.SAMPLE/"
+CHANGES = "cubic/ods_qlik/EDW.SAMPLE__ct/"
+DMAP = "cubic/dmap/agg_sample/"
+KAFKA = "cubic/kafka/sample/"
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without anything that configures the platform or Dagster."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("CUBIC_", "DAGSTER_"))}
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with no settings made, so that the home is ``.cubic`` in it; returns the home."""
+    for name in os.environ.keys() - clean_environment().keys():
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("CUBIC_HOME", str(folder / ".cubic"))
+    return folder / ".cubic"
+
+
+def depot_of(home: Path) -> Depot:
+    """Return the depot of the home that the environment names; its platform is the one Dagster's resources get."""
+    return Depot(home, platform_from_environment(), StoppedClock())
+
+
+def put_dmap(depot: Depot, name: str, text: str = "1,a,5\n") -> Path:
+    """Let a DMAP file of the sample table land."""
+    return depot.put(DMAP + name, f"sample_id,sample_name,sample_count\n{text}".encode())
+
+
+def put_kafka(depot: Depot, name: str, event_id: str = "e") -> Path:
+    """Let a Kafka batch of one record land."""
+    return depot.put(KAFKA + name, f'{{"event_id": "{event_id}"}}\n'.encode())
+
+
+def put_ods(depot: Depot, key: str, *, started_at: str = "", n_rows: int = 1) -> Path:
+    """Let an ODS file of one record land, with its sidecar."""
+    depot.put(key.removesuffix(".csv.gz") + ".dfm", a_dfm(record_count=n_rows, started_at=started_at))
+    return depot.put(key, csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a"))
