@@ -1,8 +1,8 @@
 """Many small files: how many loads a second ``cubic ingest``, and sensors with the daemon, bring to Archive.
 
 The kinds are mixed as production has them: of 300 tables 140 are ODS base tables, 140 their change tables, 14 DMAP
-and 6 Kafka. The peer is a bare loop over the same files in the same run: pyarrow reads each and writes it as Parquet, with
-no ledger, no checks, no Dagster and no archive. It bounds what any tool could reach.
+and 6 Kafka. The peer is a bare loop over the same files in the same run: pyarrow reads each and writes it as Parquet,
+with no ledger, no checks, no Dagster and no archive. It bounds what any tool could reach.
 """
 
 import argparse

@@ -227,7 +227,7 @@ class LoadRepository(Protocol):
         ...
 
     def versions(self, key: str) -> Sequence[Load]:
-        """Return all loads of one key in Incoming, oldest version first."""
+        """Return all loads of one key in Incoming, in the order they were registered."""
         ...
 
     def mark_replay(self, load_ids: Collection[int]) -> None:
@@ -306,6 +306,7 @@ class Limits:
     """How long and how much, from the settings."""
 
     claim_timeout_seconds: int = 900
+    settle_seconds: int = 0
     sidecar_wait_seconds: int = 86_400
     snapshot_wait_seconds: int = 604_800
     max_attempts: int = 5

@@ -2,13 +2,16 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cubic_ingestion.errors import SettingsError
 from cubic_ingestion.ports import Limits
+
+Zone = Literal["incoming", "archive", "error", "springboard"]
+ZONES: tuple[Zone, ...] = get_args(Zone)
 
 
 class Settings(BaseSettings):
@@ -29,6 +32,9 @@ class Settings(BaseSettings):
     tables_dir: Path | None = Field(None, description="Folder with further table declarations (`*.toml`).")
     claim_timeout_seconds: int = Field(
         900, ge=1, description="A claim on loads expires so long after its last renewal."
+    )
+    settle_seconds: int = Field(
+        2, ge=0, description="A file changed more recently than this may still be written to, and is looked at later."
     )
     sidecar_wait_seconds: int = Field(
         86_400, ge=0, description="How long an ODS file waits for its `.dfm` before it goes to Error."
@@ -51,6 +57,7 @@ class Settings(BaseSettings):
         """The settings that bound time and numbers, as the pipeline takes them."""
         return Limits(
             claim_timeout_seconds=self.claim_timeout_seconds,
+            settle_seconds=self.settle_seconds,
             sidecar_wait_seconds=self.sidecar_wait_seconds,
             snapshot_wait_seconds=self.snapshot_wait_seconds,
             max_attempts=self.max_attempts,
@@ -58,7 +65,7 @@ class Settings(BaseSettings):
             parallel_loads=self.parallel_loads,
         )
 
-    def zone_url(self, zone: Literal["incoming", "archive", "error", "springboard"]) -> str:
+    def zone_url(self, zone: Zone) -> str:
         """Return the URL of a zone's bucket, or the folder in the home that stands for it."""
         return str(getattr(self, f"{zone}_url")) or str(self.home.absolute() / zone)
 
@@ -88,8 +95,20 @@ def read_settings() -> Settings:
         SettingsError: A setting has a value that cannot be used; it names the variable.
     """
     try:
-        return Settings()  # pyright: ignore[reportCallIssue] - every field has a default, given by position
+        settings = Settings()  # pyright: ignore[reportCallIssue] - every field has a default, given by position
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "CUBIC_" + str(first["loc"][0]).upper()
         raise SettingsError(name, f"{first['msg']}.", "See the settings table in README.md.") from error
+    _check_zones(settings)
+    return settings
+
+
+def _check_zones(settings: Settings) -> None:
+    """Refuse a bucket that is, or lies in, another: what is archived would be found in Incoming again."""
+    urls = {zone: settings.zone_url(zone).removeprefix("file://").rstrip("/") + "/" for zone in ZONES}
+    for zone, url in urls.items():
+        for other, other_url in urls.items():
+            if zone != other and url.startswith(other_url):
+                name = f"CUBIC_{zone.upper()}_URL"
+                raise SettingsError(name, f"the {zone} bucket is, or lies in, the {other} bucket.", "Name another one.")

@@ -26,6 +26,7 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("CUBIC_HOME", str(folder / ".cubic"))
+    monkeypatch.setenv("CUBIC_SETTLE_SECONDS", "0")
     return folder / ".cubic"
 
 

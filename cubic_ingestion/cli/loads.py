@@ -31,7 +31,10 @@ def list_loads(
     """
     from cubic_ingestion.bootstrap import platform_from_environment
 
-    found = platform_from_environment().repository.loads(tables=table, statuses=status, limit=limit)
+    platform = platform_from_environment()
+    if unknown := [name for name in table or () if name not in platform.tables]:
+        raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
+    found = platform.repository.loads(tables=table, statuses=status, limit=limit)
     if as_json:
         print_json([_story(load) for load in found])
     else:

@@ -41,7 +41,7 @@ def check(*, as_json: AsJson = False) -> None:
     else:
         for mistake in mistakes:
             console.print(mistake, highlight=False, markup=False, soft_wrap=True)
-        console.print("All declarations are sound." if not mistakes else f"{len(mistakes)} mistakes.")
+        console.print("All declarations are sound." if not mistakes else f"Mistakes: {len(mistakes)}.")
     if mistakes:
         raise typer.Exit(1)
 

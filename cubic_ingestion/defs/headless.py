@@ -1,6 +1,7 @@
 """Headless: what the sensors and the daemon do, in this process, until Incoming holds nothing ready."""
 
 import warnings
+from time import sleep
 
 import dagster as dg
 
@@ -34,9 +35,16 @@ def _ingest_stream(
     """Ingest one stream; what is wrong with it is returned, so that it stops no other."""
     failures: list[str] = []
     try:
-        register(platform, stream)
-        while not failures and _pass(definitions, instance, platform, stream, failures):
-            register(platform, stream)
+        has_waited = False
+        while not failures:
+            registration = register(platform, stream)
+            if _pass(definitions, instance, platform, stream, failures):
+                has_waited = False
+            elif registration.n_unsettled and not has_waited:
+                sleep(platform.limits.settle_seconds)  # what just landed; not a file that somebody writes to for hours
+                has_waited = True
+            else:
+                break
     except RetriableError as error:
         failures.append(f"{stream}: {error}")
     return failures

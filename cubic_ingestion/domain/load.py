@@ -80,9 +80,13 @@ class Load:
     error: LoadError | None = None
 
 
-def version_order(load: Load) -> tuple[datetime, int]:
-    """Sort key by which the newest version of a file comes last."""
-    return (load.version.modified_at, load.id)
+def version_order(load: Load) -> int:
+    """Sort key by which the newest version of a file comes last.
+
+    A version that replaced another was registered after it; its LastModified may be older, where files are copied
+    with their times.
+    """
+    return load.id
 
 
 @dataclass(frozen=True, slots=True)

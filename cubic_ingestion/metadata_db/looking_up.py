@@ -32,20 +32,17 @@ def loads(
 
 
 def newest_at(connection: Connection, locations: Collection[str]) -> Mapping[str, Load]:
-    """Select the load with the newest version, by the Springboard key that it was written to."""
-    newest: dict[str, Load] = {}
+    """Select the load whose rows stand under each Springboard key."""
+    found: dict[str, Load] = {}
     for page in in_pages(locations):
         statement = select_loads().where(CubicLoad.location.in_(page), CubicLoad.status.not_in(TO_ERROR))
-        for found in _loads(connection, statement.order_by(CubicLoad.s3_modified, CubicLoad.id)):
-            if found.location is not None:
-                newest[found.location] = found
-    return newest
+        found |= {load.location: load for load in _loads(connection, statement) if load.location is not None}
+    return found
 
 
 def versions(connection: Connection, key: str) -> list[Load]:
-    """Select all loads of one key in Incoming, oldest version first."""
-    statement = select_loads().where(CubicLoad.s3_key == key)
-    return _loads(connection, statement.order_by(CubicLoad.s3_modified, CubicLoad.id))
+    """Select all loads of one key in Incoming, in the order they were registered."""
+    return _loads(connection, select_loads().where(CubicLoad.s3_key == key).order_by(CubicLoad.id))
 
 
 def partition_totals(
@@ -53,19 +50,17 @@ def partition_totals(
 ) -> Mapping[str, PartitionTotal]:
     """Sum up what stands in Springboard, by partition."""
     totals: dict[str, PartitionTotal] = {}
+    sums = (
+        CubicLoad.partition_key,
+        func.count(),
+        func.sum(CubicLoad.n_rows),
+        func.sum(CubicLoad.n_bytes),
+        func.min(CubicLoad.source_at),
+        func.max(CubicLoad.source_at),
+    )
     for page in in_pages(partition_keys):
-        standing = _standing(table, page).subquery()
-        statement = select(
-            standing.c.partition_key,
-            func.count(),
-            func.sum(standing.c.n_rows),
-            func.sum(standing.c.n_bytes),
-            func.min(standing.c.source_at),
-            func.max(standing.c.source_at),
-        ).where(standing.c.age == 1)
-        for key, n_loads, n_rows, n_bytes, first, last in connection.execute(
-            statement.group_by(standing.c.partition_key)
-        ):
+        statement = _standing(select(*sums), table, page).group_by(CubicLoad.partition_key)
+        for key, n_loads, n_rows, n_bytes, first, last in connection.execute(statement):
             totals[key] = PartitionTotal(n_loads, int(n_rows), int(n_bytes), first, last)
     return totals
 
@@ -74,10 +69,8 @@ def locations(connection: Connection, table: str, partition_keys: Collection[str
     """Select where the rows of some partitions stand, oldest first."""
     found: list[tuple[Any, ...]] = []
     for page in in_pages(partition_keys):
-        standing = _standing(table, page).subquery()
-        columns = (standing.c.source_at, standing.c.id, standing.c.location)
-        rows = connection.execute(select(*columns).where(standing.c.age == 1))
-        found += [(row.source_at, row.id, row.location) for row in rows]
+        statement = select(CubicLoad.source_at, CubicLoad.id, CubicLoad.location)
+        found += connection.execute(_standing(statement, table, page)).tuples()
     return [location for _, _, location in sorted(found)]
 
 
@@ -94,7 +87,7 @@ def taken_keys(connection: Connection, keys: Collection[str]) -> Mapping[str, in
 
 def status_counts(connection: Connection) -> list[StatusCount]:
     """Count loads by table and status."""
-    n_rows = func.coalesce(func.sum(CubicLoad.n_rows), 0)
+    n_rows = func.coalesce(func.sum(CubicLoad.n_rows).filter(CubicLoad.location.is_not(None)), 0)
     statement = (
         select(CubicTable.name, CubicLoad.status, func.count(), n_rows, func.min(CubicLoad.inserted_at))
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
@@ -107,19 +100,13 @@ def status_counts(connection: Connection) -> list[StatusCount]:
     ]
 
 
-def _standing(table: str, partition_keys: Collection[str]) -> Select[Any]:
-    """Select the loads with rows in Springboard; ``age`` is 1 for the version that its place shows."""
-    newest_first = (CubicLoad.s3_modified.desc(), CubicLoad.id.desc())
-    age = func.row_number().over(partition_by=CubicLoad.location, order_by=newest_first)
-    return (
-        select(CubicLoad.__table__, age.label("age"))
-        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
-        .where(
-            CubicTable.name == table,
-            CubicLoad.status.in_(INGESTED),
-            CubicLoad.partition_key.in_(partition_keys),
-            CubicLoad.location.is_not(None),
-        )
+def _standing(statement: Select[Any], table: str, partition_keys: Collection[str]) -> Select[Any]:
+    """Keep the loads of some partitions that have rows in Springboard."""
+    return statement.join(CubicTable, CubicTable.id == CubicLoad.table_id).where(
+        CubicTable.name == table,
+        CubicLoad.status.in_(INGESTED),
+        CubicLoad.partition_key.in_(partition_keys),
+        CubicLoad.location.is_not(None),
     )
 
 

@@ -1,8 +1,10 @@
 """For each kind of type: what its text looks like, and how pyarrow is to parse it."""
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
@@ -18,6 +20,9 @@ _SECONDS_LENGTH = len("YYYY-MM-DD HH:MM:SS")
 _TIME_LENGTH = len("HH:MM:SS")
 _KEPT_LENGTH = {"s": _SECONDS_LENGTH, "ms": _SECONDS_LENGTH + 4, "us": _SECONDS_LENGTH + 7}
 _LOST_ZEROS = {"s": r"\A(?:\.0{1,9})?\z", "ms": r"\A0{0,6}\z", "us": r"\A0{0,3}\z"}
+_DECIMAL = re.compile(_NUMBER)
+_FEW_DIGITS = 38
+"""Values shorter than this have at most 37 digits, which no decimal128 has trouble with."""
 _DAYS_TO_YEAR_1 = -719_162
 _PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}
 
@@ -67,8 +72,8 @@ def rule_for(to: pa.DataType) -> Rule:  # noqa: PLR0911 - one answer per kind of
         return Rule(to, _TIME, partial(_parse_time, to=to), min_length=_TIME_LENGTH)
     if types.is_boolean(to):
         return Rule(to, "(?i:true|false|1|0)", partial(pc.cast, target_type=to))
-    if types.is_decimal128(to):
-        return Rule(to, _NUMBER, partial(pc.cast, target_type=to), suspects=b"+")
+    if isinstance(to, pa.Decimal128Type):
+        return Rule(to, _NUMBER, partial(_parse_decimal, to=to), suspects=b"+")
     return Rule(to, r"(?s:.*)", partial(pc.cast, target_type=to))
 
 
@@ -98,6 +103,31 @@ def _parse_float(strings: pa.StringArray, to: pa.DataType) -> Values:
     if pc.all(pc.is_finite(values)).as_py() is False:
         raise pa.ArrowInvalid("not finite")
     return values
+
+
+def _parse_decimal(strings: pa.StringArray, to: "pa.Decimal128Type[Any, Any]") -> Values:
+    """Parse decimals; pyarrow (26) wraps some around that have more digits than a decimal128: those go another way."""
+    longest = pc.max(pc.binary_length(strings)).as_py() or 0
+    if longest < _FEW_DIGITS and not _has_any_byte(strings, b"eE"):
+        return pc.cast(strings, to)
+    return pa.array([_decimal(text, to) for text in strings.to_pylist()], to)
+
+
+def _decimal(text: str | None, to: "pa.Decimal128Type[Any, Any]") -> Decimal | None:
+    """Read one decimal, exactly."""
+    if text is None:
+        return None
+    if not _DECIMAL.fullmatch(text):
+        raise pa.ArrowInvalid("not a decimal")
+    value = Decimal(text)
+    sign, digits, exponent = value.as_tuple()
+    digits = digits if any(digits) else (0,)
+    shift = (exponent if isinstance(exponent, int) else 0) + to.scale
+    kept = digits[: max(0, len(digits) + shift)] if shift < 0 else digits
+    if any(digits[len(kept) :]) or (any(kept) and len(kept) + max(shift, 0) > to.precision):
+        raise pa.ArrowInvalid("does not fit")
+    unscaled = int("".join(map(str, kept)) or "0") * 10 ** max(shift, 0) if any(kept) else 0
+    return Decimal((sign, tuple(map(int, str(unscaled))), -to.scale))
 
 
 def _parse_date(strings: pa.StringArray) -> Values:

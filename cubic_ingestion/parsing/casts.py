@@ -22,14 +22,6 @@ import pyarrow.compute as pc
 from cubic_ingestion.parsing.cast_rules import Rule, Values, fits_microseconds, rule_for
 
 
-class NanosecondRangeError(Exception):
-    """A column of ``timestamp[ns]`` has a sound date outside 1677 to 2262; it is to be read as ``timestamp[us]``."""
-
-    def __init__(self, column: str) -> None:
-        self.column = column
-        super().__init__(f"Column {column!r} has a date that nanoseconds cannot reach; read it in microseconds.")
-
-
 @dataclass(frozen=True, slots=True)
 class Cast:
     """A column's values in their type."""

@@ -42,13 +42,13 @@ def match_columns(
     if extra and undeclared == "reject":
         raise RejectedLoadError(
             "undeclared_column",
-            f"The file has columns that its table does not declare: {', '.join(extra)}. Declare them, then retry.",
+            f"The file has columns that are not declared: {', '.join(extra)}. Declare them (for ODS in the '.dfm').",
             column=extra[0],
         )
     if lacking and missing == "reject":
         raise RejectedLoadError(
             "missing_column",
-            f"The file lacks declared columns: {', '.join(lacking)}. Correct the declaration or the file, then retry.",
+            f"The file lacks declared columns: {', '.join(lacking)}. Correct the declaration (for ODS, the '.dfm').",
             column=lacking[0],
         )
     notes = {"undeclared_columns": ", ".join(extra), "missing_columns": ", ".join(lacking)}

@@ -45,16 +45,17 @@ def qlik_type_text(qlik_type: str, precision: int = 0, scale: int = 0) -> str:
     Args:
         qlik_type: Upper case, without its arguments.
         precision: Digits of a ``NUMERIC``; 0 or more than 38 becomes 38, the most that Arrow and Parquet hold.
-        scale: Digits after the point of a ``NUMERIC``, or of the seconds of a ``DATETIME``. A ``DATETIME`` that
-            states none becomes nanoseconds: the vendor's files have seven digits under ``scale: 0``.
+        scale: Digits after the point of a ``NUMERIC``, or of the seconds of a ``DATETIME``. One that states none
+            begins as microseconds, which reach every year; the vendor's files may have seven digits under
+            ``scale: 0``, and a file that does is read in nanoseconds (docs/adr/0008).
 
     >>> qlik_type_text("NUMERIC", 19, 4), qlik_type_text("DATETIME", scale=6), qlik_type_text("DATETIME")
-    ('decimal128(19, 4)', 'timestamp[us]', 'timestamp[ns]')
+    ('decimal128(19, 4)', 'timestamp[us]', 'timestamp[us]')
     """
     if qlik_type == "NUMERIC":
         return _numeric(precision, scale)
     if qlik_type == "DATETIME":
-        return "timestamp[us]" if 1 <= scale <= _MICROSECOND_DIGITS else "timestamp[ns]"
+        return "timestamp[us]" if scale <= _MICROSECOND_DIGITS else "timestamp[ns]"
     return _FIXED.get(qlik_type, "string")
 
 

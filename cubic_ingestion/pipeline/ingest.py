@@ -13,10 +13,9 @@ from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, Table
 from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
 from cubic_ingestion.parsing.arrow_types import arrow_type
-from cubic_ingestion.parsing.casts import NanosecondRangeError
 from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.claim import Claim, claim
-from cubic_ingestion.pipeline.convert import CastFailure, convert
+from cubic_ingestion.pipeline.convert import CastFailure, TimestampUnitError, convert
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.read import read
 from cubic_ingestion.pipeline.refile import locate_original, refile
@@ -135,18 +134,21 @@ class _Worker:
         return newest
 
     def _ingest_one(self, load: Load) -> Ingested | None:
-        """Read, convert and write one load; None if the claim was lost before it could be published."""
-        in_microseconds: frozenset[str] = frozenset()
+        """Read, convert and write one load; None if the claim was lost before it could be published.
+
+        A column that needs another unit of time is read again with that, and as text if neither unit holds it.
+        """
+        retyped: dict[str, str] = {}
         while True:
             try:
-                return self._attempt(load, in_microseconds)
-            except NanosecondRangeError as error:
-                in_microseconds |= {error.column}
+                return self._attempt(load, retyped)
+            except TimestampUnitError as error:
+                retyped[error.column] = "string" if error.column in retyped else error.type
 
-    def _attempt(self, load: Load, in_microseconds: frozenset[str]) -> Ingested | None:
+    def _attempt(self, load: Load, retyped: Mapping[str, str]) -> Ingested | None:
         key = springboard_key(self.table, load)
         with read(self.platform.stores, self.table, load) as records:
-            columns = _columns(self.table, records, in_microseconds)
+            columns = _columns(self.table, records, retyped)
             schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
             written = self.write_load(self.held, load, key, schema, _typed(records, columns, self.held))
         if written is None:
@@ -172,17 +174,14 @@ class _Worker:
         self.report.released.append((load, str(error)))
 
 
-def _columns(table: Table, records: Records, in_microseconds: frozenset[str]) -> tuple[Column, ...]:
+def _columns(table: Table, records: Records, retyped: Mapping[str, str]) -> tuple[Column, ...]:
     for column in records.columns:
         if column.name in RESERVED_COLUMNS:
             message = f"Column '{column.name}' has the name of one that Springboard adds to every table."
             raise RejectedLoadError("reserved_column", message, column=column.name)
     if table.is_raw:
         return tuple(replace(column, type="string") for column in records.columns)
-    return tuple(
-        replace(column, type="timestamp[us]") if column.name in in_microseconds else column
-        for column in records.columns
-    )
+    return tuple(replace(column, type=retyped.get(column.name, column.type)) for column in records.columns)
 
 
 def _typed(records: Records, columns: Sequence[Column], held: Claim) -> Iterator[pa.RecordBatch]:

@@ -1,5 +1,6 @@
 """Plan: decide for each new load which partition and snapshot it belongs to, or what it still waits for."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from cubic_ingestion.domain.snapshot import Snapshot, owning_snapshot
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.pipeline.read import read_sidecar
+from cubic_ingestion.pipeline.register import is_settled
 from cubic_ingestion.ports import Platform
 from cubic_ingestion.streams import STREAMS
 
@@ -19,6 +21,8 @@ PAGE_SIZE = 5_000
 _WHENEVER = datetime.max.replace(tzinfo=UTC)
 _SHORTEST_WAIT = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(minutes=5)
+_USABLE_NAME = re.compile(r"[\w.+~@() -]+")
+"""Names become folders called ``identifier=<name>``, where ``=``, ``%`` and the like mean something to engines."""
 _FOR_SIDECAR = "waits for its .dfm sidecar"
 _FOR_SNAPSHOT = "waits for the first LOAD file of its table, which opens a snapshot"
 
@@ -63,24 +67,41 @@ def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
 def _admit(platform: Platform, load: Load) -> _Admitted | None:
     """Check name, size and sidecar; reject or leave waiting what is not complete."""
     table = platform.tables[load.table]
-    stream = STREAMS[table.stream]
+    stream, incoming, key = STREAMS[table.stream], platform.stores.incoming, load.version.key
+    sidecar_key = stream.sidecar_key(key)
     try:
-        if not stream.accepts(table, load.version.file_name):
-            message = f"'{load.version.key}' is no name that the {table.stream} stream gives to files of this table."
-            raise RejectedLoadError("unrecognised_name", message)
-        if len(load.version.file_name.encode()) > LONGEST_NAME_BYTES:
-            message = f"The name '{load.version.file_name[:50]}…' has more than {LONGEST_NAME_BYTES} bytes."
-            raise RejectedLoadError("unusable_name", message)
+        _check_name(table, load)
         if load.version.size_bytes == 0:
-            raise RejectedLoadError("empty_file", f"'{load.version.key}' has no bytes, not even a header.")
-        sidecar = read_sidecar(platform.stores.incoming, table, load.version.key)
-        if sidecar is None and stream.sidecar_key(load.version.key):
+            raise RejectedLoadError("empty_file", f"'{key}' has no bytes, not even a header.")
+        sidecar = read_sidecar(incoming, table, key)
+        if sidecar is None and sidecar_key:
             _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
             return None
         return _Admitted(load, stream.source_at(table, load.version, sidecar))
     except RejectedLoadError as error:
-        platform.repository.reject(load.id, LoadError(error.code, error.message, error.row, error.column))
+        if error.code == "sidecar_invalid" and sidecar_key and _is_being_written(platform, sidecar_key):
+            _wait(platform, load, _FOR_SIDECAR, error.code, platform.limits.sidecar_wait_seconds)
+        else:
+            platform.repository.reject(load.id, LoadError(error.code, error.message, error.row, error.column))
         return None
+
+
+def _is_being_written(platform: Platform, key: str) -> bool:
+    version = platform.stores.incoming.head(key)
+    return version is not None and not is_settled(platform, version)
+
+
+def _check_name(table: Table, load: Load) -> None:
+    name = load.version.file_name
+    if not STREAMS[table.stream].accepts(table, name):
+        message = f"'{load.version.key}' is no name that the {table.stream} stream gives to files of this table."
+        raise RejectedLoadError("unrecognised_name", message)
+    if len(name.encode()) > LONGEST_NAME_BYTES:
+        message = f"The name '{name[:50]}…' has more than {LONGEST_NAME_BYTES} bytes."
+        raise RejectedLoadError("unusable_name", message)
+    if not _USABLE_NAME.fullmatch(name):
+        message = f"The name {name!r} has characters that engines read as something else in 'identifier=<name>'."
+        raise RejectedLoadError("unusable_name", message)
 
 
 def _open_snapshots(platform: Platform, admitted: Sequence[_Admitted]) -> list[Table]:

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from time import monotonic
 
+from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.scan import scan
 from cubic_ingestion.ports import Platform
@@ -16,6 +18,8 @@ class Registration:
     n_seen: int
     n_new: int
     undeclared: dict[str, int] = field(default_factory=dict[str, int])
+    n_unsettled: int = 0
+    """Files that were changed so recently that they may still be written to; they are looked at later."""
     resume_after: str = ""
     """Key to go on after, if the time was up before the listing ended; else empty."""
 
@@ -30,12 +34,24 @@ def register(
     """
     platform.repository.sync_tables(platform.tables.values())
     deadline = monotonic() + timeout_seconds
-    n_seen = n_new = 0
+    n_seen = n_new = n_unsettled = 0
     undeclared: Counter[str] = Counter()
     for page in scan(platform.stores.incoming, platform.tables, stream, after=after):
+        settled = [arrival for arrival in page.arrivals if is_settled(platform, arrival.version)]
         n_seen += len(page.arrivals)
-        n_new += platform.repository.register(page.arrivals)
+        n_unsettled += len(page.arrivals) - len(settled)
+        n_new += platform.repository.register(settled)
         undeclared.update(page.undeclared)
         if monotonic() > deadline:
-            return Registration(n_seen, n_new, dict(undeclared), page.last_key)
-    return Registration(n_seen, n_new, dict(undeclared))
+            return Registration(n_seen, n_new, dict(undeclared), n_unsettled, page.last_key)
+    return Registration(n_seen, n_new, dict(undeclared), n_unsettled)
+
+
+def is_settled(platform: Platform, version: ObjectVersion) -> bool:
+    """Say whether an object has not changed for so long that nobody is still writing to it.
+
+    A bucket shows whole objects only, but a local folder shows a file from its first byte on. A time in the future says
+    nothing, so it does not delay.
+    """
+    age = platform.clock.now() - version.modified_at
+    return not timedelta(0) <= age < timedelta(seconds=platform.limits.settle_seconds)

@@ -16,7 +16,7 @@ class ScannedPage:
     arrivals: Sequence[Arrival]
     """Objects of active declared tables, sidecars left out."""
     undeclared: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Objects that are left alone, counted by prefix: no table declares it, or their names are no UTF-8."""
+    """Objects that are left alone, counted by folder: no table declares it, or their names are no UTF-8."""
     last_key: str = ""
     """Where the listing goes on."""
 
@@ -50,21 +50,13 @@ def _match(page: Sequence[ObjectVersion], by_prefix: Mapping[str, Table], stream
     for version in page:
         if version.key.endswith("/") or STREAMS[stream].is_sidecar(version.key):
             continue
-        table = _declared_table(version.key, by_prefix)
+        table = by_prefix.get(version.key.rpartition("/")[0] + "/")
         if table is None or not _is_text(version.key):
-            folder = version.key[: version.key.find("/", len(stream.prefix)) + 1] or stream.prefix
+            folder = version.key.rpartition("/")[0] + "/"
             undeclared[folder] = undeclared.get(folder, 0) + 1
         elif table.is_active:
             arrivals.append(Arrival(table.name, table.is_raw, version))
     return ScannedPage(arrivals, undeclared, page[-1].key if page else "")
-
-
-def _declared_table(key: str, by_prefix: Mapping[str, Table]) -> Table | None:
-    folder = key
-    while folder := folder.rstrip("/").rpartition("/")[0]:
-        if table := by_prefix.get(f"{folder}/"):
-            return table
-    return None
 
 
 def _is_text(key: str) -> bool:

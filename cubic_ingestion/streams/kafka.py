@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import BinaryIO
-from urllib.parse import quote
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import Table
@@ -41,9 +40,9 @@ class KafkaStream:
         return False
 
     def partition_key(self, table: Table, file_name: str, source_at: datetime, snapshot: datetime | None) -> str:
-        """The batch's id, with the characters that Dagster's UI splits on percent-encoded."""
+        """The batch's id."""
         del table, source_at, snapshot
-        return quote(file_name.removesuffix(".gz").removesuffix(".json"), safe=" ~")
+        return file_name.removesuffix(".gz").removesuffix(".json")
 
     def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None) -> Records:
         """Top-level fields by name; nested values keep their JSON text."""

@@ -42,9 +42,9 @@ class OdsStream:
 
     def source_at(self, table: Table, version: ObjectVersion, sidecar: bytes | None) -> datetime:
         """Start of writing by the ``.dfm`` (LastModified if it is empty), or the time in a change file's name."""
-        if table.base is not None:
-            return _change_time(version.file_name) or version.modified_at
-        return parse_dfm(sidecar or b"").started_at or version.modified_at
+        dfm = parse_dfm(sidecar or b"")
+        own = dfm.started_at if table.base is None else _change_time(version.file_name)
+        return own or version.modified_at
 
     def opens_snapshot(self, table: Table, file_name: str) -> bool:
         """The first counter value opens a snapshot; of parallel segments, the first segment's."""

@@ -81,7 +81,7 @@ def tables(entry: Entry) -> list[Table]:
 def did_you_mean(word: str, known: Collection[str]) -> str:
     """Word the fix of a name that is not known."""
     close = get_close_matches(word, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Use one of: {', '.join(known)}."
+    return f"Did you mean '{close[0]}'?" if close else f"Use one of: {', '.join(known)}."
 
 
 def _column(name: str, declared: "str | Mapping[str, str]") -> Column:

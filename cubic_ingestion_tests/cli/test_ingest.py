@@ -25,7 +25,7 @@ def test_good_and_bad_files_are_summed_up_and_the_exit_code_is_1_once(cubic: Cub
     depot = depot_of(home)
     put_dmap(depot, "20220304.csv")
     put_dmap(depot, "20220305.csv", "1,[red]a,many\n")
-    put_kafka(depot, "[bold]x.json")
+    put_kafka(depot, "x.json")
 
     outcome = cubic("ingest", "--json")
 
@@ -53,7 +53,7 @@ def test_good_and_bad_files_are_summed_up_and_the_exit_code_is_1_once(cubic: Cub
         "failures": [],
     }
     assert cubic("ingest", "--json").exit_code == 0
-    assert "[bold]x.json" in cubic("loads", "list").out
+    assert "x.json" in cubic("loads", "list").out
     assert "20220305.csv errored 2022-03-05 bad_value" in cubic("loads", "list", "--status", "errored").text
     [errored] = cubic("loads", "list", "--status", "errored", "--json").json
     assert (errored["error_code"], errored["error_row"], errored["error_column"]) == ("bad_value", 1, "sample_count")

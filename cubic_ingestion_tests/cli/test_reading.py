@@ -66,7 +66,6 @@ def test_loads_are_listed_newest_first(cubic: Cubic) -> None:
         (("--status", "errored", "--status", "archived"), 10),
         (("--limit", "3"), 3),
         (("--table", "cubic__dmap__agg_sample", "--status", "archived", "--limit", "9223372036854775807"), 4),
-        (("--table", "no_such_table"), 0),
     ],
 )
 def test_loads_are_selected(cubic: Cubic, options: Sequence[str], n_loads: int) -> None:

@@ -142,17 +142,20 @@ def test_a_load_whose_snapshot_changes_while_it_is_read_is_read_again(repository
     assert (now.is_replay_due, now.partition_key, now.n_rows) == (True, "moved", 3)
 
 
-def test_the_newest_version_at_a_place_is_told(repository: LoadRepository) -> None:
+def test_a_place_belongs_to_the_load_that_was_written_there_last(repository: LoadRepository) -> None:
     key = f"{DMAP.prefix}a.csv"
-    for etag, hours in (("new", 1), ("old", 0)):
-        repository.register([an_arrival(key=key, etag=etag, modified_at=NOON + timedelta(hours=hours))])
+    for etag in ("old", "new"):
+        repository.register([an_arrival(key=key, etag=etag)])
     old, new = repository.versions(key)
-    place(repository, [old, new])
-    claim(repository)
-    repository.complete_ingest("run-1/a", [an_ingested(new, location="p"), an_ingested(old, location="p", n_rows=9)])
+    for load, n_rows in ((old, 9), (new, 3)):
+        place(repository, [load])
+        claim(repository)
+        repository.complete_ingest("run-1/a", [an_ingested(load, location="p", n_rows=n_rows)])
     assert repository.newest_at(["p", "q"]) == {"p": reread(repository, new)}
+    assert reread(repository, old).location is None
     assert repository.partition_totals(DMAP.name, [DAY, "other"]) == {DAY: PartitionTotal(1, 3, 300, NOON, NOON)}
     assert repository.locations(DMAP.name, [DAY, "other"]) == ["p"]
+    assert [count.n_rows for count in repository.status_counts()] == [3]
 
 
 def test_a_load_in_error_owns_no_place(repository: LoadRepository) -> None:

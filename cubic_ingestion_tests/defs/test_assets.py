@@ -312,10 +312,8 @@ def test_a_second_run_over_the_same_tables_changes_nothing(
     assert (depot.loads(), [depot.rows(table) for table in tables.values()]) == before
 
 
-@pytest.mark.parametrize(
-    "name", ["a,b|c.json", "[bold]x.json", "a...b.json", "ü x.json", "%2E.json", ("n" * 190) + ".json"]
-)
-def test_any_name_that_a_folder_takes_is_a_partition(
+@pytest.mark.parametrize("name", ["a...b.json", "ü x.json", "a+b~(1)@-_.json", ("n" * 190) + ".json"])
+def test_any_usable_name_is_a_partition(
     depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance, name: str
 ) -> None:
     put_kafka(depot, name)

@@ -110,13 +110,13 @@ def test_an_ods_partition_has_its_snapshot_as_a_column_of_text(
 def test_an_identifier_is_the_files_name_letter_by_letter(
     depot: Depot, tables: Mapping[str, Table], instance: dg.DagsterInstance
 ) -> None:
-    put_kafka(depot, "a%2Eb+c ü.json")
+    put_kafka(depot, "a.b+c (1) ü.json")
     ingested(depot, tables[KAFKA_TABLE])
     [load] = depot.loads()
 
     _, [row] = read_back(instance, tables[KAFKA_TABLE], str(load.partition_key))
 
-    assert row["identifier"] == "a%2Eb+c ü.json"
+    assert row["identifier"] == "a.b+c (1) ü.json"
 
 
 def put_load(depot: Depot, counter: int, kind: str, value: str, **fields: Any) -> None:

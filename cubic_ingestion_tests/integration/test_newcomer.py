@@ -60,10 +60,14 @@ def choose_partitions(page: Page, text: str) -> Locator:
     return dialog
 
 
+def row_of(page: Page, key: str) -> Locator:
+    """Find the row of a table that a key or a column's name stands in."""
+    return page.get_by_role("row").filter(has=page.get_by_role("cell", name=key, exact=True))
+
+
 def value_of(page: Page, key: str) -> Locator:
     """Find the value beside a key of the metadata shown."""
-    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=key, exact=True))
-    return row.get_by_role("cell").nth(1)
+    return row_of(page, key).get_by_role("cell").nth(1)
 
 
 def test_what_is_copied_into_incoming_is_queryable_and_archived_within_a_minute(landed: Landed) -> None:
@@ -177,8 +181,8 @@ def test_an_assets_page_shows_rows_columns_and_first_rows(page: Page, shoot: Cal
     page.goto("/assets/springboard/kafka/cubic__kafka__sample")
 
     expect(page.get_by_text("Row count", exact=True)).to_be_visible()
-    expect(value_of(page, "occurred_at")).to_contain_text("timestamp[us]")
-    expect(value_of(page, "preview")).to_contain_text("tap")
+    expect(row_of(page, "occurred_at")).to_contain_text("timestamp[us]")
+    expect(row_of(page, "preview")).to_contain_text("tap")
     shoot("asset-page")
 
 

@@ -55,7 +55,7 @@ def test_a_schema_has_the_columns_in_order() -> None:
         (("DATE",), "date32"),
         (("TIME",), "time64[ns]"),
         *[((name,), "string") for name in ("STRING", "WSTRING", "CLOB", "NCLOB", "BYTES", "BLOB", "GEOMETRY")],
-        (("DATETIME", 0, 0), "timestamp[ns]"),
+        (("DATETIME", 0, 0), "timestamp[us]"),
         (("DATETIME", 0, 1), "timestamp[us]"),
         (("DATETIME", 0, 6), "timestamp[us]"),
         (("DATETIME", 0, 7), "timestamp[ns]"),

@@ -195,6 +195,20 @@ def test_decimals_are_what_the_grammar_says_and_no_more(text: str) -> None:
     assert outcome(text, "decimal128(12, 4)") == expected
 
 
+@settings(max_examples=400, derandomize=True)
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**45), max_value=10**45))
+def test_a_decimal_of_any_length_fits_or_is_named(value: Decimal) -> None:
+    fits = abs(value) < 10**34
+    assert outcome(f"{value:f}", "decimal128(38, 4)") == (value if fits else None)
+    assert outcome(f"{value:E}", "decimal128(38, 4)") == (value if fits else None)
+
+
+@pytest.mark.parametrize("text", ["9" * 39, "9" * 38 + "0", "1e38", "9" * 37 + ".9999", "1e999999999", "-" + "9" * 39])
+def test_a_decimal_with_more_digits_than_38_is_named(text: str) -> None:
+    assert outcome(text, "decimal128(38, 4)") is None
+    assert outcome("9" * 38, "decimal128(38, 0)") == Decimal("9" * 38)
+
+
 @settings(max_examples=60, derandomize=True)
 @given(st.datetimes(), st.sampled_from(" T"))
 def test_timestamps_of_every_year_are_read_back(moment: datetime, separator: str) -> None:

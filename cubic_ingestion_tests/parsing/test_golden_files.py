@@ -1,6 +1,7 @@
 """Real-shaped files, from their bytes to typed rows."""
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import pytest
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.parsing.delimited import read_delimited
 from cubic_ingestion.parsing.dfm import parse_dfm
-from cubic_ingestion.pipeline.convert import convert
+from cubic_ingestion.pipeline.convert import NANOSECONDS, TimestampUnitError, convert
 from cubic_ingestion_tests.golden import FILES, FOLDER
 
 
@@ -35,7 +36,10 @@ def test_a_change_file_with_its_sidecar() -> None:
             expected_rows=dfm.record_count,
         )
         [batch] = records.batches
-    conversion = convert(batch, records.columns, 1)
+    columns = [replace(one, type=NANOSECONDS) if one.name.startswith("edw_") else one for one in records.columns]
+    with pytest.raises(TimestampUnitError, match=NANOSECONDS.replace("[", r"\[")):
+        convert(batch, records.columns, 1)  # its .dfm states no digits, and it has seven
+    conversion = convert(batch, columns, 1)
     assert conversion.failures == ()
     rows = conversion.rows
     assert (dfm.primary_key, records.expected_rows, rows.num_rows) == (("rider_id", "rider_name"), 3, 3)

@@ -4,8 +4,7 @@ import pyarrow as pa
 import pytest
 
 from cubic_ingestion.domain.table import Column
-from cubic_ingestion.parsing.casts import NanosecondRangeError
-from cubic_ingestion.pipeline.convert import CastFailure, convert
+from cubic_ingestion.pipeline.convert import CastFailure, TimestampUnitError, convert
 
 COLUMNS = (Column("id", "int64"), Column("name", "string"), Column("at", "timestamp[ns]"))
 
@@ -36,10 +35,22 @@ def test_each_value_that_does_not_fit_is_named_by_its_row_in_the_file() -> None:
     )
 
 
-def test_a_column_with_a_date_beyond_nanoseconds_is_named() -> None:
-    with pytest.raises(NanosecondRangeError) as caught:
+def test_a_date_beyond_nanoseconds_asks_for_microseconds() -> None:
+    with pytest.raises(TimestampUnitError) as caught:
         convert(batch(("1", "x", "9999-12-31 00:00:00")), COLUMNS, 1)
-    assert caught.value.column == "at"
+    assert (caught.value.column, caught.value.type) == ("at", "timestamp[us]")
+
+
+@pytest.mark.parametrize("source_type", ["DATETIME", "DATETIME(6)", ""])
+def test_a_seventh_digit_asks_for_nanoseconds_only_where_no_digits_are_stated(source_type: str) -> None:
+    columns = (*COLUMNS[:2], Column("at", "timestamp[us]", source_type=source_type))
+    rows = batch(("1", "x", "2022-03-04 00:00:00.1234567"))
+    if source_type == "DATETIME":
+        with pytest.raises(TimestampUnitError) as caught:
+            convert(rows, columns, 1)
+        assert (caught.value.column, caught.value.type) == ("at", "timestamp[ns]")
+    else:
+        assert [failure.column for failure in convert(rows, columns, 1).failures] == ["at"]
 
 
 def test_rows_of_other_columns_are_a_mistake_of_the_caller() -> None:

@@ -8,6 +8,9 @@ from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
 
+import duckdb
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from cubic_ingestion.domain.status import LoadStatus
@@ -103,6 +106,9 @@ def test_one_bad_file_stops_no_other(depot: Depot) -> None:
         ("20220304.csv", b"", "empty_file"),
         ("readme.txt", b"hello", "unrecognised_name"),
         ("x" * 201 + ".csv", b"hello", "unusable_name"),
+        ("a=b.csv", b"hello", "unusable_name"),
+        ("a%20b.csv", b"hello", "unusable_name"),
+        ("a\nb.csv", b"hello", "unusable_name"),
         ("20220304.csv", b"sample_id,load_id\n1,2\n", "reserved_column"),
         ("20220304.csv.gz", gzip.compress(b"sample_id\n1\n", mtime=0)[:-9], "gzip_damaged"),
     ],
@@ -156,6 +162,22 @@ def test_a_late_sidecar_delays_only_its_own_load(depot: Depot) -> None:
     depot.put(BASE + "LOAD1.dfm", a_dfm(started_at=MARCH))
     depot.settle()
     assert depot.loads()[0].status is LoadStatus.ARCHIVED
+
+
+def test_what_is_still_being_written_is_not_looked_at(tmp_path: Path) -> None:
+    depot = Depot.build(tmp_path, [an_ods_table(), a_table()], limits=Limits(settle_seconds=5))
+    now = depot.clock.now()
+    depot.put(DMAP + "20220304.csv", b"sample_id\n1\n", modified_at=now - timedelta(seconds=4))
+    depot.put(DMAP + "20220305.csv", b"sample_id\n1\n", modified_at=now + timedelta(hours=1))
+    depot.put(BASE + "LOAD1.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a"), modified_at=now - timedelta(seconds=9))
+    depot.put(BASE + "LOAD1.dfm", a_dfm()[:50], modified_at=now - timedelta(seconds=4))
+    depot.settle()
+    assert depot.statuses() == {"LOAD1.csv.gz": LoadStatus.READY, "20220305.csv": LoadStatus.ARCHIVED}
+    depot.put(BASE + "LOAD1.dfm", a_dfm(), modified_at=now)
+    depot.clock.advance(seconds=60)
+    depot.settle()
+    assert set(depot.statuses().values()) == {LoadStatus.ARCHIVED}
+    assert len(depot.statuses()) == 3
 
 
 @pytest.mark.parametrize("code", ["sidecar_missing", "snapshot_missing"])
@@ -302,15 +324,36 @@ def test_a_raw_table_keeps_text_in_a_place_of_its_own(tmp_path: Path) -> None:
     }
 
 
-def test_seven_digits_stay_and_a_far_date_is_kept_in_microseconds(depot: Depot) -> None:
-    columns = [{"name": "A", "type": "DATETIME", "scale": 0}, {"name": "B", "type": "DATETIME", "scale": 0}]
-    text = "A,B\n2021-12-01 11:20:30.4444444,9999-12-31 00:00:00\n"
-    depot.put(BASE + "LOAD1.csv.gz", csv_gz(text))
-    depot.put(BASE + "LOAD1.dfm", a_dfm(columns, started_at=MARCH))
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        (("2021-12-01 11:20:30.4444444",), "timestamp[ns]"),
+        (("9999-12-31 00:00:00.25", "2021-12-01 11:20:30.444444"), "timestamp[us]"),
+        (("9999-12-31 00:00:00.25", "2021-12-01 11:20:30.4444444"), "string"),
+    ],
+)
+def test_a_time_keeps_its_digits_and_its_year(depot: Depot, values: tuple[str, ...], type_: str) -> None:
+    columns = [{"name": "A", "type": "DATETIME", "scale": 0}]
+    depot.put(BASE + "LOAD1.csv.gz", csv_gz("A\n" + "\n".join(values)))
+    depot.put(BASE + "LOAD1.dfm", a_dfm(columns, record_count=len(values), started_at=MARCH))
     depot.settle()
-    [row] = depot.rows(an_ods_table())
-    assert str(row["a"]) == "2021-12-01 11:20:30.444444400"
-    assert row["b"] == datetime(9999, 12, 31)  # noqa: DTZ001 - the source has no zone
+    [path] = (depot.root / "springboard").rglob("*.parquet")
+    column = pq.ParquetFile(path).read().column("a")
+    assert str(column.type) == type_
+    texts = pc.strftime(column, format="%Y-%m-%d %H:%M:%S") if type_ != "string" else column
+    assert [str(text).rstrip("0").rstrip(".") for text in texts.to_pylist()] == [
+        v.rstrip("0").rstrip(".") for v in values
+    ]
+
+
+def test_far_dates_in_one_file_and_near_ones_in_another_are_queried_together(depot: Depot) -> None:
+    for name, value in (("LOAD1", "9999-12-31 00:00:00"), ("LOAD2", "2022-01-01 00:00:00.5")):
+        depot.put(f"{BASE}{name}.csv.gz", csv_gz(f"A\n{value}\n"))
+        depot.put(f"{BASE}{name}.dfm", a_dfm([{"name": "A", "type": "DATETIME", "scale": 0}], started_at=MARCH))
+    depot.settle()
+    with duckdb.connect(depot.platform.catalog.address, read_only=True) as catalog:
+        rows = catalog.table(an_ods_table().name).order("a").select("a::varchar").fetchall()
+    assert rows == [("2022-01-01 00:00:00.5",), ("9999-12-31 00:00:00",)]
 
 
 def test_undeclared_prefixes_are_left_alone_and_named(depot: Depot) -> None:
@@ -319,6 +362,23 @@ def test_undeclared_prefixes_are_left_alone_and_named(depot: Depot) -> None:
     assert depot.loads() == []
     assert depot.files("incoming") == ["cubic/dmap/unknown/1.csv"]
     assert undeclared_prefixes(depot.platform.stores.incoming, depot.platform.tables) == ["cubic/dmap/unknown/"]
+
+
+def test_a_file_in_a_folder_below_a_tables_own_is_left_alone(depot: Depot) -> None:
+    put_dmap(depot, "20220304.csv")
+    put_dmap(depot, "sub/20220304.csv")
+    depot.settle()
+    assert depot.files("incoming") == [DMAP + "sub/20220304.csv"]
+    assert len(depot.rows(a_table())) == 1
+
+
+def test_a_restated_file_that_keeps_an_older_time_is_still_the_newer_one(depot: Depot) -> None:
+    put_dmap(depot, "20220304.csv", "1,first,5\n")
+    depot.settle()
+    text = "sample_id,sample_name,sample_count\n1,second,5\n"
+    depot.put(DMAP + "20220304.csv", text.encode(), modified_at=NOON)
+    depot.settle()
+    assert [row["sample_name"] for row in depot.rows(a_table())] == ["second"]
 
 
 def test_an_inactive_table_is_untouched(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_full_load_names_of_every_kind_are_known(name: str) -> None:
 def test_change_names_have_nine_or_ten_digits_of_time(name: str) -> None:
     assert ODS.accepts(a_change_table(), name)
     assert not ODS.accepts(an_ods_table(), name)
-    read = ODS.source_at(a_change_table(), a_version(name), None)
+    read = ODS.source_at(a_change_table(), a_version(name), a_dfm())
     assert read == datetime(2022, 3, 4, 13, 45, 56, 444_000, tzinfo=UTC)
 
 
