@@ -1,30 +1,31 @@
 """Convert: cast a batch of text columns to their types, and name every value that does not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.parsing.arrow_types import arrow_schema
-from cubic_ingestion.parsing.casts import Cast, Values, cast_text
+from cubic_ingestion.parsing.casts import Values, cast_text
 
 MICROSECONDS, NANOSECONDS = "timestamp[us]", "timestamp[ns]"
+_MICROSECONDS_LENGTH = len("YYYY-MM-DD HH:MM:SS.ffffff")
 
 
 class TimestampUnitError(Exception):
-    """A column's timestamps need another unit than the one tried; the file is to be read again with it.
+    """Columns' timestamps need another unit than the one tried; the file is to be read again with it.
 
     Attributes:
-        column: Name in lower case.
-        type: ``timestamp[us]`` for a date outside 1677 to 2262, ``timestamp[ns]`` for a digit beyond the sixth.
+        types: By column name: ``timestamp[us]`` for a date outside 1677 to 2262, ``timestamp[ns]`` for a digit beyond
+            the sixth.
     """
 
-    def __init__(self, column: str, to: str) -> None:
-        self.column = column
-        self.type = to
-        super().__init__(f"Column {column!r} does not fit; read it as {to}.")
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self.types = types
+        super().__init__(f"Read again: {', '.join(f'{name} as {to}' for name, to in types.items())}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,16 @@ def convert(rows: pa.RecordBatch, columns: Sequence[Column], first_row: int) -> 
     if rows.schema.names != [column.name for column in columns]:
         message = f"The rows have the columns {rows.schema.names}, not those they are to be converted to."
         raise ValueError(message)
+    texts = [cast("pa.StringArray", strings) for strings in rows.columns]
+    if finer := [column.name for column, strings in zip(columns, texts, strict=True) if _is_finer(column, strings)]:
+        raise TimestampUnitError(dict.fromkeys(finer, NANOSECONDS))
     schema = arrow_schema(columns)
     values: list[Values] = []
     failures: list[CastFailure] = []
-    for column, strings, target in zip(columns, rows.columns, schema.types, strict=True):
-        outcome = cast_text(cast("pa.StringArray", strings), target)
+    for column, strings, target in zip(columns, texts, schema.types, strict=True):
+        outcome = cast_text(strings, target)
         if outcome.is_beyond_nanoseconds:
-            raise TimestampUnitError(column.name, MICROSECONDS)
-        if outcome.failures and column.source_type == "DATETIME" and _fit_nanoseconds(strings, outcome):
-            raise TimestampUnitError(column.name, NANOSECONDS)
+            raise TimestampUnitError({column.name: MICROSECONDS})
         values.append(outcome.values)
         failures += (
             CastFailure(first_row + at, column.name, strings[at].as_py(), column.type) for at in outcome.failures
@@ -84,7 +86,11 @@ def convert(rows: pa.RecordBatch, columns: Sequence[Column], first_row: int) -> 
     return Conversion(pa.RecordBatch.from_arrays(values, schema=schema), tuple(failures))
 
 
-def _fit_nanoseconds(strings: Values, outcome: Cast) -> bool:
-    """Say whether what did not fit microseconds are sound timestamps with more digits."""
-    finer = cast_text(cast("pa.StringArray", strings.take(pa.array(outcome.failures))), pa.timestamp("ns"))
-    return not finer.failures
+def _is_finer(column: Column, strings: pa.StringArray) -> bool:
+    """Say whether a ``DATETIME`` whose digits the vendor does not state has one beyond the sixth."""
+    if column.source_type != "DATETIME" or column.type != MICROSECONDS:
+        return False
+    if (pc.max(pc.binary_length(strings)).as_py() or 0) <= _MICROSECONDS_LENGTH:
+        return False
+    beyond = pc.utf8_slice_codeunits(strings, _MICROSECONDS_LENGTH)
+    return pc.any(pc.match_substring_regex(beyond, "^[0-9]*[1-9][0-9]*$")).as_py() is True
