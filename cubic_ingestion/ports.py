@@ -238,6 +238,10 @@ class LoadRepository(Protocol):
         """Sum up, by partition, what stands in Springboard."""
         ...
 
+    def n_rows(self, table: str) -> int:
+        """Sum up the rows of a table that stand in Springboard."""
+        ...
+
     def locations(self, table: str, partition_keys: Collection[str]) -> Sequence[str]:
         """Return the Springboard keys of the loads of some partitions, oldest first."""
         ...

@@ -84,13 +84,15 @@ def _report_partitions(
     sound = set(requested) - {load.partition_key for load, _ in _trouble(report)}
     totals = platform.repository.partition_totals(table.name, by_partition.keys() | sound)
     add_partitions(context.instance, table, list(totals))
+    n_table_rows = platform.repository.n_rows(table.name) if totals or sound else 0
     uri = platform.stores.springboard.uri(springboard_prefix(table))
     for key in sorted(totals.keys() | sound):
         ingested = by_partition.get(key, ())
         metadata = materialization_metadata(
             totals.get(key),
             report.schema,
-            report.previews.get(key),
+            next((report.previews[one.load_id] for one in reversed(ingested) if one.location), None),
+            n_table_rows=n_table_rows,
             n_loads=len(ingested),
             locations=sorted(one.location for one in ingested if one.location),
             uri=uri,

@@ -50,6 +50,7 @@ def materialization_metadata(
     schema: pa.Schema | None,
     preview: pa.Table | None,
     *,
+    n_table_rows: int,
     n_loads: int,
     locations: Sequence[str],
     uri: str,
@@ -60,12 +61,13 @@ def materialization_metadata(
         total: Sums over the partition, earlier runs included; None if it holds nothing.
         schema: Columns of the files written; None if nothing had to be written.
         preview: First rows of the last load written.
+        n_table_rows: Rows of the whole table, all partitions together.
         n_loads: Loads of the partition that this run ingested.
         locations: Keys in Springboard of the files that this run wrote for the partition.
         uri: Where the table's Parquet files are.
     """
     metadata: dict[str, Any] = {
-        "dagster/row_count": MetadataValue.int(total.n_rows if total else 0),
+        "dagster/row_count": MetadataValue.int(n_table_rows),
         "dagster/partition_row_count": MetadataValue.int(total.n_rows if total else 0),
         "dagster/uri": MetadataValue.url(uri),
         "size_bytes": MetadataValue.int(total.n_bytes if total else 0),

@@ -65,6 +65,16 @@ def partition_totals(
     return totals
 
 
+def n_rows(connection: Connection, table: str) -> int:
+    """Sum up what stands in Springboard."""
+    statement = (
+        select(func.sum(CubicLoad.n_rows))
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicTable.name == table, CubicLoad.status.in_(INGESTED), CubicLoad.location.is_not(None))
+    )
+    return int(connection.execute(statement).scalar_one() or 0)
+
+
 def locations(connection: Connection, table: str, partition_keys: Collection[str]) -> list[str]:
     """Select where the rows of some partitions stand, oldest first."""
     found: list[tuple[Any, ...]] = []

@@ -180,6 +180,11 @@ class SqlLoadRepository(LoadRepository):
             return looking_up.partition_totals(connection, table, partition_keys)
 
     @override
+    def n_rows(self, table: str) -> int:
+        with reading(self._engine) as connection:
+            return looking_up.n_rows(connection, table)
+
+    @override
     def locations(self, table: str, partition_keys: Collection[str]) -> Sequence[str]:
         with reading(self._engine) as connection:
             return looking_up.locations(connection, table, partition_keys)

@@ -47,8 +47,8 @@ class Report:
     """Loads given back for another try, with the reason."""
     schema: pa.Schema | None = None
     """Columns of the last file written."""
-    previews: dict[str, pa.Table] = field(default_factory=dict[str, pa.Table])
-    """First rows of the last load written, by partition."""
+    previews: dict[int, pa.Table] = field(default_factory=dict[int, pa.Table])
+    """First rows of each load written, by its id."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
 
     def locations(self) -> dict[str, str]:
@@ -160,7 +160,7 @@ class _Worker:
             return None
         self.report.schema = schema
         self.report.notes |= records.notes
-        self.report.previews[load.partition_key or ""] = written.preview
+        self.report.previews[load.id] = written.preview
         return Ingested(load.id, load.partition_key or "", written.n_rows, written.n_bytes, key)
 
     def _reject(self, load: Load, error: RejectedLoadError) -> None:

@@ -156,6 +156,8 @@ def test_a_place_belongs_to_the_load_that_was_written_there_last(repository: Loa
     assert repository.partition_totals(DMAP.name, [DAY, "other"]) == {DAY: PartitionTotal(1, 3, 300, NOON, NOON)}
     assert repository.locations(DMAP.name, [DAY, "other"]) == ["p"]
     assert [count.n_rows for count in repository.status_counts()] == [3]
+    assert repository.n_rows(DMAP.name) == 3
+    assert repository.n_rows("cubic__dmap__other") == 0
 
 
 def test_a_load_in_error_owns_no_place(repository: LoadRepository) -> None:
