@@ -9,6 +9,7 @@ import argparse
 import gzip
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -173,17 +174,17 @@ def _dagster_dev(folder: Path, environment: dict[str, str]) -> Iterator[None]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "--port", str(port)]
-    with (
-        (folder / "dagster.log").open("w") as log,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as process,
-    ):
+    with (folder / "dagster.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             while "Serving dagster-webserver" not in (folder / "dagster.log").read_text():
                 time.sleep(0.5)
             yield
         finally:
-            process.terminate()
-            process.wait(60)
+            os.killpg(
+                process.pid, signal.SIGKILL
+            )  # of a process group without a terminal, some would not end otherwise
+            process.wait()
 
 
 def _environment(folder: Path) -> dict[str, str]:
