@@ -101,8 +101,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for screenshots: that of ``CUBIC_SCREENSHOTS``, or one that pytest keeps for a while."""
-    named = os.environ.get("CUBIC_SCREENSHOTS")
+    """The folder for screenshots: that of ``UI_SCREENSHOTS``, or one that pytest keeps for a while."""
+    named = os.environ.get("UI_SCREENSHOTS")
     folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
