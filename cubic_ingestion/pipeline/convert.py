@@ -69,7 +69,7 @@ def convert(rows: pa.RecordBatch, columns: Sequence[Column], first_row: int) -> 
         message = f"The rows have the columns {rows.schema.names}, not those they are to be converted to."
         raise ValueError(message)
     texts = [cast("pa.StringArray", strings) for strings in rows.columns]
-    if finer := [column.name for column, strings in zip(columns, texts, strict=True) if _is_finer(column, strings)]:
+    if finer := finer_columns(rows, columns):
         raise TimestampUnitError(dict.fromkeys(finer, NANOSECONDS))
     schema = arrow_schema(columns)
     values: list[Values] = []
@@ -84,6 +84,12 @@ def convert(rows: pa.RecordBatch, columns: Sequence[Column], first_row: int) -> 
         )
     failures.sort(key=lambda failure: failure.row)
     return Conversion(pa.RecordBatch.from_arrays(values, schema=schema), tuple(failures))
+
+
+def finer_columns(rows: pa.RecordBatch, columns: Sequence[Column]) -> list[str]:
+    """Name the ``DATETIME`` columns without stated digits that need nanoseconds; cheaper than to convert and see."""
+    pairs = zip(columns, rows.columns, strict=True)
+    return [column.name for column, strings in pairs if _is_finer(column, cast("pa.StringArray", strings))]
 
 
 def _is_finer(column: Column, strings: pa.StringArray) -> bool:

@@ -16,7 +16,7 @@ from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, Retriable
 from cubic_ingestion.parsing.arrow_types import arrow_type
 from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.claim import Claim, claim
-from cubic_ingestion.pipeline.convert import CastFailure, TimestampUnitError, convert
+from cubic_ingestion.pipeline.convert import NANOSECONDS, CastFailure, TimestampUnitError, convert, finer_columns
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.read import read
 from cubic_ingestion.pipeline.refile import locate_original, refile
@@ -189,16 +189,12 @@ def _columns(table: Table, records: Records, retyped: Mapping[str, str]) -> tupl
 
 
 def _fitting(first: pa.RecordBatch | None, columns: tuple[Column, ...], retyped: dict[str, str]) -> tuple[Column, ...]:
-    """Find the units of time that a file's first batch needs, which spares most files a second reading."""
-    while first is not None:
-        try:
-            convert(first, columns, 1)
-        except TimestampUnitError as error:
-            _retype(retyped, error)
-            columns = tuple(replace(column, type=retyped.get(column.name, column.type)) for column in columns)
-        else:
-            break
-    return columns
+    """Give columns the unit of time that a file's first batch needs, which spares most files a second reading."""
+    finer = [] if first is None else finer_columns(first, columns)
+    if not finer:
+        return columns
+    _retype(retyped, TimestampUnitError(dict.fromkeys(finer, NANOSECONDS)))
+    return tuple(replace(column, type=retyped.get(column.name, column.type)) for column in columns)
 
 
 def _retype(retyped: dict[str, str], error: TimestampUnitError) -> None:
