@@ -100,6 +100,7 @@ class StatusCount:
     n_loads: int
     n_rows: int
     oldest_inserted_at: datetime
+    newest_updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _OPEN = (
 
 
 def status(*, as_json: AsJson = False) -> None:
-    """Show loads by table and status, rows, the oldest load still under way, and prefixes no table declares.
+    """Show loads by table and status, rows, the last archived, the oldest under way, and prefixes no table declares.
 
     Example: `cubic status --json`
     """
@@ -58,5 +58,8 @@ def _row(platform: "Platform", name: str, counts: Sequence["StatusCount"]) -> di
         "archived": sum(count.n_loads for count in counts if count.status is LoadStatus.ARCHIVED),
         "errored": sum(count.n_loads for count in counts if count.status is LoadStatus.ERRORED),
         "rows": sum(count.n_rows for count in counts),
+        "last_archived": max(
+            (count.newest_updated_at for count in counts if count.status is LoadStatus.ARCHIVED), default=None
+        ),
         "oldest_under_way": min((count.oldest_inserted_at for count in under_way), default=None),
     }

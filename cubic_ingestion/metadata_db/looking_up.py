@@ -98,15 +98,16 @@ def taken_keys(connection: Connection, keys: Collection[str]) -> Mapping[str, in
 def status_counts(connection: Connection) -> list[StatusCount]:
     """Count loads by table and status."""
     n_rows = func.coalesce(func.sum(CubicLoad.n_rows).filter(CubicLoad.location.is_not(None)), 0)
+    times = (func.min(CubicLoad.inserted_at), func.max(CubicLoad.updated_at))
     statement = (
-        select(CubicTable.name, CubicLoad.status, func.count(), n_rows, func.min(CubicLoad.inserted_at))
+        select(CubicTable.name, CubicLoad.status, func.count(), n_rows, *times)
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
         .group_by(CubicTable.name, CubicLoad.status)
         .order_by(CubicTable.name, CubicLoad.status)
     )
     return [
-        StatusCount(table, LoadStatus(status), n_loads, int(total), oldest)
-        for table, status, n_loads, total, oldest in connection.execute(statement)
+        StatusCount(table, LoadStatus(status), n_loads, int(total), oldest, newest)
+        for table, status, n_loads, total, oldest, newest in connection.execute(statement)
     ]
 
 

@@ -192,10 +192,10 @@ def test_loads_are_listed_newest_first_by_table_and_status(repository: LoadRepos
 
 
 def test_loads_are_counted_by_table_and_status(repository: LoadRepository) -> None:
-    done, _ = ingested(repository, "a.csv", "b.csv")
+    done = [reread(repository, load) for load in ingested(repository, "a.csv", "b.csv")]
     (new,) = register(repository, "c.csv")
-    oldest = reread(repository, done).inserted_at
+    oldest, newest = min(load.inserted_at for load in done), max(load.updated_at for load in done)
     assert repository.status_counts() == [
-        StatusCount(DMAP.name, LoadStatus.READY, 1, 0, new.inserted_at),
-        StatusCount(DMAP.name, LoadStatus.READY_FOR_ARCHIVING, 2, 6, oldest),
+        StatusCount(DMAP.name, LoadStatus.READY, 1, 0, new.inserted_at, new.updated_at),
+        StatusCount(DMAP.name, LoadStatus.READY_FOR_ARCHIVING, 2, 6, oldest, newest),
     ]
