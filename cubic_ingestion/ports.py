@@ -316,7 +316,7 @@ class Limits:
     snapshot_wait_seconds: int = 604_800
     max_attempts: int = 5
     max_loads_per_run: int = 10_000
-    parallel_loads: int = 2
+    parallel_loads: int = 4
 
 
 @dataclass(frozen=True, slots=True)

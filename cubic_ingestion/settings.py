@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(5, ge=1, description="Tries for a load that fails for passing reasons.")
     max_loads_per_run: int = Field(10_000, ge=1, description="Loads that one table may bring into one run.")
 
-    parallel_loads: int = Field(2, ge=1, description="Small loads that a run works on at the same time.")
+    parallel_loads: int = Field(4, ge=1, description="Small loads that a run works on at the same time.")
     dagster_home: Path | None = Field(
         None,
         validation_alias="DAGSTER_HOME",

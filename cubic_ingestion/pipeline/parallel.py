@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from cubic_ingestion.domain.load import Load
 
-LARGE_BYTES = 16 << 20
+LARGE_BYTES = 4 << 20
 """A load from this size on fills the machine by itself, and its buffers should stand in memory once."""
 
 Outcome = TypeVar("Outcome")

@@ -1,7 +1,9 @@
 """Which Dagster instance the command line opens: the one that the UI and the daemon have."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import dagster as dg
 import pytest
@@ -93,3 +95,17 @@ def test_another_home_has_its_own_state_whatever_dagster_yaml_says(
     with dagster_instance(read_settings()) as instance:
         leave_a_trace(instance)
     assert {path.name for path in tmp_path.iterdir()} == {"dagster.yaml", "other"}
+
+
+def test_many_may_open_a_new_instance_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(tmp_path, monkeypatch)
+    settings, at_once = read_settings(), 6
+    together = Barrier(at_once)
+
+    def open_and_look(_: int) -> int:
+        together.wait()
+        with dagster_instance(settings) as instance:
+            return instance.get_runs_count()
+
+    with ThreadPoolExecutor(at_once) as pool:
+        assert list(pool.map(open_and_look, range(at_once))) == [0] * at_once
