@@ -16,7 +16,7 @@ DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
-.PHONY: help run test dev check lock bench clean
+.PHONY: help run test dev check lock bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,8 +50,12 @@ lock: $(INSTALLED) ## Write requirements.lock again from pyproject.toml (OPTIONS
 	env -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' \
 		$(BIN)/pip-compile --quiet $(OPTIONS) --output-file requirements.lock pyproject.toml
 
-bench: $(INSTALLED) ## Measure loads a second, against a bare loop over the same files
-	$(BIN)/python -m benchmarks
+bench: $(INSTALLED) ## Measure speed and memory against DuckDB, Polars and pandas (OPTIONS=--full for 1 and 10 GB)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.lock
+	$(BIN)/python -m benchmarks $(OPTIONS)
+
+soak: $(INSTALLED) ## Ten minutes under fire (kills, locks, overwrites), then proof that nothing is lost (OPTIONS)
+	$(BIN)/python -m benchmarks.soak $(OPTIONS)
 
 clean: ## Remove the environment and caches; data under CUBIC_HOME stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -17,6 +17,23 @@
 A constructor takes the culprits as data and words the message: what is wrong, where, and what to do.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BadCell:
+    """A value that does not fit its column's type."""
+
+    row: int
+    """Data record in the file, counted from 1 without the header."""
+    column: str
+    """Name in lower case."""
+    value: str
+    """The text as it stands in the file."""
+    type: str
+    """The column's type as text."""
+
 
 class CubicIngestionError(Exception):
     """Base of every error this platform raises on purpose."""
@@ -56,13 +73,23 @@ class RejectedLoadError(CubicIngestionError):
         code: Machine-readable reason, one of the codes listed in the runbook.
         row: Data record, counted from 1 without the header, or None.
         column: Column name in lower case, or None.
+        bad_cells: The first cells that do not fit their type, if that is what is wrong.
     """
 
-    def __init__(self, code: str, message: str, *, row: int | None = None, column: str | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        row: int | None = None,
+        column: str | None = None,
+        bad_cells: Sequence[BadCell] = (),
+    ) -> None:
         self.code = code
         self.message = message
         self.row = row
         self.column = column
+        self.bad_cells = bad_cells
         where = ", ".join(f"{name} {value}" for name, value in (("row", row), ("column", column)) if value is not None)
         super().__init__(f"{message} ({where})" if where else message)
 

@@ -4,14 +4,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, ObjectVersion, Placement
+from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, ObjectVersion, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
-from cubic_ingestion.domain.table import Table
+from cubic_ingestion.domain.table import Column, Table
 
 
 class Clock(Protocol):
@@ -99,6 +100,8 @@ class StatusCount:
     status: LoadStatus
     n_loads: int
     n_rows: int
+    n_quarantined: int
+    """Records in quarantine."""
     oldest_inserted_at: datetime
     newest_updated_at: datetime
 
@@ -110,8 +113,19 @@ class PartitionTotal:
     n_loads: int
     n_rows: int
     n_bytes: int
+    n_quarantined: int
+    """Records in quarantine."""
     first_source_at: datetime
     last_source_at: datetime
+
+
+class Place(StrEnum):
+    """Where a load says that something of it stands; the value is the column that says so."""
+
+    INCOMING = "s3_key"
+    ARCHIVE = "archive_key"
+    ERROR = "error_key"
+    SPRINGBOARD = "location"
 
 
 class LoadRepository(Protocol):
@@ -235,6 +249,14 @@ class LoadRepository(Protocol):
         """Have loads read again once they are archived."""
         ...
 
+    def retry(self, load_ids: Collection[int]) -> Sequence[int]:
+        """Bring errored loads back to ``ready``, unplanned, in one transaction; their ``error_key`` stays.
+
+        Returns:
+            Ids of the loads brought back; the others were not errored, or have no ``error_key``.
+        """
+        ...
+
     def partition_totals(self, table: str, partition_keys: Collection[str]) -> Mapping[str, PartitionTotal]:
         """Sum up, by partition, what stands in Springboard."""
         ...
@@ -247,8 +269,40 @@ class LoadRepository(Protocol):
         """Return the Springboard keys of the loads of some partitions, oldest first."""
         ...
 
+    def postpone_catalog(self, tables: Collection[str], due_at: datetime | None) -> None:
+        """Have tables put in the catalog at a later time; None if they are in it now."""
+        ...
+
+    def catalog_due(self, tables: Collection[str], now: datetime) -> Mapping[str, str]:
+        """Return the tables that are to be put in the catalog by now, each with the Springboard key of a load."""
+        ...
+
+    def known_schemas(self, table: str) -> Sequence[tuple[Column, ...]]:
+        """Return the schemas that the files of a table have had, in the order in which they first came."""
+        ...
+
+    def schema_changes(self, table: str) -> Sequence[tuple[LoadSchema, LoadSchema]]:
+        """Return each load whose schema differs from that of the load registered before it, after that one."""
+        ...
+
+    def locations_by_schema(self, table: str) -> Mapping[tuple[Column, ...], Sequence[str]]:
+        """Return the Springboard keys of a table's loads, by the columns of their files."""
+        ...
+
+    def quarantined(self, tables: Collection[str] | None = None) -> Sequence[Load]:
+        """Return the loads with records in quarantine, oldest first."""
+        ...
+
     def taken_keys(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return, by key in Archive or Error, the id of the load that is filed there."""
+        ...
+
+    def loads_at(self, place: Place, keys: Collection[str]) -> Mapping[str, Sequence[Load]]:
+        """Return, by key, all loads that are on record there, oldest first; keys without one are left out."""
+        ...
+
+    def loads_after(self, load_id: int, limit: int) -> Sequence[Load]:
+        """Return the next loads by id; going on after the last one reads all there are, page by page."""
         ...
 
     def load(self, load_id: int) -> Load | None:
@@ -267,6 +321,14 @@ class LoadRepository(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogPart:
+    """Files of a table that have the same schema."""
+
+    schema: pa.Schema
+    uris: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogEntry:
     """A table that people should find."""
 
@@ -274,7 +336,9 @@ class CatalogEntry:
     location: str
     """URI of the prefix that holds all the table's Parquet files."""
     schema: pa.Schema
-    """Columns of a Parquet file below it."""
+    """Columns of a Parquet file below it; of all of them, if there are parts."""
+    parts: Sequence[CatalogPart] = ()
+    """All its files, where a column has not the same type in each; else none."""
 
 
 class TableCatalog(Protocol):

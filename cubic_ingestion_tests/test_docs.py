@@ -12,6 +12,7 @@ import typer.main
 from cubic_ingestion import errors
 from cubic_ingestion.cli.app import app
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.pipeline.audit import FindingCode
 from cubic_ingestion.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -117,8 +118,13 @@ def test_every_error_code_is_in_the_runbook_and_no_other() -> None:
     assert _first_cells(_section(RUNBOOK, "By error code")) == _raised_codes()
 
 
+def test_every_audit_finding_is_in_the_runbook_and_no_other() -> None:
+    assert _first_cells(_section(RUNBOOK, "By audit finding")) == {code.value for code in FindingCode}
+
+
 def test_every_error_that_people_meet_is_in_the_runbook() -> None:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and not kind.__subclasses__()]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    kinds = [kind for kind in kinds if not kind.__subclasses__()]
 
     assert {kind.__name__ for kind in kinds if f"`{kind.__name__}`" not in RUNBOOK} == set()
 

@@ -102,11 +102,12 @@ class DuckDBTableCatalog:
 
 
 def _due(entries: Collection[CatalogEntry], views: Mapping[str, View]) -> list[CatalogEntry]:
-    """Select the entries whose view is missing, lies elsewhere or lacks a column."""
+    """Select the entries whose view is missing, names its files, lies elsewhere or lacks a column."""
     return [
         entry
         for entry in entries
         if (view := views.get(entry.table.catalog_name)) is None
+        or entry.parts  # they name their files, and there is a new one
         or view.location != entry.location
         or not view.columns.issuperset(entry.schema.names)
     ]
@@ -119,7 +120,7 @@ def _create(connection: "DuckDBPyConnection", entries: Collection[CatalogEntry])
     failures: dict[str, str] = {}
     for entry in entries:
         try:
-            create_view(connection, entry.table.catalog_name, entry.location)
+            create_view(connection, entry)
         except duckdb.Error as error:
             failures[entry.table.catalog_name] = str(error)
     return failures

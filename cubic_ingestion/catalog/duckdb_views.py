@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+import pyarrow as pa
+
+from cubic_ingestion.ports import CatalogEntry, CatalogPart
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -33,26 +37,56 @@ def standing_views(connection: "DuckDBPyConnection") -> Mapping[str, View]:
     return {name: View(location, frozenset(columns)) for name, location, columns in rows}
 
 
-def create_view(connection: "DuckDBPyConnection", name: str, location: str) -> None:
-    """Make the view anew; reads the footers of all Parquet files below the location.
+def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
+    """Make the view of a table anew; reads the footers of all its Parquet files.
+
+    ``snapshot=`` and ``identifier=`` below the location become columns of text. Where a column has not the same type
+    in all files, each file's values are cast to the type that holds them all: DuckDB's own choice would round some.
 
     Args:
         connection: A database that may be changed.
-        name: The view's name.
-        location: URI of a prefix, ending with ``/``. ``snapshot=`` and ``identifier=`` below it become columns of text.
+        entry: The table.
     """
-    connection.execute(
-        f"create or replace view {_identifier(name)} as select * from read_parquet({_literal(_pattern(location))}, "  # noqa: S608 - both are quoted
-        "hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
-    )
-    connection.execute(f"comment on view {_identifier(name)} is {_literal(location)}")
+    parts = [_part(connection, part, entry.schema) for part in entry.parts]
+    everything = _select("*", _literal(_pattern(entry.location)))
+    rows = " union all by name ".join(parts or [everything])
+    name = _identifier(entry.table.catalog_name)
+    connection.execute(f"create or replace view {name} as {rows}")
+    connection.execute(f"comment on view {name} is {_literal(entry.location)}")
+
+
+def _part(connection: "DuckDBPyConnection", part: CatalogPart, schema: pa.Schema) -> str:
+    """Select the files of one schema, each column in the type that it has over all of them."""
+    casts: list[str] = []
+    for name, kind in zip(part.schema.names, part.schema.types, strict=True):
+        wanted = schema.field(name).type
+        if kind != wanted:
+            casts.append(f"cast({_identifier(name)} as {_type(connection, wanted)}) as {_identifier(name)}")
+    files = ", ".join(_literal(_path(uri)) for uri in part.uris)
+    return _select(f"* replace ({', '.join(casts)})" if casts else "*", f"[{files}]")
+
+
+def _type(connection: "DuckDBPyConnection", arrow: pa.DataType) -> str:
+    """Name the DuckDB type that an Arrow type becomes."""
+    empty = pa.table({"value": pa.array([], arrow)})
+    return str(connection.from_arrow(empty).types[0])
+
+
+def _select(columns: str, files: str) -> str:
+    options = "hive_partitioning = true, hive_types_autocast = false, union_by_name = true"
+    return f"select {columns} from read_parquet({files}, {options})"  # noqa: S608 - all parts are quoted
 
 
 def _pattern(location: str) -> str:
     """Return the glob pattern of all Parquet files below a location."""
-    parts = urlsplit(location)
-    folder = unquote(parts.path) if parts.scheme == "file" else location
-    return "".join(f"[{letter}]" if letter in _GLOB_CHARACTERS else letter for letter in folder) + "**/*.parquet"
+    return _path(location) + "**/*.parquet"
+
+
+def _path(uri: str) -> str:
+    """Return a URI as DuckDB takes it, with no character that it reads as a pattern."""
+    parts = urlsplit(uri)
+    path = unquote(parts.path) if parts.scheme == "file" else uri
+    return "".join(f"[{letter}]" if letter in _GLOB_CHARACTERS else letter for letter in path)
 
 
 def _identifier(name: str) -> str:

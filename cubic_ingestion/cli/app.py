@@ -7,10 +7,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cubic_ingestion.cli.audit import audit
 from cubic_ingestion.cli.db import db
 from cubic_ingestion.cli.demo import demo
 from cubic_ingestion.cli.ingest import ingest
 from cubic_ingestion.cli.loads import loads
+from cubic_ingestion.cli.quarantine import quarantine
 from cubic_ingestion.cli.status import status
 from cubic_ingestion.cli.tables import tables
 from cubic_ingestion.errors import CubicIngestionError
@@ -25,8 +27,10 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(ingest)
 app.command()(status)
+app.command()(audit)
 app.add_typer(loads)
 app.add_typer(tables)
+app.add_typer(quarantine)
 app.add_typer(db)
 
 COULD_NOT_RUN = 2

@@ -1,4 +1,4 @@
-"""``cubic loads``: the loads, and one load's whole story."""
+"""``cubic loads``: the loads, one load's whole story, and another try for errored ones."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +9,10 @@ from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cubic_ingestion.domain.load import Load
+    from cubic_ingestion.ports import Platform
 
 _MOST = 2**63 - 1
 """The largest whole number that a database takes."""
@@ -32,8 +35,7 @@ def list_loads(
     from cubic_ingestion.bootstrap import platform_from_environment
 
     platform = platform_from_environment()
-    if unknown := [name for name in table or () if name not in platform.tables]:
-        raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
+    _check_tables(platform, table)
     found = platform.repository.loads(tables=table, statuses=status, limit=limit)
     if as_json:
         print_json([_story(load) for load in found])
@@ -63,6 +65,66 @@ def show(
         if value is not None:
             console.print(f"[bold]{name:>17}[/]  ", end="")
             console.print(str(value), highlight=False, markup=False, soft_wrap=True)
+
+
+@loads.command()
+def retry(
+    load_ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of errored loads.")] = None,
+    *,
+    table: Annotated[list[str] | None, typer.Option(help="Errored loads of this table; may be repeated.")] = None,
+    code: Annotated[list[str] | None, typer.Option(help="Those with this error code; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring errored loads back, by id, or by table, error code or both.
+
+    Their originals are read from Error by the next pass, and go to Archive if it succeeds. Do not copy them to
+    Incoming, where a copy would be a load of its own.
+
+    Exit code 1 if a load asked for by id is not errored or cannot be retried.
+
+    Example: `cubic loads retry --table cubic__dmap__agg_sample --code bad_value`
+    """
+    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.pipeline.retry import retry as retry_loads
+
+    if bool(load_ids) == bool(table or code):
+        raise typer.BadParameter("name either ids, or --table or --code or both")
+    platform = platform_from_environment()
+    _check_tables(platform, table)
+    missing = [load_id for load_id in load_ids or () if _load(platform, load_id) is None]
+    report = retry_loads(platform, _selected(platform, load_ids, table, code))
+    refused = dict.fromkeys(missing, "there is no load with this id")
+    refused |= {load.id: reason for load, reason in report.refused}
+    if as_json:
+        retried = [load.id for load in report.retried]
+        print_json({"retried": retried, "refused": [{"id": key, "reason": why} for key, why in refused.items()]})
+    else:
+        print_rows(
+            [_line(load) for load in report.retried], title="To be tried again", empty="No load was brought back."
+        )
+        for load_id, reason in refused.items():
+            typer.echo(f"Load {load_id} stays as it is: {reason}.", err=True)
+    if load_ids and refused:
+        raise typer.Exit(1)
+
+
+def _selected(
+    platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: list[str] | None
+) -> "Sequence[Load]":
+    """Find the loads asked for; of those named by table or code only the errored ones are meant."""
+    if load_ids:
+        return [load for load_id in dict.fromkeys(load_ids) if (load := _load(platform, load_id))]
+    errored = platform.repository.loads(tables=tables, statuses=[LoadStatus.ERRORED], limit=_MOST)
+    return [load for load in reversed(errored) if not codes or (load.error and load.error.code in codes)]
+
+
+def _load(platform: "Platform", load_id: int) -> "Load | None":
+    return platform.repository.load(load_id) if 0 < load_id <= _MOST else None
+
+
+def _check_tables(platform: "Platform", names: list[str] | None) -> None:
+    if unknown := [name for name in names or () if name not in platform.tables]:
+        raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
 
 
 def _line(load: "Load") -> dict[str, object]:

@@ -58,6 +58,7 @@ def _row(platform: "Platform", name: str, counts: Sequence["StatusCount"]) -> di
         "archived": sum(count.n_loads for count in counts if count.status is LoadStatus.ARCHIVED),
         "errored": sum(count.n_loads for count in counts if count.status is LoadStatus.ERRORED),
         "rows": sum(count.n_rows for count in counts),
+        "quarantined": sum(count.n_quarantined for count in counts),
         "last_archived": max(
             (count.newest_updated_at for count in counts if count.status is LoadStatus.ARCHIVED), default=None
         ),

@@ -1,6 +1,7 @@
 """``cubic tables``: the declared tables."""
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -46,6 +47,33 @@ def check(*, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@tables.command()
+def changes(
+    table: Annotated[str, typer.Argument(help="The table's name, as 'cubic tables list' has it.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a table's columns have changed: which file, which column, from what to what.
+
+    Example: `cubic tables changes cubic__ods_qlik__edw_sample`
+    """
+    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.pipeline.schema_changes import schema_changes
+
+    platform = platform_from_environment()
+    if table not in platform.tables:
+        raise typer.BadParameter(f"no such table: {table}; 'cubic tables list' shows them")
+    rows = [
+        {"load": after.load_id, "file": after.key, **asdict(change)}
+        for before, after in platform.repository.schema_changes(table)
+        for change in schema_changes(before.columns, after.columns)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, empty="All files had the same columns.")
+
+
 def _row(table: "Table") -> dict[str, object]:
     return {
         "name": table.name,
@@ -54,4 +82,6 @@ def _row(table: "Table") -> dict[str, object]:
         "columns": len(table.columns),
         "is_raw": table.is_raw,
         "is_active": table.is_active,
+        "on_bad_value": table.on_bad_value.value,
+        "on_schema_change": table.on_schema_change.value,
     }

@@ -96,6 +96,11 @@ def _report_partitions(
             n_loads=len(ingested),
             locations=sorted(one.location for one in ingested if one.location),
             uri=uri,
+            changes=[
+                f"`{load.version.file_name}`: {change}"
+                for load, change in report.schema_changes
+                if load.partition_key == key
+            ],
         )
         context.log_event(dg.AssetMaterialization(asset_key(table), partition=key, metadata=metadata))
     for load, reason in report.rejected:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from cubic_ingestion.defs.assets import build_table_asset
+from cubic_ingestion.defs.audit import audit_zones, daily_audit
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals
 from cubic_ingestion.defs.resources import PlatformResource
@@ -29,13 +30,14 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
     platform = PlatformResource()
     active = {stream: [t for t in tables.values() if t.stream is stream and t.is_active] for stream in StreamName}
     return dg.Definitions(
-        assets=[build_table_asset(table) for table in tables.values()],
+        assets=[*(build_table_asset(table) for table in tables.values()), audit_zones],
         jobs=[move_originals],
         sensors=[
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
             build_originals_sensor(),
             release_failed_run,
         ],
+        schedules=[daily_audit],
         resources={"platform": platform, "springboard": SpringboardIOManager(platform=platform)},
         executor=dg.in_process_executor,
     )

@@ -1,25 +1,41 @@
 """Asset checks: what a person can see of the guarantees without reading the database."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
+from cubic_ingestion.domain.load import Load
 from cubic_ingestion.pipeline.ingest import Report
 
 RECORD_COUNT = "record_count"
-RECORD_COUNT_DESCRIPTION = "Every load of the run is in Springboard, with as many records as its `.dfm` states."
+RECORD_COUNT_DESCRIPTION = (
+    "Every record of every load of the run is in Springboard: no load was rejected, no record is in quarantine, "
+    "and the vendor left none out (`errorCount`)."
+)
 _SHOWN = 20
 
 
 def record_count_result(asset_key: dg.AssetKey, report: Report) -> dg.AssetCheckResult:
-    """Pass if every load of the run is in Springboard with the number of records that its ``.dfm`` states."""
-    rejected = [f"* `{load.version.key}`: {reason.message}" for load, reason in report.rejected[:_SHOWN]]
+    """Pass if every record that the vendor has for the loads of the run is in Springboard."""
+    rejected = [(load, reason.message) for load, reason in report.rejected]
+    quarantined = [(load, f"{kept.n_quarantined} records") for load, kept in report.ingested if kept.n_quarantined]
+    left_out = [(load, f"{n_records} records") for load, n_records in report.source_errors]
     return dg.AssetCheckResult(
-        passed=not report.rejected,
+        passed=not (rejected or quarantined or left_out),
         check_name=RECORD_COUNT,
         asset_key=asset_key,
         metadata={
             "loads": len(report.ingested),
             "rows": sum(ingested.n_rows for _, ingested in report.ingested),
-            "rejected": dg.MetadataValue.md("\n".join(rejected) or "none"),
+            "rejected": _listed(rejected),
+            "quarantined": _listed(quarantined),
+            "left_out_by_vendor": _listed(left_out),
             **{f"note/{name}": text for name, text in report.notes.items()},
         },
     )
+
+
+def _listed(loads: Sequence[tuple[Load, str]]) -> dg.MarkdownMetadataValue:
+    lines = [f"* `{load.version.key}`: {what}" for load, what in loads[:_SHOWN]]
+    more = [f"* and {len(loads) - _SHOWN} more"] if len(loads) > _SHOWN else []
+    return dg.MetadataValue.md("\n".join(lines + more) or "none")

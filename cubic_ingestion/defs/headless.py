@@ -1,14 +1,15 @@
 """Headless: what the sensors and the daemon do, in this process, until Incoming holds nothing ready."""
 
 import warnings
+from collections.abc import Collection
 from time import sleep
 
 import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config
 from cubic_ingestion.defs.sensors import has_originals, ingest_request
-from cubic_ingestion.defs.translator import lane_tags
-from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.defs.translator import asset_key, lane_tags
+from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
@@ -27,6 +28,29 @@ def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, p
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # Dagster's own, about what it does itself
         return [failure for stream in StreamName for failure in _ingest_stream(definitions, instance, platform, stream)]
+
+
+def replay_partitions(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, table: Table, keys: Collection[str]
+) -> list[str]:
+    """Ingest again all that some partitions of a table ever received, as a backfill does.
+
+    Returns:
+        Messages of runs that failed.
+    """
+    failures: list[str] = []
+    job = definitions.resolve_implicit_global_asset_job_def()
+    for key in keys:
+        result = job.execute_in_process(
+            run_config=_QUIET,
+            instance=instance,
+            asset_selection=[asset_key(table)],
+            partition_key=key,
+            tags=lane_tags(table.stream, "ingest"),
+            raise_on_error=False,
+        )
+        _note(result, platform, failures)
+    return failures
 
 
 def _ingest_stream(

@@ -84,10 +84,11 @@ def build_originals_sensor() -> dg.SensorDefinition:
 
 
 def has_originals(platform: Platform, stream: StreamName) -> bool:
-    """Say whether a stream has originals to move."""
+    """Say whether a stream has originals to move, or tables that the catalog refused."""
     names = [table.name for table in platform.tables.values() if table.stream is stream]
     now = platform.clock.now()
-    return any(platform.repository.claimable(names, work, now) for work in (Work.ARCHIVE, Work.ERROR))
+    waiting = any(platform.repository.claimable(names, work, now) for work in (Work.ARCHIVE, Work.ERROR))
+    return waiting or bool(platform.repository.catalog_due(names, now))
 
 
 @dg.run_failure_sensor(

@@ -54,6 +54,7 @@ def materialization_metadata(
     n_loads: int,
     locations: Sequence[str],
     uri: str,
+    changes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Describe what one partition holds now.
 
@@ -65,12 +66,14 @@ def materialization_metadata(
         n_loads: Loads of the partition that this run ingested.
         locations: Keys in Springboard of the files that this run wrote for the partition.
         uri: Where the table's Parquet files are.
+        changes: How the columns of this run's files differ from all before, in words.
     """
     metadata: dict[str, Any] = {
         "dagster/row_count": MetadataValue.int(n_table_rows),
         "dagster/partition_row_count": MetadataValue.int(total.n_rows if total else 0),
         "dagster/uri": MetadataValue.url(uri),
         "size_bytes": MetadataValue.int(total.n_bytes if total else 0),
+        "quarantined": MetadataValue.int(total.n_quarantined if total else 0),
         "loads": MetadataValue.int(total.n_loads if total else 0),
         "loads_in_this_run": MetadataValue.int(n_loads),
         "locations": MetadataValue.md("\n".join(f"* `{location}`" for location in locations[:_LOCATIONS])),
@@ -80,6 +83,8 @@ def materialization_metadata(
         metadata["last_source_at"] = MetadataValue.timestamp(total.last_source_at)
     if schema is not None:
         metadata["dagster/column_schema"] = MetadataValue.table_schema(column_schema(schema))
+    if changes:
+        metadata["schema_changes"] = MetadataValue.md("\n".join(f"* {change}" for change in changes))
     if preview is not None:
         metadata["preview"] = MetadataValue.md(_markdown(preview))
     return metadata

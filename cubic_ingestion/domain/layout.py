@@ -28,6 +28,16 @@ def springboard_key(table: Table, load: Load) -> str:
     return f"{springboard_prefix(table)}{_snapshot_part(load)}identifier={load.version.file_name}/{PART_NAME}"
 
 
+def quarantine_key(table: Table, location: str) -> str:
+    """Key of the Parquet file with the records of a load that have a bad value.
+
+    Args:
+        table: The load's table.
+        location: Where its other records stand.
+    """
+    return f"quarantine/{table.name}/{location.removeprefix('raw/').removeprefix(table.prefix)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Filing:
     """Where an original is kept: the folder, below which its own name and its sidecar's stand."""

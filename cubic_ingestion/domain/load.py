@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.errors import BadCell, RejectedLoadError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class LoadError:
     message: str
     row: int | None = None
     column: str | None = None
+    bad_cells: tuple[BadCell, ...] = ()
+    """The first 100 cells that do not fit, by row; ``message`` has the total."""
+
+    @classmethod
+    def of(cls, error: RejectedLoadError) -> "LoadError":
+        """Keep what an error says."""
+        return cls(error.code, error.message, error.row, error.column, tuple(error.bad_cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,18 @@ class Load:
     """Size of the Parquet file."""
     is_replay_due: bool = False
     """Its snapshot changed after it was ingested; it is read again from Archive to its new place."""
+    n_quarantined: int | None = None
+    """Records with a bad value, kept in quarantine; None until written."""
     error: LoadError | None = None
+    retried_at: datetime | None = None
+    """When it was last brought back from Error."""
+    sidecar_etag: str | None = None
+    """Version of the sidecar that it was planned with, and is read and filed with."""
+
+    @property
+    def waiting_since(self) -> datetime:
+        """When it began to wait for what it still lacks."""
+        return self.retried_at or self.inserted_at
 
 
 def version_order(load: Load) -> int:
@@ -90,6 +110,15 @@ def version_order(load: Load) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSchema:
+    """The columns that a load's rows were written with."""
+
+    load_id: int
+    key: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where a load belongs, as planning decided it."""
 
@@ -97,6 +126,8 @@ class Placement:
     source_at: datetime
     partition_key: str
     snapshot: datetime | None = None
+    sidecar_etag: str | None = None
+    """Version of the sidecar that this was decided by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +140,7 @@ class Ingested:
     n_bytes: int
     location: str | None
     """None if a newer version of the same file already owns the place."""
+    n_quarantined: int = 0
+    """Records with a bad value, which are in quarantine and not among ``n_rows``."""
+    columns: tuple[Column, ...] = ()
+    """Columns of the file as it was written; empty if it was not."""

@@ -20,6 +20,24 @@ class StreamName(StrEnum):
 _PREFIXES = {StreamName.ODS: "cubic/ods_qlik/", StreamName.DMAP: "cubic/dmap/", StreamName.KAFKA: "cubic/kafka/"}
 
 
+class OnBadValue(StrEnum):
+    """What becomes of a load with a value that does not fit its column's type."""
+
+    REJECT = "reject"
+    """The load goes to Error, with the values in the reason."""
+    QUARANTINE = "quarantine"
+    """Its other records are written; those with such a value are kept in quarantine."""
+
+
+class OnSchemaChange(StrEnum):
+    """What becomes of a load with a column whose type neither was there before nor widens what was."""
+
+    EVOLVE = "evolve"
+    """It is written; over all files the column reads as text."""
+    FREEZE = "freeze"
+    """The load goes to Error."""
+
+
 RESERVED_COLUMNS = ("load_id", "snapshot", "identifier")
 """Columns that Springboard adds to every table, in its files or as names of folders."""
 
@@ -52,6 +70,8 @@ class Table:
     """Every column stays a string, below ``raw/`` and as ``raw_<name>``."""
     is_active: bool = True
     """Files of an inactive table stay untouched in Incoming."""
+    on_bad_value: OnBadValue = OnBadValue.REJECT
+    on_schema_change: OnSchemaChange = OnSchemaChange.EVOLVE
     description: str = ""
     base: str | None = None
     """For an ODS change table (``…__ct``): the name of the table whose snapshots it follows."""

@@ -1,6 +1,8 @@
 """What a change of status does to a row, asked of the one place that knows which is legal."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -42,6 +44,7 @@ def explained(error: LoadError | None) -> dict[str, Any]:
         "error_message": error and error.message,
         "error_row": error and error.row,
         "error_column": error and error.column,
+        "error_cells": (error and error.bad_cells and json.dumps([astuple(cell) for cell in error.bad_cells])) or None,
     }
 
 

@@ -145,5 +145,8 @@ def _give_back(connection: Connection, is_held: ColumnElement[bool], retry_at: d
         else_=CubicLoad.status,
     )
     statement = update(CubicLoad).where(is_held, CubicLoad.status.in_([held.value for held in GIVEN_BACK]))
-    values = {"status": returned, "retry_at": retry_at, "updated_at": now, **UNCLAIMED}
+    # Its sidecar may be another one when it is taken up again: it is planned anew, with that one.
+    is_unread = (CubicLoad.status == LoadStatus.INGESTING.value) & CubicLoad.sidecar_etag.is_not(None)
+    partition_key = case((is_unread, None), else_=CubicLoad.partition_key)
+    values = {"status": returned, "partition_key": partition_key, "retry_at": retry_at, "updated_at": now, **UNCLAIMED}
     return connection.execute(statement.values(values)).rowcount

@@ -11,6 +11,7 @@ from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.metadata_db.changes import UNCLAIMED, explained, held_rows, moved
 from cubic_ingestion.metadata_db.models import CubicLoad
 from cubic_ingestion.metadata_db.rows import in_pages
+from cubic_ingestion.metadata_db.table_schemas import schema_ids
 
 Values = dict[str, Any]
 
@@ -19,20 +20,26 @@ def complete_ingest(connection: Connection, claimant: str, ingested: Sequence[In
     """Record the rows of held loads; a replay ends here, and an ingested load goes on to be archived."""
     load_ids = [each.load_id for each in ingested]
     held = held_rows(connection, claimant, load_ids)
-    changes = {each.load_id: _after_ingest(held[each.load_id], each) for each in ingested if each.load_id in held}
-    _take_places(connection, [each for each in ingested if each.load_id in held])
+    ours = [each for each in ingested if each.load_id in held]
+    schemas = schema_ids(connection, {(held[each.load_id].table_id, each.columns) for each in ours}, now)
+    changes = {
+        each.load_id: _after_ingest(held[each.load_id], each)
+        | {"schema_id": schemas.get((held[each.load_id].table_id, each.columns))}
+        for each in ours
+    }
+    _take_places(connection, ours)
     _write(connection, held, changes, now)
     return _lost(held, load_ids)
 
 
 def complete_archive(connection: Connection, claimant: str, keys: Mapping[int, str], now: datetime) -> list[int]:
-    """Record where held loads are filed in Archive.
+    """Record where held loads are filed in Archive, and no longer in Error.
 
     A replay that moved its original stays held: it ends with ``complete_ingest``, so that a crash between the two
     leaves it due.
     """
     held = held_rows(connection, claimant, list(keys))
-    changes = {row.id: _after_archive(row) | {"archive_key": keys[row.id]} for row in held.values()}
+    changes = {row.id: _after_archive(row) | {"archive_key": keys[row.id], "error_key": None} for row in held.values()}
     _write(connection, held, changes, now)
     return _lost(held, keys)
 
@@ -66,6 +73,7 @@ def _after_ingest(row: Row[Any], ingested: Ingested) -> Values:
         **explained(None),
         "n_rows": ingested.n_rows,
         "n_bytes": ingested.n_bytes,
+        "n_quarantined": ingested.n_quarantined,
         "location": ingested.location,
         "is_replay_due": row.is_replay_due and is_misplaced,
         "attempts": 0,

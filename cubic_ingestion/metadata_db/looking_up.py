@@ -1,6 +1,7 @@
 """What people and the pipeline ask about loads."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
@@ -31,6 +32,27 @@ def loads(
     return _loads(connection, statement.order_by(CubicLoad.id.desc()).limit(limit))
 
 
+def quarantined(connection: Connection, tables: Collection[str] | None) -> list[Load]:
+    """Select the loads with records in quarantine, oldest first."""
+    statement = select_loads().where(CubicLoad.n_quarantined > 0, CubicLoad.location.is_not(None))
+    if tables is not None:
+        statement = statement.where(CubicTable.name.in_(tables))
+    return _loads(connection, statement.order_by(CubicLoad.id))
+
+
+def catalog_due(connection: Connection, tables: Collection[str], now: datetime) -> Mapping[str, str]:
+    """Select the tables that are to be put in the catalog by now, each with where one of its loads stands."""
+    newest = (
+        select(CubicLoad.location)
+        .where(CubicLoad.table_id == CubicTable.id, CubicLoad.location.is_not(None), CubicLoad.status.in_(INGESTED))
+        .order_by(CubicLoad.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = select(CubicTable.name, newest).where(CubicTable.name.in_(tables), CubicTable.catalog_due_at <= now)
+    return {name: location for name, location in connection.execute(statement).tuples() if location is not None}
+
+
 def newest_at(connection: Connection, locations: Collection[str]) -> Mapping[str, Load]:
     """Select the load whose rows stand under each Springboard key."""
     found: dict[str, Load] = {}
@@ -55,13 +77,14 @@ def partition_totals(
         func.count(),
         func.sum(CubicLoad.n_rows),
         func.sum(CubicLoad.n_bytes),
+        func.coalesce(func.sum(CubicLoad.n_quarantined), 0),
         func.min(CubicLoad.source_at),
         func.max(CubicLoad.source_at),
     )
     for page in in_pages(partition_keys):
         statement = _standing(select(*sums), table, page).group_by(CubicLoad.partition_key)
-        for key, n_loads, n_rows, n_bytes, first, last in connection.execute(statement):
-            totals[key] = PartitionTotal(n_loads, int(n_rows), int(n_bytes), first, last)
+        for key, n_loads, n_rows, n_bytes, n_quarantined, first, last in connection.execute(statement):
+            totals[key] = PartitionTotal(n_loads, int(n_rows), int(n_bytes), int(n_quarantined), first, last)
     return totals
 
 
@@ -97,17 +120,20 @@ def taken_keys(connection: Connection, keys: Collection[str]) -> Mapping[str, in
 
 def status_counts(connection: Connection) -> list[StatusCount]:
     """Count loads by table and status."""
-    n_rows = func.coalesce(func.sum(CubicLoad.n_rows).filter(CubicLoad.location.is_not(None)), 0)
+    n_rows, n_quarantined = (
+        func.coalesce(func.sum(column).filter(CubicLoad.location.is_not(None)), 0)
+        for column in (CubicLoad.n_rows, CubicLoad.n_quarantined)
+    )
     times = (func.min(CubicLoad.inserted_at), func.max(CubicLoad.updated_at))
     statement = (
-        select(CubicTable.name, CubicLoad.status, func.count(), n_rows, *times)
+        select(CubicTable.name, CubicLoad.status, func.count(), n_rows, n_quarantined, *times)
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
         .group_by(CubicTable.name, CubicLoad.status)
         .order_by(CubicTable.name, CubicLoad.status)
     )
     return [
-        StatusCount(table, LoadStatus(status), n_loads, int(total), oldest, newest)
-        for table, status, n_loads, total, oldest, newest in connection.execute(statement)
+        StatusCount(table, LoadStatus(status), n_loads, int(total), int(kept), oldest, newest)
+        for table, status, n_loads, total, kept, oldest, newest in connection.execute(statement)
     ]
 
 

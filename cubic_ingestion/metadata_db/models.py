@@ -42,6 +42,8 @@ class CubicTable(Base):
     """Where its files land in Incoming; ends with ``/``."""
     is_raw: Mapped[bool]
     is_active: Mapped[bool]
+    catalog_due_at: Mapped[datetime | None]
+    """When to put it in the catalog again, if the catalog refused it last."""
     deleted_at: Mapped[datetime | None]
     """Since when it is declared no longer."""
     inserted_at: Mapped[datetime]
@@ -63,6 +65,12 @@ class CubicLoad(Base):
             *("table_id", "status", "partition_key"),
             sqlite_where=text("is_replay_due = 1"),
             postgresql_where=text("is_replay_due"),
+        ),
+        Index(
+            "ix_cubic_loads_quarantined",
+            "table_id",
+            sqlite_where=text("n_quarantined > 0"),
+            postgresql_where=text("n_quarantined > 0"),
         ),
         _partial_index("claimed_by"),
         _partial_index("location"),
@@ -92,14 +100,42 @@ class CubicLoad(Base):
     error_key: Mapped[str | None]
     n_rows: Mapped[int | None] = mapped_column(BIG_ID)
     n_bytes: Mapped[int | None] = mapped_column(BIG_ID)
+    n_quarantined: Mapped[int | None] = mapped_column(BIG_ID)
+    schema_id: Mapped[int | None] = mapped_column(
+        BIG_ID, ForeignKey("cubic_table_schemas.id", name="fk_cubic_loads_schema_id")
+    )
     is_replay_due: Mapped[bool]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     error_row: Mapped[int | None] = mapped_column(BIG_ID)
     error_column: Mapped[str | None]
+    error_cells: Mapped[str | None]
+    """JSON: up to 100 bad cells, each as row, column, value, type."""
+    retried_at: Mapped[datetime | None]
+    """When it was last brought back from Error."""
+    sidecar_etag: Mapped[str | None]
+    """Version of the sidecar it was planned with."""
     deleted_at: Mapped[datetime | None]
     inserted_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class CubicTableSchema(Base):
+    """Columns that files of a table were delivered with."""
+
+    __tablename__ = "cubic_table_schemas"
+    __table_args__ = (
+        Index("uq_cubic_table_schemas_fingerprint", "table_id", "fingerprint", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    table_id: Mapped[int] = mapped_column(BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_table_schemas_table_id"))
+    fingerprint: Mapped[str]
+    """SHA-256 of ``columns``, because an index over long texts has limits."""
+    columns: Mapped[str]
+    """JSON: each column as name, type, the vendor's own name of the type."""
+    inserted_at: Mapped[datetime]
 
 
 class CubicTableOdsSnapshot(Base):

@@ -11,10 +11,20 @@ from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import UnrecordedTableError
-from cubic_ingestion.metadata_db.changes import TO_ERROR
+from cubic_ingestion.metadata_db.changes import TO_ERROR, UNCLAIMED, explained, moved
 from cubic_ingestion.metadata_db.columns import UtcDateTime
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable, CubicTableOdsSnapshot
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
+
+_UNPLANNED: Mapping[str, Any] = {
+    **dict.fromkeys(("source_at", "partition_key", "sidecar_etag", "waits_for", "retry_at")),
+    **dict.fromkeys(("location", "n_rows", "n_bytes", "n_quarantined", "schema_id")),
+    **UNCLAIMED,
+    **explained(None),
+    "attempts": 0,
+    "is_replay_due": False,
+}
+"""Column values of a load of which nothing is known but its version."""
 
 
 def unplanned(connection: Connection, tables: Collection[str], now: datetime, limit: int) -> list[Load]:
@@ -84,7 +94,7 @@ def place(connection: Connection, placements: Collection[Placement], now: dateti
     changed = [placement for placement in placements if _differs(current.get(placement.load_id), placement)]
     if not changed:
         return
-    names = ("source_at", "partition_key", "retry_at", "is_replay_due")
+    names = ("source_at", "partition_key", "sidecar_etag", "retry_at", "is_replay_due")
     statement = (
         update(CubicLoad)
         .where(CubicLoad.id == bindparam("load_id"))
@@ -111,6 +121,24 @@ def mark_replay(connection: Connection, load_ids: Collection[int], now: datetime
         connection.execute(statement.values(is_replay_due=True, updated_at=now))
 
 
+def retry(connection: Connection, load_ids: Collection[int], now: datetime) -> list[int]:
+    """Bring errored loads back to before they were planned; where their originals lie in Error stays on record."""
+    brought_back: list[int] = []
+    for page in in_pages(load_ids):
+        statement = select(CubicLoad.id, CubicLoad.status).where(
+            CubicLoad.id.in_(page), CubicLoad.status == LoadStatus.ERRORED.value, CubicLoad.error_key.is_not(None)
+        )
+        rows = connection.execute(statement.order_by(CubicLoad.id).with_for_update()).all()
+        for row in rows:
+            moved(row.id, row.status, LoadStatus.READY)
+        ids = [row.id for row in rows]
+        values = {"status": LoadStatus.READY.value, "retried_at": now, "updated_at": now, **_UNPLANNED}
+        connection.execute(update(CubicLoad).where(CubicLoad.id.in_(ids)).values(values))
+        connection.execute(delete(CubicLoadOdsSnapshot).where(CubicLoadOdsSnapshot.load_id.in_(ids)))
+        brought_back += ids
+    return brought_back
+
+
 def _lock(connection: Connection, load_ids: Sequence[int]) -> dict[int, Row[Any]]:
     """Lock and return the loads that may still be placed."""
     current: dict[int, Row[Any]] = {}
@@ -118,7 +146,7 @@ def _lock(connection: Connection, load_ids: Sequence[int]) -> dict[int, Row[Any]
         statement = (
             select(
                 *(CubicLoad.id, CubicLoad.status, CubicLoad.source_at, CubicLoad.partition_key),
-                *(CubicLoad.retry_at, CubicLoad.is_replay_due, CubicLoadOdsSnapshot.snapshot),
+                *(CubicLoad.retry_at, CubicLoad.is_replay_due, CubicLoad.sidecar_etag, CubicLoadOdsSnapshot.snapshot),
             )
             .outerjoin(CubicLoadOdsSnapshot, CubicLoadOdsSnapshot.load_id == CubicLoad.id)
             .where(CubicLoad.id.in_(page), CubicLoad.status.not_in(TO_ERROR))
@@ -140,6 +168,8 @@ def _placed(row: Row[Any], placement: Placement) -> Mapping[str, Any]:
         "load_id": placement.load_id,
         "new_source_at": placement.source_at,
         "new_partition_key": placement.partition_key,
+        # Only planning reads a sidecar; a load that is moved later keeps the version that it was planned with.
+        "new_sidecar_etag": placement.sidecar_etag if row.partition_key is None else row.sidecar_etag,
         # Until it is planned, retry_at says when to look again; from then on, when to try again.
         "new_retry_at": None if row.partition_key is None else row.retry_at,
         "new_is_replay_due": row.is_replay_due or has_moved,

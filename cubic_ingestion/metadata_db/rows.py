@@ -1,5 +1,6 @@
 """Loads as rows: how they are selected with their table and snapshot, and turned into ``Load``."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -7,6 +8,7 @@ from sqlalchemy import Row, Select, select
 
 from cubic_ingestion.domain.load import Load, LoadError, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.errors import BadCell
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable
 
 PAGE_SIZE = 5_000
@@ -48,7 +50,10 @@ def to_load(row: Row[Any]) -> Load:
         n_rows=row.n_rows,
         n_bytes=row.n_bytes,
         is_replay_due=row.is_replay_due,
+        n_quarantined=row.n_quarantined,
         error=_error(row),
+        retried_at=row.retried_at,
+        sidecar_etag=row.sidecar_etag,
     )
 
 
@@ -62,4 +67,5 @@ def in_pages(values: Collection[Value]) -> Iterator[Sequence[Value]]:
 def _error(row: Row[Any]) -> LoadError | None:
     if row.error_code is None:
         return None
-    return LoadError(row.error_code, row.error_message or "", row.error_row, row.error_column)
+    cells = tuple(BadCell(*cell) for cell in json.loads(row.error_cells or "[]"))
+    return LoadError(row.error_code, row.error_message or "", row.error_row, row.error_column, cells)

@@ -6,13 +6,22 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from typing_extensions import override
 
-from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, Placement
+from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
-from cubic_ingestion.domain.table import Table
-from cubic_ingestion.metadata_db import claiming, completing, declared_tables, looking_up, planning, registering
+from cubic_ingestion.domain.table import Column, Table
+from cubic_ingestion.metadata_db import (
+    auditing,
+    claiming,
+    completing,
+    declared_tables,
+    looking_up,
+    planning,
+    registering,
+    table_schemas,
+)
 from cubic_ingestion.metadata_db.engine import SYNC_LOCK, be_alone, reading, writing
-from cubic_ingestion.ports import LoadRepository, PartitionTotal, StatusCount
+from cubic_ingestion.ports import LoadRepository, PartitionTotal, Place, StatusCount
 
 
 def _utc_now() -> datetime:
@@ -175,6 +184,11 @@ class SqlLoadRepository(LoadRepository):
             planning.mark_replay(connection, load_ids, self._now())
 
     @override
+    def retry(self, load_ids: Collection[int]) -> Sequence[int]:
+        with writing(self._engine) as connection:
+            return planning.retry(connection, load_ids, self._now())
+
+    @override
     def partition_totals(self, table: str, partition_keys: Collection[str]) -> Mapping[str, PartitionTotal]:
         with reading(self._engine) as connection:
             return looking_up.partition_totals(connection, table, partition_keys)
@@ -190,9 +204,49 @@ class SqlLoadRepository(LoadRepository):
             return looking_up.locations(connection, table, partition_keys)
 
     @override
+    def postpone_catalog(self, tables: Collection[str], due_at: datetime | None) -> None:
+        with writing(self._engine) as connection:
+            declared_tables.postpone_catalog(connection, tables, due_at)
+
+    @override
+    def catalog_due(self, tables: Collection[str], now: datetime) -> Mapping[str, str]:
+        with reading(self._engine) as connection:
+            return looking_up.catalog_due(connection, tables, now)
+
+    @override
+    def known_schemas(self, table: str) -> Sequence[tuple[Column, ...]]:
+        with reading(self._engine) as connection:
+            return table_schemas.known_schemas(connection, table)
+
+    @override
+    def schema_changes(self, table: str) -> Sequence[tuple[LoadSchema, LoadSchema]]:
+        with reading(self._engine) as connection:
+            return list(table_schemas.schema_changes(connection, table))
+
+    @override
+    def locations_by_schema(self, table: str) -> Mapping[tuple[Column, ...], Sequence[str]]:
+        with reading(self._engine) as connection:
+            return table_schemas.locations_by_schema(connection, table)
+
+    @override
+    def quarantined(self, tables: Collection[str] | None = None) -> Sequence[Load]:
+        with reading(self._engine) as connection:
+            return looking_up.quarantined(connection, tables)
+
+    @override
     def taken_keys(self, keys: Collection[str]) -> Mapping[str, int]:
         with reading(self._engine) as connection:
             return looking_up.taken_keys(connection, keys)
+
+    @override
+    def loads_at(self, place: Place, keys: Collection[str]) -> Mapping[str, Sequence[Load]]:
+        with reading(self._engine) as connection:
+            return auditing.loads_at(connection, place, keys)
+
+    @override
+    def loads_after(self, load_id: int, limit: int) -> Sequence[Load]:
+        with reading(self._engine) as connection:
+            return auditing.loads_after(connection, load_id, limit)
 
     @override
     def load(self, load_id: int) -> Load | None:

@@ -11,18 +11,21 @@ from typing import Any, Literal, TypeAlias, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_INTEGER, _NATURAL = "-?[0-9]+", "[0-9]+"
-_NUMBER = r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_DATE, _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+_INTEGER, _NATURAL = r"[+-]?[0-9]+", r"\+?[0-9]+"
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_DATE, _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
+_TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{0,9})?)?"
+_TIMESTAMP = rf"{_DATE}(?:[ T](?:[0-9]{{2}}|{_TIME}))?"
+_BLANKS = "[ \\t]*"
 Unit = Literal["s", "ms", "us", "ns"]
 _ANY_DAY = "1970-01-01 "
 _SECONDS_LENGTH = len("YYYY-MM-DD HH:MM:SS")
-_TIME_LENGTH = len("HH:MM:SS")
+_TIME_LENGTH = len("HH:MM")
 _KEPT_LENGTH = {"s": _SECONDS_LENGTH, "ms": _SECONDS_LENGTH + 4, "us": _SECONDS_LENGTH + 7}
 _LOST_ZEROS = {"s": r"\A(?:\.0{1,9})?\z", "ms": r"\A0{0,6}\z", "us": r"\A0{0,3}\z"}
 _DECIMAL = re.compile(_NUMBER)
-_FEW_DIGITS = 38
-"""Values shorter than this have at most 37 digits, which no decimal128 has trouble with."""
+_MAX_DIGITS = 38
+"""Digits that a decimal128 holds."""
 _DAYS_TO_YEAR_1 = -719_162
 _PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}
 
@@ -38,13 +41,26 @@ class Rule:
 
     type: pa.DataType
     grammar: str
-    """What a value looks like, as a regular expression (RE2)."""
+    """What a value looks like, as a regular expression (RE2), but for blanks around it."""
     parse: Parse
     suspects: bytes = b""
     """Bytes without which ``parse`` accepts nothing outside the grammar."""
     min_length: int = 0
     """Characters below which ``parse`` may accept something outside the grammar."""
     is_nanoseconds: bool = False
+    may_have_blanks: bool = False
+    """Blanks and tabs around a value, a plus sign before it and a point after it count for nothing."""
+
+    def pattern(self) -> str:
+        """Return what a text that has a value looks like, as a regular expression (RE2)."""
+        around = _BLANKS if self.may_have_blanks else ""
+        return rf"\A{around}(?:{self.grammar}){around}\z"
+
+    def bare(self, strings: pa.StringArray) -> pa.StringArray:
+        """Take off texts that follow the grammar what counts for nothing, and pyarrow's casts refuse."""
+        if not self.may_have_blanks:
+            return strings
+        return pc.replace_substring_regex(strings, rf"\A{_BLANKS}\+?|\.?{_BLANKS}\z", "")
 
     def is_within_grammar(self, strings: pa.StringArray) -> bool:
         """Say whether values that were parsed surely follow the grammar too; False where it takes a closer look."""
@@ -59,21 +75,19 @@ def rule_for(to: pa.DataType) -> Rule:  # noqa: PLR0911 - one answer per kind of
     types = pa.types
     if types.is_integer(to):
         grammar = _INTEGER if types.is_signed_integer(to) else _NATURAL
-        return Rule(to, grammar, partial(pc.cast, target_type=to), suspects=b"xX")
+        return Rule(to, grammar, partial(pc.cast, target_type=to), suspects=b"xX", may_have_blanks=True)
     if types.is_floating(to):
-        return Rule(to, _NUMBER, partial(_parse_float, to=to), suspects=b"+")
+        return Rule(to, _NUMBER, partial(_parse_float, to=to), may_have_blanks=True)
     if types.is_date(to):
-        return Rule(to, _DATE, _parse_date)
+        return Rule(to, _DATE, _parse_date, may_have_blanks=True)
     if isinstance(to, pa.TimestampType):
-        grammar, is_nanoseconds = f"{_DATE}[ T]{_TIME}", to.unit == "ns"
-        parse = partial(_parse_timestamp, unit=to.unit)
-        return Rule(to, grammar, parse, min_length=_SECONDS_LENGTH, is_nanoseconds=is_nanoseconds)
+        return Rule(to, _TIMESTAMP, partial(_parse_timestamp, unit=to.unit), is_nanoseconds=to.unit == "ns")
     if isinstance(to, pa.Time32Type | pa.Time64Type):
-        return Rule(to, _TIME, partial(_parse_time, to=to), min_length=_TIME_LENGTH)
+        return Rule(to, _TIME_OF_DAY, partial(_parse_time, to=to), min_length=_TIME_LENGTH, may_have_blanks=True)
     if types.is_boolean(to):
         return Rule(to, "(?i:true|false|1|0)", partial(pc.cast, target_type=to))
     if isinstance(to, pa.Decimal128Type):
-        return Rule(to, _NUMBER, partial(_parse_decimal, to=to), suspects=b"+")
+        return Rule(to, _NUMBER, partial(_parse_decimal, to=to), may_have_blanks=True)
     return Rule(to, r"(?s:.*)", partial(pc.cast, target_type=to))
 
 
@@ -98,17 +112,27 @@ def _has_any_byte(strings: pa.StringArray, wanted: bytes) -> bool:
 
 
 def _parse_float(strings: pa.StringArray, to: pa.DataType) -> Values:
-    """Parse floats; pyarrow turns what is out of range into infinity."""
     values = pc.cast(strings, to)
-    if pc.all(pc.is_finite(values)).as_py() is False:
-        raise pa.ArrowInvalid("not finite")
+    refuse_not_finite(values)
     return values
 
 
+def refuse_not_finite(values: Values) -> None:
+    """Refuse NaN and infinity, which is also what pyarrow turns a number out of range into."""
+    if pc.all(pc.is_finite(values)).as_py() is False:
+        raise pa.ArrowInvalid("not finite")
+
+
 def _parse_decimal(strings: pa.StringArray, to: "pa.Decimal128Type[Any, Any]") -> Values:
-    """Parse decimals; pyarrow (26) wraps some around that have more digits than a decimal128: those go another way."""
+    """Parse decimals; those that pyarrow (26) may wrap around go another way.
+
+    It does that with more than 38 digits, and also with fewer if there are more than 38 once the scale is filled up.
+    """
     longest = pc.max(pc.binary_length(strings)).as_py() or 0
-    if longest < _FEW_DIGITS and not _has_any_byte(strings, b"eE"):
+    if longest <= _MAX_DIGITS - to.scale and not _has_any_byte(strings, b"eE"):
+        return pc.cast(strings, to)
+    short = rf"\A-?[0-9]{{0,{_MAX_DIGITS - to.scale}}}(?:\.[0-9]{{0,{to.scale}}})?\z"
+    if pc.all(pc.match_substring_regex(strings, short)).as_py() is not False:
         return pc.cast(strings, to)
     return pa.array([_decimal(text, to) for text in strings.to_pylist()], to)
 
@@ -132,7 +156,7 @@ def _decimal(text: str | None, to: "pa.Decimal128Type[Any, Any]") -> Decimal | N
 
 def _parse_date(strings: pa.StringArray) -> Values:
     values = pc.cast(strings, pa.date32())
-    _refuse_below(values.view(pa.int32()), _DAYS_TO_YEAR_1)
+    refuse_year_0(values)
     return values
 
 
@@ -148,7 +172,7 @@ def _parse_timestamp(strings: pa.StringArray, unit: Unit) -> Values:
         if pc.all(pc.match_substring_regex(lost, _LOST_ZEROS[unit])).as_py() is False:
             raise
         values = pc.cast(pc.utf8_slice_codeunits(strings, 0, _KEPT_LENGTH[unit]), to)
-    _refuse_below(values.view(pa.int64()), _DAYS_TO_YEAR_1 * _PER_DAY[unit])
+    refuse_year_0(values)
     return values
 
 
@@ -159,8 +183,10 @@ def _parse_time(strings: pa.StringArray, to: "pa.Time32Type[Any] | pa.Time64Type
     return pc.cast(_parse_timestamp(moments, to.unit), to)
 
 
-def _refuse_below(values: Values, least: int) -> None:
-    """Refuse the year 0, which pyarrow takes, and no one else."""
-    smallest = pc.min(values).as_py()
-    if smallest is not None and smallest < least:
+def refuse_year_0(values: Values) -> None:
+    """Refuse dates and timestamps before the year 1, which pyarrow takes, and no one else."""
+    is_date = pa.types.is_date32(values.type)
+    smallest = cast("int | None", pc.min(values.view(pa.int32() if is_date else pa.int64())).as_py())
+    per_day = 1 if is_date else _PER_DAY[cast("pa.TimestampType[Any]", values.type).unit]
+    if smallest is not None and smallest < _DAYS_TO_YEAR_1 * per_day:
         raise pa.ArrowInvalid("before the year 1")

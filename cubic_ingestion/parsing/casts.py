@@ -6,11 +6,16 @@ any value may lie in between; only then, or if a value fails, are the column's v
 
 What the grammars decide, beyond the obvious:
 
-* no blanks around a value, no leading ``+``, no hexadecimal, and no empty text but in strings;
+* blanks and tabs around a number, date or time of day count for nothing, nor does a ``+`` before one; around a
+  timestamp or a boolean there are none. No hexadecimal, and no empty text but in strings;
 * ``1e3`` is a decimal and a float, but no integer; ``1.0`` is no integer either;
 * decimals may end in zeros beyond their scale, times beyond their unit: nothing is lost. Any other digit there is;
 * ``NaN`` and ``Infinity`` are no floats, and ``1e999`` is out of range; floats round to the nearest, as floats do;
-* a timestamp has a time of day and no zone; years are 1 to 9999; there is neither 24:00:00 nor a leap second.
+* a timestamp may leave off what is zero from its end (``2022-03-04``, ``2022-03-04 10``, ``2022-03-04 10:11``), a time
+  of day its seconds, and ``10:11:12.`` is one; none has a zone. Years are 1 to 9999; there is
+  neither 24:00:00 nor a leap second.
+
+``delimited_types`` has pyarrow parse values without ever having them as text, and has to agree with all of this.
 """
 
 from dataclasses import dataclass
@@ -57,9 +62,10 @@ _rule_for = lru_cache(maxsize=256)(rule_for)
 
 def _cast_apart(strings: pa.StringArray, rule: Rule) -> Cast:
     """Cast the values that fit, and name the others."""
-    is_worded = pc.match_substring_regex(strings, rf"\A(?:{rule.grammar})\z")
+    is_worded = pc.match_substring_regex(strings, rule.pattern())
     unworded = [at for at, matches in enumerate(is_worded.to_pylist()) if matches is False]
-    values, misfits = _parse_halves(pc.if_else(is_worded, strings, pa.scalar(None, pa.string())), rule)
+    worded = rule.bare(pc.if_else(is_worded, strings, pa.scalar(None, pa.string())))
+    values, misfits = _parse_halves(worded, rule)
     beyond = [at for at in misfits if rule.is_nanoseconds and fits_microseconds(strings.slice(at, 1))]
     failures = {*unworded, *misfits} - set(beyond)
     return Cast(values, tuple(sorted(failures)), is_beyond_nanoseconds=bool(beyond))

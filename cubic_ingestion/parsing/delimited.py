@@ -1,4 +1,4 @@
-"""Delimited text to rows of text, strict where the common readers are lenient.
+"""Delimited text to rows, strict where the common readers are lenient.
 
 What is read as what:
 
@@ -18,8 +18,10 @@ from typing import BinaryIO
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.parsing.delimited_blocks import Layout, read_blocks
+from cubic_ingestion.parsing.delimited_blocks import read_blocks
+from cubic_ingestion.parsing.delimited_parser import Layout
 from cubic_ingestion.parsing.delimited_text import Text, open_head
+from cubic_ingestion.parsing.delimited_types import TEXT, readings_for
 from cubic_ingestion.parsing.dialect import Dialect
 from cubic_ingestion.parsing.matching import Missing, Undeclared, match_columns
 from cubic_ingestion.parsing.records import Records
@@ -35,19 +37,22 @@ def read_delimited(
     undeclared: Undeclared = "keep",
     missing: Missing = "null",
     expected_rows: int | None = None,
+    typed: bool = False,
 ) -> Records:
     """Read a delimited file, gzip or plain, in bounded memory.
 
     Args:
-        body: The file, at its start. Must be seekable: a file with a field larger than a block is read again.
+        body: The file, at its start. Must be seekable: a file with a field larger than a block, or with a value that
+            cannot be parsed into its type at once, is read again.
         columns: Declared columns; names in lower case.
         dialect: How the file is written.
         undeclared: ``keep`` appends columns that are not declared, as strings, and makes a note; or ``reject``.
         missing: ``null`` fills declared columns that the file lacks, and makes a note; or ``reject``.
         expected_rows: Record count that the vendor states, handed on.
+        typed: Parse columns into their types at once where that is exact, which is faster; if not, all is text.
 
     Returns:
-        The records, all text; the rows are parsed while they are iterated, before which ``body`` must not be closed.
+        The records; the rows are parsed while they are iterated, before which ``body`` must not be closed.
         A header without records is a legal file of no rows, and yields no batch.
 
     Raises:
@@ -55,17 +60,31 @@ def read_delimited(
             ``undeclared_column`` or ``missing_column``; and while iterating ``ragged_row``, ``not_utf8``,
             ``unclosed_quote``, ``field_too_large``, ``csv_invalid`` or ``gzip_damaged``.
     """
-    start = body.tell()
-    text = open_head(body)
-    names = _header(text.head, dialect)
+    file = _File(body)
+    names = _header(file.head, dialect)
     matched = match_columns(names, columns, undeclared=undeclared, missing=missing)
-    layout = Layout(names, tuple(column.name for column in matched.columns), dialect)
 
-    def again() -> Text:
-        body.seek(start)
-        return open_head(body)
+    ways = {column.name: readings_for(column) if typed else (TEXT,) for column in matched.columns}
+    batches = read_blocks(Layout(names, ways, dialect), file.opened)
+    return Records(matched.columns, batches, expected_rows, notes=matched.notes)
 
-    return Records(matched.columns, read_blocks(text, layout, again), expected_rows, matched.notes)
+
+class _File:
+    """A file that is opened once for its header, and then as often as it is read."""
+
+    def __init__(self, body: BinaryIO) -> None:
+        self._body = body
+        self._start = body.tell()
+        self._text: Text | None = open_head(body)
+        self.head = self._text.head
+
+    def opened(self) -> Text:
+        """Return the text from its start; the first time, as it was opened for the header."""
+        text, self._text = self._text, None
+        if text is not None:
+            return text
+        self._body.seek(self._start)
+        return open_head(self._body)
 
 
 def _header(head: bytes, dialect: Dialect) -> tuple[str, ...]:

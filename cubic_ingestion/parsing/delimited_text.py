@@ -2,6 +2,7 @@
 
 import io
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -38,16 +39,17 @@ def open_head(body: BinaryIO) -> Text:
     return Text(start, inflated if len(head) == HEAD_BYTES else None)
 
 
-def source(text: Text, end: bytes) -> BinaryIO:
+def source(text: Text, end: bytes, look: Callable[[bytes], bytes] = bytes) -> BinaryIO:
     """Make a text a source for the parser.
 
     Args:
         text: The file. Most are small, and need no stream.
         end: What is put after the last record, which gets a line end if it lacks one.
+        look: Is handed the text, piece by piece, before the parser has it.
     """
     if text.rest is None:
-        return cast("BinaryIO", pa.BufferReader(text.head + _line_end(text.head) + end))
-    return cast("BinaryIO", _Stream(text.head, text.rest, end))
+        return cast("BinaryIO", pa.BufferReader(look(text.head) + _line_end(text.head) + end))
+    return cast("BinaryIO", _Stream(text.head, text.rest, end, look))
 
 
 class _Stream:
@@ -61,16 +63,17 @@ class _Stream:
     stream is at its end, so that no stray read takes bytes from whoever reads the file next.
     """
 
-    def __init__(self, head: bytes, rest: BinaryIO, end: bytes) -> None:
+    def __init__(self, head: bytes, rest: BinaryIO, end: bytes, look: Callable[[bytes], bytes]) -> None:
         self._parts: list[BinaryIO] = [io.BytesIO(head), rest]
         self._end = end
+        self._look = look
         self._last = b""
         self._reading = threading.Lock()
         self.closed = False
 
     def read(self, size: int) -> bytes:
         with self._reading:
-            return b"" if self.closed else self._without_return(self._read(size))
+            return b"" if self.closed else self._look(self._without_return(self._read(size)))
 
     def close(self) -> None:
         """Wait for a read that is under way, and allow no more."""
@@ -86,7 +89,7 @@ class _Stream:
             self._last = block[-1:] or self._last
             if size > 0:
                 self._next_part()
-        return b"".join(blocks)
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def _next_part(self) -> None:
         del self._parts[0]
@@ -103,5 +106,5 @@ class _Stream:
 
 
 def _line_end(text: bytes) -> bytes:
-    """Return the line end that a text's last record lacks, if it does."""
-    return b"" if text.endswith((b"\n", b"\r")) else b"\n"
+    """Return what a text's last record lacks of its line end; a carriage return would take any line feed to itself."""
+    return b"" if text.endswith(b"\n") else b"\n"

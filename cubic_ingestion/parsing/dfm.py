@@ -29,13 +29,13 @@ class Dfm:
     record_count: int | None
     """Records that the vendor wrote, without the header; None if the sidecar does not say."""
     error_count: int
-    """Records that the vendor could not write."""
+    """Records that the vendor says it could not write; 0 if it says nothing."""
     started_at: datetime | None
     """When the vendor began to write the file, UTC; None if the sidecar leaves it empty."""
     primary_key: tuple[str, ...]
     """Names of the key columns in key order; empty if there is no key."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
-    """What a person should know: columns of unknown type, kept as strings."""
+    """What a person should know: columns of unknown type, which it names, kept as strings."""
 
 
 def parse_dfm(data: bytes) -> Dfm:
@@ -52,7 +52,7 @@ def parse_dfm(data: bytes) -> Dfm:
     declared = _columns(document)
     columns = tuple(_column(entry) for entry in declared)
     _refuse_duplicates(columns)
-    unknown = [entry.name for entry in declared if not is_known(entry.type)]
+    unknown = [f"{entry.name} ({entry.type})" for entry in declared if not is_known(entry.type)]
     return Dfm(
         columns=columns,
         dialect=_dialect(_object(document, "formatInfo")),
@@ -144,7 +144,7 @@ def _refuse_duplicates(columns: Sequence[Column]) -> None:
 
 def _dialect(format_info: Mapping[str, Any]) -> Dialect:
     kind = format_info.get("format")
-    if kind not in {None, "", "delimited"}:
+    if kind not in (None, "", "delimited"):
         raise _invalid(f"formatInfo.format is {kind!r}, where only 'delimited' can be read")
     stated = _object(format_info, "options")
     options: dict[str, str] = {}
@@ -155,9 +155,12 @@ def _dialect(format_info: Mapping[str, Any]) -> Dialect:
         if value is not None and (value or name in _MAY_BE_EMPTY):
             options[name] = value
     try:
-        return Dialect(**options)
+        dialect = Dialect(**options)
     except ValueError as error:
         raise _invalid(f"formatInfo.options: {error}") from error
+    if dialect.delimiter in {dialect.quote, dialect.escape}:
+        raise _invalid(f"formatInfo.options gives {dialect.delimiter!r} two meanings, fieldDelimiter's and another")
+    return dialect
 
 
 _DIALECT_FIELDS = {

@@ -3,21 +3,27 @@
 The file is an array of objects, or one object a line (blank lines count for nothing). A number keeps its digits, a
 string is its text, ``true`` and ``false`` are themselves, ``null`` is NULL, and a nested object or array is its JSON
 text as it came. In a column of type ``json`` every value but ``null`` is its JSON text, strings in their quotes.
+
+Two things are no fault and yet noted: a column whose values are of more than one JSON type, and an object within a
+value that has a name twice, which readers of that text may take differently (RFC 8259, section 4).
 """
 
-import json
-from collections import Counter
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import BinaryIO, cast
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.arrow_types import JSON
 from cubic_ingestion.parsing.inflate import empty_file, open_text, read_up_to
-from cubic_ingestion.parsing.json_texts import json_invalid, record_texts
+from cubic_ingestion.parsing.json_fields import Fields, record_fields, twice_in_an_object
+from cubic_ingestion.parsing.json_texts import record_texts
 from cubic_ingestion.parsing.matching import Missing, Undeclared, match_columns
 from cubic_ingestion.parsing.records import Records
 
@@ -25,12 +31,12 @@ MAX_JSON_BYTES = 512 << 20
 """Inflated size that is read. The columns are known only after the last record, so a file is held in memory."""
 BATCH_ROWS = 8_192
 
-_RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_QUOTE, _NULL, _ESCAPE = b'"', b"n", b"\\"
 _STRING = msgspec.json.Decoder(str)
-_QUOTE = ord('"')
-
-Fields = Mapping[str, msgspec.Raw]
-"""A record: the JSON text of each of its fields, by name in lower case."""
+_ABSENT = msgspec.Raw(b"null")
+_KINDS = {b'"': "string", b"{": "object", b"[": "array", b"t": "boolean", b"f": "boolean"}
+"""What a value is, by its first byte; ``null`` is nothing, and any other byte begins a number."""
+_NESTED = frozenset({"object", "array"})
 
 
 def read_json(
@@ -59,68 +65,81 @@ def read_json(
         raise RejectedLoadError(
             "file_too_large", f"The file has more than {MAX_JSON_BYTES} bytes of JSON. Have it delivered in parts."
         )
-    records = [_fields(text, row) for row, text in enumerate(record_texts(data), start=1)]
-    found = dict.fromkeys(name for record in records for name in record)
+    records, spelled = record_fields(record_texts(data))
     matched = match_columns(
-        found if records else [column.name for column in columns], columns, undeclared=undeclared, missing=missing
+        spelled if records else [column.name for column in columns], columns, undeclared=undeclared, missing=missing
     )
-    return Records(matched.columns, _batches(records, matched.columns), notes=matched.notes)
+    notes = dict(matched.notes)
+    return Records(matched.columns, _batches(records, spelled, matched.columns, notes), notes=notes)
 
 
-def _fields(text: bytes | msgspec.Raw, row: int) -> Fields:
-    """Take a record apart into its top-level fields."""
-    try:
-        record = _RECORD.decode(text)
-        n_fields = json.loads(bytes(text), object_pairs_hook=len, parse_int=len, parse_float=len)
-    except msgspec.ValidationError as error:
-        raise RejectedLoadError(
-            "json_not_object",
-            "A record is not a JSON object. Have the source deliver the file again.",
-            row=row,
-        ) from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise json_invalid(str(error), row) from error
-    fields = {name.lower(): value for name, value in record.items()}
-    if len(fields) != n_fields:
-        raise _duplicate_field(bytes(text), row)
-    if "" in fields:
-        raise json_invalid("a field has no name", row)
-    return fields
-
-
-def _duplicate_field(text: bytes, row: int) -> RejectedLoadError:
-    """Word the rejection of a record with two fields of one name."""
-    names = json.loads(
-        text,
-        object_pairs_hook=lambda pairs: [name.lower() for name, _ in pairs],
-        parse_int=len,
-        parse_float=len,
-    )
-    [(name, _)] = Counter(names).most_common(1)
-    return RejectedLoadError(
-        "duplicate_field",
-        "A record has a field more than once (case does not count). Have the source deliver the file again.",
-        row=row,
-        column=name,
-    )
-
-
-def _batches(records: Sequence[Fields], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    records: Sequence[Fields], spelled: Mapping[str, str], columns: Sequence[Column], notes: dict[str, str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows, and add the notes that only all of them allow."""
     schema = pa.schema([pa.field(column.name, pa.string()) for column in columns])
+    oddities = [_Oddities(column.name) for column in columns]
     for start in range(0, len(records), BATCH_ROWS):
         some = records[start : start + BATCH_ROWS]
-        arrays = [
-            pa.array([_text(record.get(column.name), is_json=column.type == JSON) for record in some], pa.string())
-            for column in columns
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        texts = [_Texts([record.get(name, _ABSENT) for record in some]) for name in _names(spelled, columns)]
+        pairs = zip(columns, texts, strict=True)
+        strings = [text.strings(is_json=column.type == JSON) for column, text in pairs]
+        yield pa.RecordBatch.from_arrays(strings, schema=schema)
+        for odd, text in zip(oddities, texts, strict=True):
+            odd.look(text, first_record=start + 1)
+    mixed = [f"{odd.name} ({', '.join(sorted(odd.kinds))})" for odd in oddities if len(odd.kinds) > 1]
+    twice = [f"{odd.name} ({odd.twice})" for odd in oddities if odd.twice]
+    made = {"mixed_types": ", ".join(mixed), "duplicate_keys": ", ".join(twice)}
+    notes |= {key: text for key, text in made.items() if text}
 
 
-def _text(value: msgspec.Raw | None, *, is_json: bool) -> str | None:
-    if value is None:
-        return None
-    view = memoryview(value)
-    if view[0] == _QUOTE and not is_json:
-        return _STRING.decode(value)
-    text = str(view, "utf-8")
-    return None if text == "null" else text
+def _names(spelled: Mapping[str, str], columns: Sequence[Column]) -> list[str]:
+    return [spelled.get(column.name, column.name) for column in columns]
+
+
+@dataclass(slots=True)
+class _Oddities:
+    """What is no fault of a column's values, and yet to be noted."""
+
+    name: str
+    kinds: set[str] = field(default_factory=set[str])
+    twice: str = ""
+    """The first name that an object within a value has twice, and where."""
+
+    def look(self, texts: "_Texts", first_record: int) -> None:
+        """Look at more values; the number of the first one's record tells where they stand."""
+        self.kinds |= texts.kinds
+        if not self.twice and texts.kinds & _NESTED and (place := twice_in_an_object(texts.values)):
+            at, name = place
+            self.twice = f"{name!r} in record {first_record + at}"
+
+
+class _Texts:
+    """The JSON texts of a column's values, and what kinds of values they are."""
+
+    def __init__(self, values: Sequence[msgspec.Raw]) -> None:
+        self.values = values
+        self._data = b"".join(values)
+        offsets = pa.py_buffer(array("i", accumulate(map(len, values), initial=0)))
+        self._texts = pa.Array.from_buffers(pa.binary(), len(values), [None, offsets, pa.py_buffer(self._data)])
+        self._first = pc.binary_slice(self._texts, 0, 1)
+        firsts = {first.as_py() for first in pc.unique(self._first)}
+        self.kinds = frozenset(_KINDS.get(first, "number") for first in firsts - {_NULL})
+
+    def strings(self, *, is_json: bool) -> pa.StringArray:
+        """Return the values as text, strings without their quotes unless they are to be JSON."""
+        texts = self._texts if is_json or "string" not in self.kinds else self._unquoted()
+        is_null = self._begins_with(_NULL)
+        return cast("pa.StringArray", pc.if_else(is_null, pa.scalar(None, pa.binary()), texts).cast(pa.string()))
+
+    def _unquoted(self) -> pa.BinaryArray:
+        is_string = self._begins_with(_QUOTE)
+        texts = cast("pa.BinaryArray", pc.if_else(is_string, pc.binary_slice(self._texts, 1, -1), self._texts))
+        if _ESCAPE not in self._data:
+            return texts
+        is_escaped = pc.and_(is_string, pc.match_substring(self._texts, _ESCAPE.decode()))
+        plain = [_STRING.decode(text or b"") for text in self._texts.filter(is_escaped).to_pylist()]
+        return pc.replace_with_mask(texts, is_escaped, pa.array(plain, pa.string()).cast(pa.binary()))
+
+    def _begins_with(self, byte: bytes) -> pa.BooleanArray:
+        return pc.equal(self._first, pa.scalar(byte))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 import msgspec
+import pyarrow as pa
 
 from cubic_ingestion.errors import RejectedLoadError
 
@@ -26,7 +27,7 @@ def record_texts(data: bytes) -> Sequence[bytes | msgspec.Raw]:
     data = data.removeprefix(_BYTE_ORDER_MARK).strip(_BLANK)
     _refuse_other_encodings(data)
     if not data.startswith(b"["):
-        return [line for line in data.splitlines() if line.strip(_BLANK)]
+        return [*filter(bytes.strip, data.splitlines())]
     try:
         return _ARRAY.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -45,6 +46,14 @@ def json_invalid(problem: str, row: int | None, column: str | None = None) -> Re
 
 
 def _refuse_other_encodings(data: bytes) -> None:
+    """Check UTF-8 with pyarrow, twenty times as fast as Python; which tells where it breaks."""
+    try:
+        pa.array([data], pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        _refuse_at_its_line(data)
+
+
+def _refuse_at_its_line(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError as error:

@@ -79,7 +79,7 @@ def _numeric(precision: int, scale: int) -> str:
     """
     if scale > MAX_DECIMAL_DIGITS:
         return "string"
-    if precision == 0 or precision > MAX_DECIMAL_DIGITS:
+    if not 0 < precision <= MAX_DECIMAL_DIGITS:
         return f"decimal128({MAX_DECIMAL_DIGITS}, {max(scale, 0)})"
     if scale < 0:
         return f"decimal128({min(precision - scale, MAX_DECIMAL_DIGITS)}, 0)"

@@ -1,8 +1,8 @@
 """Archive: put ingested loads in the catalog and their originals in Archive; rejected ones in Error, with reasons."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.move import choose_filing, move_load
 from cubic_ingestion.pipeline.parallel import in_parallel
+from cubic_ingestion.pipeline.quarantine import empty_quarantine
+from cubic_ingestion.pipeline.read import original_of
 from cubic_ingestion.ports import ObjectStore, Platform
 
 CHUNK_LOADS = 500
@@ -43,8 +45,12 @@ class MoveReport:
 def archive(platform: Platform, tables: Collection[str], *, run_id: str) -> MoveReport:
     """Move the originals of all loads that wait for it, chunk by chunk."""
     report = MoveReport()
+    if due := platform.repository.catalog_due(tables, platform.clock.now()):
+        _catalog(platform, due, report)
+        if report.catalog_error is None:
+            platform.repository.postpone_catalog(due, None)
     while (held := claim(platform, tables, Work.ARCHIVE, run_id=run_id, limit=CHUNK_LOADS)).loads:
-        _catalog(platform, held.loads, report)
+        _catalog(platform, {load.table: load.location for load in held.loads if load.location}, report)
         moved = _Mover(platform, platform.stores.archive, held, archive_filing, report).move(_archive_one)
         report.n_archived += len(moved) - len(platform.repository.complete_archive(held.claimant, moved))
     while (held := claim(platform, tables, Work.ERROR, run_id=run_id, limit=CHUNK_LOADS)).loads:
@@ -59,7 +65,7 @@ class _FilingRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Mover:
-    """Moves the originals of one claim from Incoming to one zone."""
+    """Moves the originals of one claim from where they lie to one zone."""
 
     platform: Platform
     destination: ObjectStore
@@ -74,10 +80,10 @@ class _Mover:
         keys = in_parallel(lambda load: self._attempt(move_one, load, taken), self.held.loads, at_once)
         return {load.id: key for load, key in zip(self.held.loads, keys, strict=True) if key is not None}
 
-    def move_files(self, load: Load, filing: Filing) -> str:
+    def move_files(self, load: Load, filing: Filing, *, must_be_whole: bool) -> str:
         """Move a load's file and sidecar."""
-        incoming, table = self.platform.stores.incoming, self.platform.tables[load.table]
-        return move_load(incoming, self.destination, table, load, filing)
+        stores, table = self.platform.stores, self.platform.tables[load.table]
+        return move_load(stores, self.destination, table, load, filing, must_be_whole=must_be_whole)
 
     def _attempt(
         self, move_one: Callable[["_Mover", Load, Filing], str | None], load: Load, taken: dict[str, int]
@@ -96,57 +102,71 @@ class _Mover:
         return dict(self.platform.repository.taken_keys([filing.key(load.version.key) for load, filing in plain]))
 
     def _filing(self, load: Load, taken: dict[str, int]) -> Filing:
+        if load.error_key and self.destination is self.platform.stores.error:
+            return _folder(load.error_key)  # rejected again: it lies there
         plain, versioned = self._rule(load, is_taken=False), self._rule(load, is_taken=True)
-        incoming = self.platform.stores.incoming
-        return choose_filing(incoming, self.destination, load, taken=taken, plain=plain, versioned=versioned)
+        original = original_of(self.platform.stores, load)
+        return choose_filing(original, self.destination, load, taken=taken, plain=plain, versioned=versioned)
 
     def _rule(self, load: Load, *, is_taken: bool) -> Filing:
         return self.rule(self.platform.tables[load.table], load, is_taken=is_taken)
 
 
 def _archive_one(mover: _Mover, load: Load, filing: Filing) -> str | None:
-    """Move one original to Archive; one that was overwritten since it was ingested takes its rows with it to Error."""
+    """Move one original to Archive; one that was overwritten since it was ingested goes with its rows."""
     try:
-        return mover.move_files(load, filing)
+        key = mover.move_files(load, filing, must_be_whole=True)
     except RejectedLoadError as error:
         _remove_rows(mover.platform, load)
-        reason = LoadError(error.code, error.message)
-        mover.platform.repository.reject(load.id, reason, claimant=mover.held.claimant)
+        mover.platform.repository.reject(load.id, LoadError.of(error), claimant=mover.held.claimant)
         return None
+    if load.error_key:
+        _remove_reason(mover.platform.stores.error, load, load.error_key)
+    return key
 
 
 def _error_one(mover: _Mover, load: Load, filing: Filing) -> str:
     """Move one original to Error, with its reason; of one that was overwritten meanwhile the reason alone is filed."""
     _write_reason(mover.destination, filing, load)
     try:
-        return mover.move_files(load, filing)
+        return mover.move_files(load, filing, must_be_whole=False)
     except RejectedLoadError:
         return filing.key(load.version.key)
 
 
-def _catalog(platform: Platform, loads: Sequence[Load], report: MoveReport) -> None:
-    """Make the loads' tables queryable; a catalog that is down loses nothing, and the next loads try again."""
+def _catalog(platform: Platform, locations: Mapping[str, str], report: MoveReport) -> None:
+    """Make tables queryable; a catalog that is down delays no load, and is asked again a little later."""
     try:
-        catalog(platform, {load.table: load.location for load in loads if load.location})
+        catalog(platform, locations)
     except RetriableError as error:
         report.catalog_error = str(error)
+        platform.repository.postpone_catalog(locations, platform.clock.now() + _PAUSE)
 
 
 def _write_reason(error_store: ObjectStore, filing: Filing, load: Load) -> None:
     """Put ``<file>.error.json`` beside where the original goes."""
-    reason: Mapping[str, object] = {
-        "code": load.error.code if load.error else "unknown",
-        "message": load.error.message if load.error else "",
-        "row": load.error.row if load.error else None,
-        "column": load.error.column if load.error else None,
-        "load_id": load.id,
-    }
+    known = asdict(load.error) if load.error else {"code": "unknown", "message": ""}
+    reason: Mapping[str, object] = known | {"load_id": load.id}
+    with error_store.writer(_reason_key(load, filing)) as out:
+        out.file.write(json.dumps(reason, ensure_ascii=False, indent=2).encode())
+        out.commit()
+
+
+def _remove_reason(error_store: ObjectStore, load: Load, error_key: str) -> None:
+    """Remove the reason of a load that was tried again with success: the last that is left of it in Error."""
+    if standing := error_store.head(_reason_key(load, _folder(error_key))):
+        error_store.delete(standing.key, standing.etag)
+
+
+def _reason_key(load: Load, filing: Filing) -> str:
     name = load.version.file_name
     if len(name.encode()) > LONGEST_NAME_BYTES:
         name = f"load-{load.id}"
-    with error_store.writer(f"{filing.folder}{name}.error.json") as out:
-        out.file.write(json.dumps(reason, ensure_ascii=False, indent=2).encode())
-        out.commit()
+    return f"{filing.folder}{name}.error.json"
+
+
+def _folder(key: str) -> Filing:
+    return Filing(key.removesuffix(key.rpartition("/")[2]))
 
 
 def _remove_rows(platform: Platform, load: Load) -> None:
@@ -157,3 +177,5 @@ def _remove_rows(platform: Platform, load: Load) -> None:
     owner = platform.repository.newest_at([load.location]).get(load.location)
     if standing and owner and owner.id == load.id:
         platform.stores.springboard.delete(load.location, standing.etag)
+        if load.n_quarantined:
+            empty_quarantine(platform.stores.springboard, platform.tables[load.table], load.location)

@@ -1,15 +1,19 @@
-"""Convert: cast a batch of text columns to their types, and name every value that does not fit."""
+"""Convert: bring a batch of columns to their types, and name every value that does not fit.
+
+A column is text, or the reader has parsed it already, and has held it to the same rules.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.parsing.arrow_types import arrow_schema
-from cubic_ingestion.parsing.casts import Values, cast_text
+from cubic_ingestion.parsing.casts import Cast, Values, cast_text
+from cubic_ingestion.parsing.delimited_types import is_unit_open
 
 MICROSECONDS, NANOSECONDS = "timestamp[us]", "timestamp[ns]"
 _MICROSECONDS_LENGTH = len("YYYY-MM-DD HH:MM:SS.ffffff")
@@ -53,34 +57,34 @@ class Conversion:
 
 
 def convert(rows: pa.RecordBatch, columns: Sequence[Column], first_row: int) -> Conversion:
-    """Cast text columns to the declared types.
+    """Bring columns to the declared types.
 
     Args:
-        rows: Shape ``(n_rows, n_columns)``, all strings; column by column those of ``columns``, as ``Records`` has it.
+        rows: Shape ``(n_rows, n_columns)``; column by column those of ``columns``, as ``Records`` has it.
         columns: Target columns.
         first_row: Number of the batch's first record in its file; the file's first record is 1.
 
     Raises:
         TimestampUnitError: A ``timestamp[ns]`` column has a date outside 1677 to 2262, or a ``DATETIME`` whose
             digits the vendor does not state has more than six.
-        ValueError: ``rows`` has other columns than ``columns``, or a column's type is none.
+        ValueError: ``rows`` has other columns than ``columns``, a column's type is none, or a column was parsed into a
+            type that it is not to have.
     """
     if rows.schema.names != [column.name for column in columns]:
         message = f"The rows have the columns {rows.schema.names}, not those they are to be converted to."
         raise ValueError(message)
-    texts = [cast("pa.StringArray", strings) for strings in rows.columns]
     if finer := finer_columns(rows, columns):
         raise TimestampUnitError(dict.fromkeys(finer, NANOSECONDS))
     schema = arrow_schema(columns)
     values: list[Values] = []
     failures: list[CastFailure] = []
-    for column, strings, target in zip(columns, texts, schema.types, strict=True):
-        outcome = cast_text(strings, target)
+    for column, found, target in zip(columns, rows.columns, schema.types, strict=True):
+        outcome = _outcome(column, found, target)
         if outcome.is_beyond_nanoseconds:
             raise TimestampUnitError({column.name: MICROSECONDS})
         values.append(outcome.values)
         failures += (
-            CastFailure(first_row + at, column.name, strings[at].as_py(), column.type) for at in outcome.failures
+            CastFailure(first_row + at, column.name, found[at].as_py(), column.type) for at in outcome.failures
         )
     failures.sort(key=lambda failure: failure.row)
     return Conversion(pa.RecordBatch.from_arrays(values, schema=schema), tuple(failures))
@@ -89,14 +93,38 @@ def convert(rows: pa.RecordBatch, columns: Sequence[Column], first_row: int) -> 
 def finer_columns(rows: pa.RecordBatch, columns: Sequence[Column]) -> list[str]:
     """Name the ``DATETIME`` columns without stated digits that need nanoseconds; cheaper than to convert and see."""
     pairs = zip(columns, rows.columns, strict=True)
-    return [column.name for column, strings in pairs if _is_finer(column, cast("pa.StringArray", strings))]
+    return [column.name for column, values in pairs if is_unit_open(column) and _is_finer(values)]
 
 
-def _is_finer(column: Column, strings: pa.StringArray) -> bool:
-    """Say whether a ``DATETIME`` whose digits the vendor does not state has one beyond the sixth."""
-    if column.source_type != "DATETIME" or column.type != MICROSECONDS:
-        return False
+def _outcome(column: Column, values: Values, target: pa.DataType) -> Cast:
+    """Cast what is text, and take what has been parsed as it is, in the unit of time that is wanted."""
+    if values.type == target:
+        return Cast(values)
+    if pa.types.is_string(values.type):
+        return cast_text(cast("pa.StringArray", values), target)
+    if not (pa.types.is_timestamp(values.type) and pa.types.is_timestamp(target)):
+        message = f"Column '{column.name}' was parsed as {values.type}, and cannot become {target}; read it as text."
+        raise ValueError(message)
+    try:
+        return Cast(pc.cast(values, target))
+    except pa.ArrowInvalid:  # no digit is lost here, which finer_columns has seen to
+        return Cast(values, is_beyond_nanoseconds=True)
+
+
+def _is_finer(values: Values) -> bool:
+    """Say whether any timestamp has a digit beyond the sixth."""
+    if pa.types.is_timestamp(values.type):
+        return values.type == pa.timestamp("ns") and _loses_digits(values)
+    strings = cast("pa.StringArray", values)
     if (pc.max(pc.binary_length(strings)).as_py() or 0) <= _MICROSECONDS_LENGTH:
         return False
     beyond = pc.utf8_slice_codeunits(strings, _MICROSECONDS_LENGTH)
     return pc.any(pc.match_substring_regex(beyond, "^[0-9]*[1-9][0-9]*$")).as_py() is True
+
+
+def _loses_digits(nanoseconds: "pa.Array[Any]") -> bool:
+    try:
+        pc.cast(nanoseconds, pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return True
+    return False

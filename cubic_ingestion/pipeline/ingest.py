@@ -1,6 +1,7 @@
 """Ingest: bring the loads that one claim holds to Springboard; each for itself, so that a bad one stops no other."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import chain
@@ -11,15 +12,19 @@ import pyarrow as pa
 from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.load import Ingested, Load, LoadError, version_order
 from cubic_ingestion.domain.status import Work
-from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, Table
+from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, Table
 from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
-from cubic_ingestion.parsing.arrow_types import arrow_type
+from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.claim import Claim, claim
-from cubic_ingestion.pipeline.convert import NANOSECONDS, CastFailure, TimestampUnitError, convert, finer_columns
+from cubic_ingestion.pipeline.convert import TimestampUnitError
 from cubic_ingestion.pipeline.parallel import in_parallel
+from cubic_ingestion.pipeline.quarantine import Quarantine, empty_quarantine, quarantine
 from cubic_ingestion.pipeline.read import read
 from cubic_ingestion.pipeline.refile import locate_original, refile
+from cubic_ingestion.pipeline.rows import converted
+from cubic_ingestion.pipeline.schema_changes import SchemaChange, refuse_changes, schema_changes
+from cubic_ingestion.pipeline.time_units import TimeUnits
 from cubic_ingestion.pipeline.write import Written
 from cubic_ingestion.ports import Platform
 
@@ -50,6 +55,10 @@ class Report:
     previews: dict[int, pa.Table] = field(default_factory=dict[int, pa.Table])
     """First rows of each load written, by its id."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
+    source_errors: list[tuple[Load, int]] = field(default_factory=list[tuple[Load, int]])
+    """Loads of which the vendor says that it could not write some records, with how many (``errorCount``)."""
+    schema_changes: list[tuple[Load, SchemaChange]] = field(default_factory=list[tuple[Load, SchemaChange]])
+    """What columns that no file had before differ in from the files before, with the first load that has them."""
 
     def locations(self) -> dict[str, str]:
         """Return, by table, the location of a file that was written."""
@@ -86,7 +95,8 @@ def ingest(
     report = Report()
     for work in (Work.REPLAY, Work.INGEST):
         held = claim(platform, [table.name], work, run_id=run_id, partition_keys=partition_keys)
-        worker = _Worker(platform, table, write_load, held, report)
+        schemas = list(platform.repository.known_schemas(table.name)) if held.loads else []
+        worker = _Worker(platform, table, write_load, held, report, schemas)
         for start in range(0, len(held.loads), FLUSH_EVERY):
             worker.ingest(held.loads[start : start + FLUSH_EVERY])
     return report
@@ -101,6 +111,8 @@ class _Worker:
     write_load: WriteLoad
     held: Claim
     report: Report
+    schemas: list[tuple[Column, ...]]
+    """Those that the table's files had before, and those new to this run."""
 
     def ingest(self, loads: Sequence[Load]) -> None:
         """Ingest some loads, and record their completion in one transaction."""
@@ -137,34 +149,74 @@ class _Worker:
     def _ingest_one(self, load: Load) -> Ingested | None:
         """Read, convert and write one load; None if the claim was lost before it could be published.
 
-        A column that needs another unit of time is read again with that, and as text if neither unit holds it.
+        A column that needs another unit of time is read again with that, and as text if neither unit holds it. A
+        file with values that do not fit is read again for quarantine, if that is what its table does with them.
         """
-        retyped: dict[str, str] = {}
+        units = TimeUnits(self.schemas)
+        is_sifting = False
         while True:
             try:
-                return self._attempt(load, retyped)
+                return self._attempt(load, units, is_sifting=is_sifting)
             except TimestampUnitError as error:
-                _retype(retyped, error)
+                units.change(error)
+            except RejectedLoadError as error:
+                if is_sifting or not error.bad_cells or self.table.on_bad_value is not OnBadValue.QUARANTINE:
+                    raise
+                is_sifting = True
 
-    def _attempt(self, load: Load, retyped: dict[str, str]) -> Ingested | None:
+    def _attempt(self, load: Load, units: TimeUnits, *, is_sifting: bool) -> Ingested | None:
         key = springboard_key(self.table, load)
-        with read(self.platform.stores, self.table, load) as records:
+        with ExitStack() as opened:
+            is_text = is_sifting or units.need_text
+            records = opened.enter_context(read(self.platform.stores, self.table, load, is_text=is_text))
             first = next(records.batches, None)
-            columns = _fitting(first, _columns(self.table, records, retyped), retyped)
-            schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
+            columns = units.fitting(first, _columns(self.table, records))
+            self._note_schema(load, columns)
+            schema = arrow_schema(columns)
             batches = chain([] if first is None else [first], records.batches)
-            rows = _typed(batches, columns, records.expected_rows, self.held)
+            kept = opened.enter_context(self._quarantine(load)) if is_sifting else None
+            rows = converted(batches, columns, records.expected_rows, self.held.keep, kept)
             written = self.write_load(self.held, load, key, schema, rows)
         if written is None:
             self.report.released.append((load, "its claim was lost to another worker"))
             return None
+        if kept is None:
+            self._empty_quarantine(load)
+        self._note(load, schema, records, written)
+        n_quarantined = kept.n_rows if kept else 0
+        return Ingested(load.id, load.partition_key or "", written.n_rows, written.n_bytes, key, n_quarantined, columns)
+
+    def _quarantine(self, load: Load) -> AbstractContextManager[Quarantine]:
+        return quarantine(self.platform.stores.springboard, self.table, load, lambda: self.held.holds(load))
+
+    def _note(self, load: Load, schema: pa.Schema, records: Records, written: Written) -> None:
         self.report.schema = schema
         self.report.notes |= records.notes
         self.report.previews[load.id] = written.preview
-        return Ingested(load.id, load.partition_key or "", written.n_rows, written.n_bytes, key)
+        if records.n_source_errors:
+            self.report.source_errors.append((load, records.n_source_errors))
+
+    def _note_schema(self, load: Load, columns: Sequence[Column]) -> None:
+        """Compare the columns of a file with those of all files before, and refuse what a frozen table does not take.
+
+        Raises:
+            RejectedLoadError: ``schema_changed``.
+        """
+        if tuple(columns) in self.schemas:
+            return
+        if self.table.on_schema_change is OnSchemaChange.FREEZE:
+            refuse_changes(self.schemas, columns)
+        if self.schemas:
+            self.report.schema_changes += [(load, change) for change in schema_changes(self.schemas[-1], columns)]
+        self.schemas.append(tuple(columns))
+
+    def _empty_quarantine(self, load: Load) -> None:
+        """Remove what an earlier reading left in quarantine."""
+        if load.n_quarantined or self.table.on_bad_value is OnBadValue.QUARANTINE:
+            empty_quarantine(self.platform.stores.springboard, self.table, springboard_key(self.table, load))
 
     def _reject(self, load: Load, error: RejectedLoadError) -> None:
-        reason = LoadError(error.code, error.message, error.row, error.column)
+        reason = LoadError.of(error)
         if self.platform.repository.reject(load.id, reason, claimant=self.held.claimant):
             self.report.rejected.append((load, reason))
 
@@ -178,47 +230,11 @@ class _Worker:
         self.report.released.append((load, str(error)))
 
 
-def _columns(table: Table, records: Records, retyped: Mapping[str, str]) -> tuple[Column, ...]:
+def _columns(table: Table, records: Records) -> tuple[Column, ...]:
     for column in records.columns:
         if column.name in RESERVED_COLUMNS:
             message = f"Column '{column.name}' has the name of one that Springboard adds to every table."
             raise RejectedLoadError("reserved_column", message, column=column.name)
     if table.is_raw:
         return tuple(replace(column, type="string") for column in records.columns)
-    return tuple(replace(column, type=retyped.get(column.name, column.type)) for column in records.columns)
-
-
-def _fitting(first: pa.RecordBatch | None, columns: tuple[Column, ...], retyped: dict[str, str]) -> tuple[Column, ...]:
-    """Give columns the unit of time that a file's first batch needs, which spares most files a second reading."""
-    finer = [] if first is None else finer_columns(first, columns)
-    if not finer:
-        return columns
-    _retype(retyped, TimestampUnitError(dict.fromkeys(finer, NANOSECONDS)))
-    return tuple(replace(column, type=retyped.get(column.name, column.type)) for column in columns)
-
-
-def _retype(retyped: dict[str, str], error: TimestampUnitError) -> None:
-    retyped |= {name: "string" if name in retyped else to for name, to in error.types.items()}
-
-
-def _typed(
-    batches: Iterator[pa.RecordBatch], columns: Sequence[Column], expected_rows: int | None, held: Claim
-) -> Iterator[pa.RecordBatch]:
-    """Convert batch by batch; a value that does not fit, or a wrong count, rejects the load."""
-    n_rows = 0
-    for batch in batches:
-        held.keep()
-        conversion = convert(batch, columns, n_rows + 1)
-        if conversion.failures:
-            raise _bad_value(conversion.failures)
-        n_rows += batch.num_rows
-        yield conversion.rows
-    if expected_rows is not None and n_rows != expected_rows:
-        message = f"The file has {n_rows} records, its .dfm states {expected_rows} (recordCount)."
-        raise RejectedLoadError("record_count_mismatch", message)
-
-
-def _bad_value(failures: Sequence[CastFailure]) -> RejectedLoadError:
-    first = failures[0]
-    message = f"Value {first.value[:200]!r} is no {first.type}; {len(failures)} such values in this part of the file."
-    return RejectedLoadError("bad_value", message, row=first.row, column=first.column)
+    return records.columns

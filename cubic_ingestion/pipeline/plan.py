@@ -10,7 +10,7 @@ from cubic_ingestion.domain.load import Load, LoadError, Placement
 from cubic_ingestion.domain.snapshot import Snapshot, owning_snapshot
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.pipeline.read import read_sidecar
+from cubic_ingestion.pipeline.read import Original, read_sidecar, sidecar_of
 from cubic_ingestion.pipeline.register import is_settled
 from cubic_ingestion.ports import Platform
 from cubic_ingestion.streams import STREAMS
@@ -33,6 +33,8 @@ class _Admitted:
 
     load: Load
     source_at: datetime
+    sidecar_etag: str | None
+    """Version of the sidecar that says so."""
 
 
 def plan(platform: Platform, stream: StreamName) -> int:
@@ -67,27 +69,28 @@ def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
 def _admit(platform: Platform, load: Load) -> _Admitted | None:
     """Check name, size and sidecar; reject or leave waiting what is not complete."""
     table = platform.tables[load.table]
-    stream, incoming, key = STREAMS[table.stream], platform.stores.incoming, load.version.key
-    sidecar_key = stream.sidecar_key(key)
+    stream, key = STREAMS[table.stream], load.version.key
+    sidecar = None
     try:
         _check_name(table, load)
         if load.version.size_bytes == 0:
             raise RejectedLoadError("empty_file", f"'{key}' has no bytes, not even a header.")
-        sidecar = read_sidecar(incoming, table, key)
-        if sidecar is None and sidecar_key:
+        sidecar = sidecar_of(platform.stores, table, load)
+        data = read_sidecar(sidecar)
+        if data is None and stream.sidecar_key(key):
             _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
             return None
-        return _Admitted(load, stream.source_at(table, load.version, sidecar))
+        return _Admitted(load, stream.source_at(table, load.version, data), sidecar and sidecar.etag)
     except RejectedLoadError as error:
-        if error.code == "sidecar_invalid" and sidecar_key and _is_being_written(platform, sidecar_key):
+        if error.code == "sidecar_invalid" and sidecar and _is_being_written(platform, sidecar):
             _wait(platform, load, _FOR_SIDECAR, error.code, platform.limits.sidecar_wait_seconds)
         else:
-            platform.repository.reject(load.id, LoadError(error.code, error.message, error.row, error.column))
+            platform.repository.reject(load.id, LoadError.of(error))
         return None
 
 
-def _is_being_written(platform: Platform, key: str) -> bool:
-    version = platform.stores.incoming.head(key)
+def _is_being_written(platform: Platform, sidecar: Original) -> bool:
+    version = sidecar.store.head(sidecar.key)
     return version is not None and not is_settled(platform, version)
 
 
@@ -126,10 +129,13 @@ def _take_over(platform: Platform, table: Table, opened: Snapshot) -> None:
     placements = [
         placement
         for load in candidates
-        if (placement := _placement(platform, _Admitted(load, load.source_at or load.version.modified_at), starts))
-        and placement.snapshot != load.snapshot
+        if (placement := _placement(platform, _placed_before(load), starts)) and placement.snapshot != load.snapshot
     ]
     platform.repository.place(placements)
+
+
+def _placed_before(load: Load) -> _Admitted:
+    return _Admitted(load, load.source_at or load.version.modified_at, load.sidecar_etag)
 
 
 def _place(platform: Platform, admitted: Sequence[_Admitted]) -> int:
@@ -160,7 +166,7 @@ def _placement(platform: Platform, ready: _Admitted, starts: Collection[datetime
         if snapshot is None:
             return None
     partition_key = stream.partition_key(table, load.version.file_name, ready.source_at, snapshot)
-    return Placement(load.id, ready.source_at, partition_key, snapshot)
+    return Placement(load.id, ready.source_at, partition_key, snapshot, ready.sidecar_etag)
 
 
 def _followers(platform: Platform, table: Table) -> list[str]:
@@ -170,9 +176,9 @@ def _followers(platform: Platform, table: Table) -> list[str]:
 
 def _wait(platform: Platform, load: Load, reason: str, code: str, deadline_seconds: int) -> None:
     now = platform.clock.now()
-    deadline = load.inserted_at + timedelta(seconds=deadline_seconds)
+    deadline = load.waiting_since + timedelta(seconds=deadline_seconds)
     if now < deadline:
-        pause = min(max((now - load.inserted_at) / 4, _SHORTEST_WAIT), _LONGEST_WAIT)
+        pause = min(max((now - load.waiting_since) / 4, _SHORTEST_WAIT), _LONGEST_WAIT)
         platform.repository.wait(load.id, reason, min(now + pause, deadline))
         return
     message = f"It {reason}, which did not come within {deadline_seconds} seconds."

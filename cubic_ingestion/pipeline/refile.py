@@ -9,6 +9,8 @@ from cubic_ingestion.domain.load import Load, version_order
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.move import copy_verified
+from cubic_ingestion.pipeline.quarantine import empty_quarantine
+from cubic_ingestion.pipeline.read import Original
 from cubic_ingestion.ports import ObjectMissingError, Platform
 from cubic_ingestion.streams import STREAMS
 
@@ -24,6 +26,8 @@ def refile(platform: Platform, table: Table, held: Claim, replayed: Sequence[Loa
         archive_keys |= _refile_original(platform, table, load)
         if load.location and load.location != springboard_key(table, load):
             _retire_rows(platform, table, load, load.location)
+            if load.n_quarantined:
+                empty_quarantine(platform.stores.springboard, table, load.location)
     if archive_keys:
         platform.repository.complete_archive(held.claimant, archive_keys)
 
@@ -70,8 +74,10 @@ def _free_filing(platform: Platform, load: Load, plain: Filing, versioned: Filin
 def _copy_within(platform: Platform, key: str, to_key: str) -> None:
     """Copy an archived object; one that is gone was moved by an earlier, unfinished try, or never had a sidecar."""
     archive = platform.stores.archive
-    with suppress(ObjectMissingError):
-        copy_verified(archive, key, None, archive, to_key)
+    standing = archive.head(key)
+    if standing:
+        with suppress(ObjectMissingError):
+            copy_verified(Original(archive, key, standing.etag, standing.size_bytes), archive, to_key)
 
 
 def _retire_rows(platform: Platform, table: Table, load: Load, location: str) -> None:

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from cubic_ingestion.pipeline.encode import Encoder
 from cubic_ingestion.ports import ObjectStore
 
 PREVIEW_ROWS = 5
 ROW_GROUP_ROWS = 131_072
-ROW_GROUP_BYTES = 64 << 20
-"""A row group is written when either is reached, so memory stays bounded whatever the file's size."""
+ROW_GROUP_BYTES = 32 << 20
+"""A row group is written when either is reached. There are at most three, one being filled, one waiting and one being
+encoded, so memory stays bounded whatever the file's size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +49,36 @@ def write(
     """
     full = schema if load_id is None else schema.append(pa.field("load_id", pa.int64(), nullable=False))
     with springboard.writer(key) as out:
-        with pq.ParquetWriter(out.file, full, compression="zstd", compression_level=1) as parquet:
-            n_rows = 0
-            preview = schema.empty_table()
-            for group in _row_groups(schema, batches):
-                table = group if load_id is None else _with_load_id(group, full, load_id)
-                parquet.write_table(table, row_group_size=max(1, table.num_rows))
-                preview = preview if n_rows else group.slice(0, PREVIEW_ROWS)
-                n_rows += table.num_rows
+        n_rows = 0
+        preview = schema.empty_table()
+        with Encoder(out.file, full) as encoder:
+            for group, is_last in _row_groups(schema, batches):
+                encoder.add(group if load_id is None else _with_load_id(group, full, load_id), is_last=is_last)
+                preview = preview if n_rows else _first_rows(group)
+                n_rows += group.num_rows
         if not may_publish():
             return None
         return Written(n_rows, out.commit().size_bytes, preview)
 
 
-def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.Table, bool]]:
+    """Gather batches into row groups, and say of each whether it is the last."""
     pending: list[pa.RecordBatch] = []
     n_rows = n_bytes = 0
     for batch in batches:
+        if n_rows >= ROW_GROUP_ROWS or n_bytes >= ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(pending, schema), False
+            pending, n_rows, n_bytes = [], 0, 0
         pending.append(batch)
         n_rows += batch.num_rows
         n_bytes += batch.nbytes
-        if n_rows >= ROW_GROUP_ROWS or n_bytes >= ROW_GROUP_BYTES:
-            yield pa.Table.from_batches(pending, schema)
-            pending, n_rows, n_bytes = [], 0, 0
     if pending:
-        yield pa.Table.from_batches(pending, schema)
+        yield pa.Table.from_batches(pending, schema), True
+
+
+def _first_rows(group: pa.Table) -> pa.Table:
+    """Copy the first rows; a slice would hold the whole row group."""
+    return group.take(pa.array(range(min(PREVIEW_ROWS, group.num_rows))))
 
 
 def _with_load_id(group: pa.Table, schema: pa.Schema, load_id: int) -> pa.Table:

@@ -58,10 +58,12 @@ class DmapStream:
         del table, file_name, snapshot
         return f"{source_at:%Y-%m-%d}"
 
-    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None) -> Records:
+    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None, *, is_text: bool = False) -> Records:
         """Columns by name; new ones are kept as text and missing ones are NULL, since the vendor promises neither."""
         del sidecar
-        return read_delimited(body, columns=table.columns, undeclared="keep", missing="null", expected_rows=None)
+        return read_delimited(
+            body, columns=table.columns, undeclared="keep", missing="null", typed=not (is_text or table.is_raw)
+        )
 
 
 def _date(pattern: re.Pattern[str], form: str, file_name: str) -> datetime | None:

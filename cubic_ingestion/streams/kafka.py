@@ -44,7 +44,7 @@ class KafkaStream:
         del table, source_at, snapshot
         return file_name.removesuffix(".gz").removesuffix(".json")
 
-    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None) -> Records:
+    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None, *, is_text: bool = False) -> Records:
         """Top-level fields by name; nested values keep their JSON text."""
-        del sidecar
+        del sidecar, is_text
         return read_json(body, columns=() if table.is_raw else table.columns)

@@ -62,9 +62,8 @@ class OdsStream:
         key = snapshot_id(snapshot)
         return key if table.base is None else f"{key}_{source_at.astimezone(UTC):%Y-%m-%d}"
 
-    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None) -> Records:
-        """Columns, types, dialect and record count are the sidecar's."""
-        del table
+    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None, *, is_text: bool = False) -> Records:
+        """Columns, types, dialect and counts are the sidecar's."""
         dfm = parse_dfm(sidecar or b"")
         records = read_delimited(
             body,
@@ -73,8 +72,9 @@ class OdsStream:
             undeclared="reject",
             missing="reject",
             expected_rows=dfm.record_count,
+            typed=not (is_text or table.is_raw),
         )
-        return replace(records, notes={**dfm.notes, **records.notes})
+        return replace(records, n_source_errors=dfm.error_count, notes={**dfm.notes, **records.notes})
 
 
 def _change_time(file_name: str) -> datetime | None:

@@ -42,8 +42,14 @@ class Stream(Protocol):
         """Return the Dagster partition of a load; never a character that the UI splits on."""
         ...
 
-    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None) -> Records:
+    def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None, *, is_text: bool = False) -> Records:
         """Open a file's records.
+
+        Args:
+            table: Its table.
+            body: The file, at its start; seekable.
+            sidecar: Its sidecar's bytes, if it has one.
+            is_text: Leave every column as text.
 
         Raises:
             RejectedLoadError: The file or its sidecar is not sound.

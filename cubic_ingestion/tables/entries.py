@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import Any, cast
 
-from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, StreamName, Table
+from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, StreamName, Table
 from cubic_ingestion.errors import DeclarationError
 from cubic_ingestion.parsing.arrow_types import arrow_type
 from cubic_ingestion.tables.toml_lines import entry_line, key_line
@@ -22,6 +23,13 @@ _KEYS: Mapping[str, type] = {
     "description": str,
     "is_raw": bool,
     "is_active": bool,
+    "on_bad_value": str,
+    "on_schema_change": str,
+}
+_CHOICES: Mapping[str, type[StrEnum]] = {
+    "stream": StreamName,
+    "on_bad_value": OnBadValue,
+    "on_schema_change": OnSchemaChange,
 }
 _REQUIRED = ("stream", "name", "prefix")
 _COLUMN_KEYS = ("type", "description")
@@ -64,11 +72,11 @@ def mistakes(entry: Entry) -> Iterator[DeclarationError]:
 
 def tables(entry: Entry) -> list[Table]:
     """Return the tables that an entry without mistakes stands for: for ODS the base table and its change table."""
-    fields = dict(entry.fields)
-    stream = StreamName(fields.pop("stream"))
-    columns = tuple(_column(name, column) for name, column in fields.pop("columns", {}).items())
-    table = Table(**fields, stream=stream, columns=columns)
-    if stream is not StreamName.ODS:
+    chosen = {key: choices(entry.fields[key]) for key, choices in _CHOICES.items() if key in entry.fields}
+    columns = tuple(_column(name, column) for name, column in entry.fields.get("columns", {}).items())
+    fields: dict[str, Any] = {**entry.fields, **chosen, "columns": columns}
+    table = Table(**fields)
+    if table.stream is not StreamName.ODS:
         return [table]
     prefix = table.prefix.removesuffix("/") + CHANGES + "/"
     description = f"Changes of {table.name}."
@@ -97,9 +105,10 @@ def _shape_mistakes(entry: Entry) -> Iterator[DeclarationError]:
     for key in _REQUIRED:
         if key not in entry.fields:
             yield entry.mistake(None, f"The table has no {key!r}.", f"Add one: {key} = ….")
-    stream = entry.fields.get("stream")
-    if isinstance(stream, str) and stream not in list(StreamName):
-        yield entry.mistake("stream", f"{stream!r} is no stream.", did_you_mean(stream, list(StreamName)))
+    for key, choices in _CHOICES.items():
+        value = entry.fields.get(key)
+        if isinstance(value, str) and value not in list(choices):
+            yield entry.mistake(key, f"{value!r} is no {key}.", did_you_mean(value, list(choices)))
 
 
 def _name_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:

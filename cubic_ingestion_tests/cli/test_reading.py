@@ -109,6 +109,8 @@ def test_tables_are_listed(cubic: Cubic) -> None:
         "columns": 3,
         "is_raw": False,
         "is_active": True,
+        "on_bad_value": "reject",
+        "on_schema_change": "evolve",
     }
     assert "cubic__dmap__agg_sample dmap cubic/dmap/agg_sample/ 3 False True" in cubic("tables", "list").text
 

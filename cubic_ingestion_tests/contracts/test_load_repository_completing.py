@@ -153,7 +153,7 @@ def test_a_place_belongs_to_the_load_that_was_written_there_last(repository: Loa
         repository.complete_ingest("run-1/a", [an_ingested(load, location="p", n_rows=n_rows)])
     assert repository.newest_at(["p", "q"]) == {"p": reread(repository, new)}
     assert reread(repository, old).location is None
-    assert repository.partition_totals(DMAP.name, [DAY, "other"]) == {DAY: PartitionTotal(1, 3, 300, NOON, NOON)}
+    assert repository.partition_totals(DMAP.name, [DAY, "other"]) == {DAY: PartitionTotal(1, 3, 300, 0, NOON, NOON)}
     assert repository.locations(DMAP.name, [DAY, "other"]) == ["p"]
     assert [count.n_rows for count in repository.status_counts()] == [3]
     assert repository.n_rows(DMAP.name) == 3
@@ -177,7 +177,7 @@ def test_partitions_are_summed_up_and_listed_in_order_of_source_time(repository:
     claim(repository)
     repository.complete_ingest("run-1/a", [an_ingested(first), an_ingested(second), an_ingested(third, "2022-03-05")])
     totals = repository.partition_totals(DMAP.name, [DAY])
-    assert totals == {DAY: PartitionTotal(2, 6, 600, NOON, NOON + timedelta(hours=2))}
+    assert totals == {DAY: PartitionTotal(2, 6, 600, 0, NOON, NOON + timedelta(hours=2))}
     assert repository.locations(DMAP.name, [DAY]) == [f"{load.version.key}.parquet" for load in (second, first)]
 
 
@@ -196,6 +196,6 @@ def test_loads_are_counted_by_table_and_status(repository: LoadRepository) -> No
     (new,) = register(repository, "c.csv")
     oldest, newest = min(load.inserted_at for load in done), max(load.updated_at for load in done)
     assert repository.status_counts() == [
-        StatusCount(DMAP.name, LoadStatus.READY, 1, 0, new.inserted_at, new.updated_at),
-        StatusCount(DMAP.name, LoadStatus.READY_FOR_ARCHIVING, 2, 6, oldest, newest),
+        StatusCount(DMAP.name, LoadStatus.READY, 1, 0, 0, new.inserted_at, new.updated_at),
+        StatusCount(DMAP.name, LoadStatus.READY_FOR_ARCHIVING, 2, 6, 0, oldest, newest),
     ]

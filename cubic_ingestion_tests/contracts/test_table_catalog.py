@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
 from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError
-from cubic_ingestion.ports import CatalogEntry, TableCatalog
+from cubic_ingestion.ports import CatalogEntry, CatalogPart, TableCatalog
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_table, an_ods_table
 
@@ -50,7 +52,7 @@ class Springboard:
     def __init__(self, root: Path) -> None:
         self.store = LocalObjectStore(root)
 
-    def entry(self, table: Table, partition: str = "identifier=1.csv/", **columns: list[Any]) -> CatalogEntry:
+    def entry(self, table: Table, partition: str = "identifier=1.csv/", **columns: Any) -> CatalogEntry:
         """Write a load of a table and return what the catalog is told of it."""
         rows = pa.table(columns or {"sample_id": [1], "load_id": [1]})
         prefix = springboard_prefix(table)
@@ -124,6 +126,54 @@ def test_columns_that_come_later_are_seen_and_are_null_before(
     assert query(
         "select column_name from information_schema.columns where table_name = 'cubic__dmap__agg_sample' order by all"
     ) == [("a",), ("b",), ("identifier",)]
+
+
+FAR, FINE = datetime(9999, 12, 31), "2022-03-04 12:00:00.123456789"  # noqa: DTZ001 - the vendor's times have no zone
+
+
+@pytest.mark.parametrize(
+    ("values", "common", "expected"),
+    [
+        (
+            [pa.array([Decimal("1.5")], pa.decimal128(38, 10)), pa.array([Decimal(10**30)], pa.decimal128(38, 0))],
+            pa.string(),
+            ["1.5000000000", str(10**30)],
+        ),
+        (
+            [pa.array([7], pa.int64()), pa.array([Decimal("1.5")], pa.decimal128(10, 2))],
+            pa.decimal128(21, 2),
+            [Decimal("1.50"), Decimal("7.00")],
+        ),
+        ([pa.array([2**53 + 1]), pa.array([0.5])], pa.string(), ["0.5", str(2**53 + 1)]),
+        ([pa.array([True]), pa.array([7])], pa.string(), ["7", "true"]),
+        (
+            [pa.array([FAR], pa.timestamp("us")), pa.array([FINE]).cast(pa.timestamp("ns"))],
+            pa.string(),
+            [FINE, "9999-12-31 00:00:00"],
+        ),
+        ([pa.array([date(2022, 3, 4)]), pa.array(["soon"])], pa.string(), ["2022-03-04", "soon"]),
+    ],
+    ids=["scales", "integer and decimal", "integer and float", "boolean and integer", "units of time", "text"],
+)
+def test_a_column_of_several_types_loses_no_value(
+    catalog: TableCatalog,
+    springboard: Springboard,
+    query: Query,
+    values: list["pa.Array[Any]"],
+    common: pa.DataType,
+    expected: list[object],
+) -> None:
+    parts: list[CatalogPart] = []
+    for number, array in enumerate(values):
+        entry = springboard.entry(a_table(), f"identifier={number} '[*].csv/", v=array, other=["x"])
+        uri = f"{entry.location}identifier={number} '[*].csv/part-0.parquet".replace(" ", "%20").replace("[", "%5B")
+        parts.append(CatalogPart(entry.schema, [uri.replace("]", "%5D")]))
+        schema = pa.schema([("v", common if number else array.type), ("other", pa.string())])
+        register(catalog, CatalogEntry(a_table(), entry.location, schema, tuple(parts)))
+
+    assert query("select v from cubic__dmap__agg_sample order by v") == [(value,) for value in expected]
+    assert query("select distinct other from cubic__dmap__agg_sample") == [("x",)]
+    assert query("select identifier from cubic__dmap__agg_sample order by all") == [("0 '[*].csv",), ("1 '[*].csv",)]
 
 
 def test_a_load_with_fewer_columns_takes_none_away(

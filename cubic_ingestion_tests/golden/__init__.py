@@ -6,6 +6,8 @@ Regenerate with ``python -m cubic_ingestion_tests.golden``; a test compares the 
 import gzip
 from pathlib import Path
 
+from cubic_ingestion_tests.golden.families import family_files
+
 FOLDER = Path(__file__).parent
 
 _RIDERS = (
@@ -24,4 +26,5 @@ _STOPS = (
 FILES = {
     "20220304-101500123.csv.gz": gzip.compress(_RIDERS.encode(), mtime=0),
     "stops_20220304.csv": _STOPS.encode(),
+    **family_files(),
 }

@@ -60,6 +60,7 @@ def test_a_schema_has_the_columns_in_order() -> None:
         (("DATETIME", 0, 6), "timestamp[us]"),
         (("DATETIME", 0, 7), "timestamp[ns]"),
         (("DATETIME", 0, 9), "timestamp[ns]"),
+        (("DATETIME", 27, 6), "timestamp[us]"),  # the precision says nothing of the fraction
         (("NUMERIC", 10, 0), "decimal128(10, 0)"),
         (("NUMERIC", 19, 4), "decimal128(19, 4)"),
         (("NUMERIC", 0, 0), "decimal128(38, 0)"),
@@ -68,7 +69,11 @@ def test_a_schema_has_the_columns_in_order() -> None:
         (("NUMERIC", 40, 10), "decimal128(38, 10)"),
         (("NUMERIC", 2, 5), "decimal128(5, 5)"),
         (("NUMERIC", 4, -2), "decimal128(6, 0)"),
+        (("NUMERIC", 20, -30), "decimal128(38, 0)"),
+        (("NUMERIC", -5, -3), "decimal128(38, 0)"),
+        (("NUMERIC", -5, 2), "decimal128(38, 2)"),
         (("NUMERIC", 38, 40), "string"),
+        (("NUMERIC", 0, 39), "string"),
     ],
 )
 def test_each_of_qliks_types_has_a_column_type(arguments: tuple[str, int, int], text: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.parsing import delimited_blocks, delimited_text
+from cubic_ingestion.parsing import delimited_parser, delimited_text
 from cubic_ingestion.parsing.dialect import Dialect
 from cubic_ingestion_tests.parsing.reading import columns, csv_rows, delimited
 
@@ -19,7 +19,7 @@ from cubic_ingestion_tests.parsing.reading import columns, csv_rows, delimited
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a short text be a large file."""
     monkeypatch.setattr(delimited_text, "HEAD_BYTES", 8)
-    monkeypatch.setattr(delimited_blocks, "BLOCK_BYTES", (32, 64, 128))
+    monkeypatch.setattr(delimited_parser, "BLOCK_BYTES", (32, 64, 128))
 
 
 def test_columns_are_matched_by_name_in_any_order_and_case() -> None:
@@ -184,7 +184,7 @@ def test_a_quoted_line_end_is_kept_wherever_a_block_ends() -> None:
 
 def test_a_reader_that_was_given_up_takes_no_more_of_the_file() -> None:
     rest = io.BytesIO(b"5,6\n")
-    stream = delimited_text.source(delimited_text.Text(b"a,b\n1,2\n", rest), end=b"END\n")
+    stream = delimited_text.source(delimited_text.Text(b"a,b\n1,2\n", rest), end=b",\n")
     assert stream.read(4) == b"a,b\n"
     stream.close()
     assert (stream.read(100), rest.tell()) == (b"", 0)
@@ -210,5 +210,5 @@ def test_a_large_file_reads_like_a_small_one(table: list[tuple[str, str]]) -> No
     assert len(whole) == len(table)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited_text, "HEAD_BYTES", 8)
-        patch.setattr(delimited_blocks, "BLOCK_BYTES", (80,))
+        patch.setattr(delimited_parser, "BLOCK_BYTES", (80,))
         assert csv_rows(text) == whole

@@ -43,7 +43,7 @@ def test_the_key_is_in_key_order() -> None:
 
 def test_a_column_of_unknown_type_is_kept_as_text_and_noted() -> None:
     parsed = parse_dfm(a_dfm([{"name": "SHAPE", "type": "GEOMETRY"}]))
-    assert (parsed.columns[0].type, parsed.notes) == ("string", {"unknown_types": "shape"})
+    assert (parsed.columns[0].type, parsed.notes) == ("string", {"unknown_types": "shape (GEOMETRY)"})
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ def test_the_start_of_writing_is_utc_or_unknown(text: str | None, moment: dateti
 
 def test_counts_are_read_and_may_be_absent() -> None:
     assert parse_dfm(a_dfm(record_count=5)).record_count == 5
+    assert parse_dfm(changed(fileInfo={"errorCount": 3})).error_count == 3
     bare = parse_dfm(changed(fileInfo={}))
     assert (bare.record_count, bare.error_count) == (None, 0)
 
@@ -103,6 +104,9 @@ def test_a_byte_order_mark_is_no_part_of_it() -> None:
         (changed(fileInfo={"startWriteTimestamp": "yesterday"}), "fileInfo.startWriteTimestamp"),
         (changed(fileInfo={"startWriteTimestamp": 5}), "fileInfo.startWriteTimestamp"),
         (changed(formatInfo={"format": "parquet"}), "formatInfo.format"),
+        (changed(formatInfo={"format": ["delimited"]}), "formatInfo.format"),
+        (options(fieldDelimiter="'", quoteChar="'"), "two meanings"),
+        (options(fieldDelimiter="|", escapeChar="|"), "two meanings"),
         (options(fieldDelimiter="||"), "fieldDelimiter"),
         (options(fieldDelimiter="é"), "fieldDelimiter"),
         (options(recordDelimiter=";"), "recordDelimiter"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.parsing import json_fields
 from cubic_ingestion.parsing import json_records as module
 from cubic_ingestion_tests.parsing.reading import columns, json_records, json_rows
 
@@ -109,8 +110,59 @@ def test_a_file_that_is_not_sound_is_rejected_with_its_place(
     assert (caught.value.code, caught.value.row, caught.value.column) == (code, row, column)
 
 
-def test_a_field_twice_in_a_nested_object_is_its_own_affair() -> None:
-    assert json_rows('{"a": {"b": 1, "b": 2}}') == [{"a": '{"b": 1, "b": 2}'}]
+ROW_OF_TWO = {"a": "1", "é": " x "}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,", " : ")], ids=["compact", "spaced", "loose"])
+@pytest.mark.parametrize("name", ["a", "A", "\\u0061", "é", "\\u00e9"])
+def test_a_field_twice_is_found_however_the_file_is_written(name: str, separators: tuple[str, str]) -> None:
+    comma, colon = separators
+    sound = f'{{"a"{colon}1{comma}"é"{colon}" x "}}'
+    broken = f'{{"a"{colon}1{comma}"é"{colon}2{comma}"{name}"{colon}3}}'
+    assert json_rows(f"{sound}\n{{}}\n{sound}") == [ROW_OF_TWO, {"a": None, "é": None}, ROW_OF_TWO]
+    with pytest.raises(RejectedLoadError) as caught:
+        json_rows(f"{sound}\n{broken}")
+    assert (caught.value.code, caught.value.row) == ("duplicate_field", 2)
+
+
+def test_names_with_escapes_and_blanks_are_names() -> None:
+    assert json_rows('{"\\u0061": 1, "b c": 2}\n{"B C": 3, "a": "  "}') == [
+        {"a": "1", "b c": "2"},
+        {"a": "  ", "b c": "3"},
+    ]
+
+
+def test_escapes_are_undone_only_where_a_text_has_them() -> None:
+    assert json_rows(
+        r'{"a": "x\ny"}{"a": "\\"}{"a": "z"}{"a": 5}{"a": "\ud83d\udd25"}{"a": null}'.replace("}{", "}\n{")
+    ) == [{"a": text} for text in ("x\ny", "\\", "z", "5", "🔥", None)]
+
+
+def test_a_name_twice_in_a_nested_object_stays_and_is_noted_with_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH_ROWS", 2)
+    monkeypatch.setattr(json_fields, "_VALUES_AT_ONCE", 1)
+    sound, broken = '{"a": [{"b": 1}, {"b": 1.0}]}', '{"a": [{"b": 1, "c": {}, "b": 2}]}'
+    records = json_records(f"{sound}\n{sound}\n{sound}\n{broken}\n{broken}")
+    rows = [row["a"] for batch in records.batches for row in batch.to_pylist()]
+    assert rows == ['[{"b": 1}, {"b": 1.0}]'] * 3 + ['[{"b": 1, "c": {}, "b": 2}]'] * 2
+    assert records.notes["duplicate_keys"] == "a ('b' in record 4)"
+
+
+def test_a_name_twice_is_found_beside_an_escaped_text_that_looks_like_a_name() -> None:
+    assert _notes(r'{"a": {"b": "\u0022:", "c": 1, "c": 2}}')["duplicate_keys"] == "a ('c' in record 1)"
+    assert _notes(r'{"a": {"b": "\"\u003a", "c": 1, "c": 2}}')["duplicate_keys"] == "a ('c' in record 1)"
+
+
+def test_a_number_that_no_float_holds_keeps_its_digits_beside_a_name_twice() -> None:
+    assert json_rows('{"a": {"b": 1e999, "c": 0.10000000000000000000001}}') == [
+        {"a": '{"b": 1e999, "c": 0.10000000000000000000001}'}
+    ]
+    assert _notes('{"a": {"b": 1e999, "b": 2}}')["duplicate_keys"] == "a ('b' in record 1)"
+
+
+def test_values_of_several_json_types_in_one_column_are_noted() -> None:
+    text = '{"a": 1, "b": true, "c": null, "d": {}}\n{"a": "1", "b": false, "c": 2.5, "d": []}\n{"a": -1}'
+    assert _notes(text) == {"mixed_types": "a (number, string), d (array, object)", "undeclared_columns": "a, b, c, d"}
 
 
 def test_a_number_of_any_length_is_text() -> None:
@@ -138,6 +190,16 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=5,
 )
+PAIRS = st.recursive(
+    st.sampled_from(["1", "null", '"\\":"', '":"', '"\\u0022:"', "[]"]),
+    lambda inner: (
+        st.lists(st.tuples(st.sampled_from(["x", "y", "\\u0078"]), inner), max_size=3).map(
+            lambda pairs: "{" + ",".join(f'"{name}":{value}' for name, value in pairs) + "}"
+        )
+        | st.lists(inner, max_size=2).map(lambda values: f"[{','.join(values)}]")
+    ),
+    max_leaves=8,
+)
 RECORDS = st.lists(st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), max_size=5)
 
 
@@ -151,3 +213,19 @@ def test_what_pythons_json_writes_is_read_back(records: list[dict[str, Any]], is
     kept = [Column(name, "json") for name in "abc"]
     rows = [{name: value and json.loads(value) for name, value in row.items()} for row in json_rows(text, kept)]
     assert rows == [{name: record.get(name) for name in "abc"} for record in records]
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(PAIRS, min_size=1, max_size=4))
+def test_a_name_twice_is_noted_where_python_finds_one_and_nowhere_else(values: list[str]) -> None:
+    found: list[bool] = []
+    for value in values:
+        json.loads(value, object_pairs_hook=lambda pairs: found.append(len({name for name, _ in pairs}) < len(pairs)))
+    notes = _notes("\n".join(f'{{"a":{value}}}' for value in values))
+    assert ("duplicate_keys" in notes) == any(found)
+
+
+def _notes(text: str) -> dict[str, str]:
+    records = json_records(text)
+    assert list(records.batches)
+    return records.notes

@@ -27,11 +27,11 @@ def test_a_batch_of_no_rows_has_its_types_all_the_same() -> None:
 
 
 def test_each_value_that_does_not_fit_is_named_by_its_row_in_the_file() -> None:
-    rows = batch(("1", "x", "never"), ("2", "", None), ("", "x", "2022-03-04"))
+    rows = batch(("1", "x", "never"), ("2", "", None), ("", "x", "2022-03-04Z"))
     assert convert(rows, COLUMNS, 101).failures == (
         CastFailure(101, "at", "never", "timestamp[ns]"),
         CastFailure(103, "id", "", "int64"),
-        CastFailure(103, "at", "2022-03-04", "timestamp[ns]"),
+        CastFailure(103, "at", "2022-03-04Z", "timestamp[ns]"),
     )
 
 

@@ -95,6 +95,7 @@ def test_one_bad_file_stops_no_other(depot: Depot) -> None:
         "message": "",
         "row": 2,
         "column": "sample_count",
+        "bad_cells": [{"row": 2, "column": "sample_count", "value": "many", "type": "int64"}],
         "load_id": bad.id,
     }
     assert len(depot.rows(a_table())) == 9

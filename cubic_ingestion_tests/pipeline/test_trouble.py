@@ -124,6 +124,19 @@ def test_a_catalog_that_is_down_delays_nothing(planned: Depot) -> None:
     assert down.loads()[0].status is LoadStatus.ARCHIVED
 
 
+def test_a_table_that_the_catalog_refused_is_put_there_later_without_another_load(planned: Depot) -> None:
+    down = Depot(planned.root, replace(planned.platform, catalog=CatalogThatIsDown()), planned.clock)
+    down.settle()
+    due_now = planned.platform.repository.catalog_due([a_table().name], planned.clock.now())
+    planned.clock.advance(seconds=60)
+    due_later = planned.platform.repository.catalog_due([a_table().name], planned.clock.now())
+    planned.archive()
+    assert (list(due_now), list(due_later)) == ([], [a_table().name])
+    with duckdb.connect(planned.platform.catalog.address, read_only=True) as catalog:
+        assert catalog.table(a_table().name).count("*").fetchall() == [(1,)]
+    assert planned.platform.repository.catalog_due([a_table().name], planned.clock.now()) == {}
+
+
 def test_the_catalog_shows_rows_with_their_partition_as_columns(planned: Depot) -> None:
     planned.settle()
     with duckdb.connect(planned.platform.catalog.address, read_only=True) as catalog:

@@ -1,5 +1,7 @@
 """Names and times of Qlik's files."""
 
+import io
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -66,3 +68,12 @@ def test_snapshot_and_day_of_changes_are_one_partition() -> None:
 
 def test_the_sidecar_has_the_same_root_whether_the_file_is_compressed_or_not() -> None:
     assert ODS.sidecar_key("a/LOAD1.csv.gz") == ODS.sidecar_key("a/LOAD1.csv") == "a/LOAD1.dfm"
+
+
+def test_what_the_sidecar_says_of_the_whole_file_goes_with_its_records() -> None:
+    columns = [{"name": "ID", "type": "INT4"}, {"name": "SHAPE", "type": "GEOMETRY"}]
+    sidecar = json.loads(a_dfm(columns, record_count=2))
+    sidecar["fileInfo"]["errorCount"] = 3
+    records = ODS.decode(an_ods_table(), io.BytesIO(b"id,shape\n1,x\n2,y\n"), json.dumps(sidecar).encode())
+    assert (records.expected_rows, records.n_source_errors) == (2, 3)
+    assert records.notes == {"unknown_types": "shape (GEOMETRY)"}

@@ -23,7 +23,7 @@ STATUSES = (
     *("ready_for_erroring", "erroring", "errored"),
 )
 NAMES = (
-    *("tables", "loads", "table_ods_snapshots", "load_ods_snapshots"),
+    *("tables", "table_schemas", "loads", "table_ods_snapshots", "load_ods_snapshots"),
     *("dmap_feeds", "dmap_datasets", "kafka_checkpoints"),
 )
 
@@ -58,11 +58,24 @@ def _create_tables_and_loads() -> None:
         sa.Column("s3_prefix", sa.String(), nullable=False),
         sa.Column("is_raw", sa.Boolean(), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("catalog_due_at", MOMENT),
         *_timestamps(),
         sqlite_autoincrement=True,
     )
     op.create_index("uq_cubic_tables_name", "cubic_tables", ["name"], unique=True)
     op.create_index("uq_cubic_tables_s3_prefix", "cubic_tables", ["s3_prefix"], unique=True)
+    op.create_table(
+        "cubic_table_schemas",
+        sa.Column("id", BIG_ID, primary_key=True),
+        _reference("table_id", "cubic_tables", "fk_cubic_table_schemas_table_id"),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("columns", sa.String(), nullable=False),
+        sa.Column("inserted_at", MOMENT, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "uq_cubic_table_schemas_fingerprint", "cubic_table_schemas", ["table_id", "fingerprint"], unique=True
+    )
     op.create_table(
         "cubic_loads",
         sa.Column("id", BIG_ID, primary_key=True),
@@ -85,11 +98,16 @@ def _create_tables_and_loads() -> None:
         sa.Column("error_key", sa.String()),
         sa.Column("n_rows", BIG_ID),
         sa.Column("n_bytes", BIG_ID),
+        sa.Column("n_quarantined", BIG_ID),
+        sa.Column("schema_id", BIG_ID, sa.ForeignKey("cubic_table_schemas.id", name="fk_cubic_loads_schema_id")),
         sa.Column("is_replay_due", sa.Boolean(), nullable=False),
         sa.Column("error_code", sa.String()),
         sa.Column("error_message", sa.String()),
         sa.Column("error_row", BIG_ID),
         sa.Column("error_column", sa.String()),
+        sa.Column("error_cells", sa.String()),
+        sa.Column("retried_at", MOMENT),
+        sa.Column("sidecar_etag", sa.String()),
         *_timestamps(),
         sa.CheckConstraint(f"status IN ({', '.join(map(repr, STATUSES))})", "ck_cubic_loads_status"),
         sqlite_autoincrement=True,
@@ -103,6 +121,14 @@ def _create_tables_and_loads() -> None:
         ["table_id", "status", "partition_key"],
         sqlite_where=sa.text("is_replay_due = 1"),
         postgresql_where=sa.text("is_replay_due"),
+    )
+    quarantined = sa.text("n_quarantined > 0")
+    op.create_index(
+        "ix_cubic_loads_quarantined",
+        "cubic_loads",
+        ["table_id"],
+        sqlite_where=quarantined,
+        postgresql_where=quarantined,
     )
     for column in ("claimed_by", "location", "archive_key", "error_key"):
         where = sa.text(f"{column} IS NOT NULL")

@@ -1,0 +1,68 @@
+"""Audit: an asset whose check is red while something is not accounted for, materialised once a day."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.pipeline.audit import Audit, audit
+
+AUDIT = dg.AssetKey("audit")
+ACCOUNTED_FOR = "everything_accounted_for"
+
+_SHOWN = 50
+
+
+@dg.asset(
+    key=AUDIT,
+    group_name="audit",
+    description="Compares Incoming, Springboard, Archive and Error with the metadata database; changes nothing.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            ACCOUNTED_FOR,
+            asset=AUDIT,
+            description="Every object belongs to one load, and every load has its original and its rows.",
+        )
+    ],
+)
+def audit_zones(platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any]]:
+    """Do what ``cubic audit`` does."""
+    try:
+        done = audit(platform.platform())
+    except RetriableError as error:
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=60) from error
+    except FatalError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    yield dg.MaterializeResult(metadata=done.proved, check_results=[audit_result(done)])
+
+
+def audit_result(done: Audit) -> dg.AssetCheckResult:
+    """Pass if nothing was found; else the findings are the result's metadata."""
+    lines = [
+        f"* `{finding.code}`, load {finding.load_id or 'unknown'}, {finding.zone}: `{finding.key}`: "
+        f"{finding.problem} {finding.remedy}"
+        for finding in done.findings[:_SHOWN]
+    ]
+    if len(done.findings) > _SHOWN:
+        lines.append(f"* and {len(done.findings) - _SHOWN} more: `cubic audit`")
+    return dg.AssetCheckResult(
+        passed=not done.findings,
+        check_name=ACCOUNTED_FOR,
+        asset_key=AUDIT,
+        metadata={
+            "n_findings": len(done.findings),
+            "findings": dg.MetadataValue.md("\n".join(lines) or "none"),
+            "notes": dg.MetadataValue.md("\n".join(f"* {note}" for note in done.notes) or "none"),
+        },
+    )
+
+
+daily_audit = dg.ScheduleDefinition(
+    name="daily_audit",
+    job=dg.define_asset_job("audit_zones", selection=dg.AssetSelection.assets(AUDIT)),
+    cron_schedule="0 5 * * *",
+    description="Materialises `audit` every day at 05:00 UTC.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)

@@ -1,0 +1,34 @@
+"""What an audit asks: whose an object is, and all loads page by page."""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection
+
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.metadata_db.models import CubicLoad
+from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
+from cubic_ingestion.ports import Place
+
+_COLUMNS = {
+    Place.INCOMING: CubicLoad.s3_key,
+    Place.ARCHIVE: CubicLoad.archive_key,
+    Place.ERROR: CubicLoad.error_key,
+    Place.SPRINGBOARD: CubicLoad.location,
+}
+
+
+def loads_at(connection: Connection, place: Place, keys: Collection[str]) -> Mapping[str, list[Load]]:
+    """Select the loads that are on record under keys, by key, oldest first."""
+    column = _COLUMNS[place]
+    found: dict[str, list[Load]] = {}
+    for page in in_pages(keys):
+        statement = select_loads().add_columns(column.label("place_key")).where(column.in_(page))
+        for row in connection.execute(statement.order_by(CubicLoad.id)):
+            found.setdefault(row.place_key, []).append(to_load(row))
+    return found
+
+
+def loads_after(connection: Connection, load_id: int, limit: int) -> list[Load]:
+    """Select a page of loads in order of id."""
+    statement = select_loads().where(CubicLoad.id > load_id).order_by(CubicLoad.id).limit(limit)
+    return [to_load(row) for row in connection.execute(statement)]

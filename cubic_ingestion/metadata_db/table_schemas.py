@@ -1,0 +1,100 @@
+"""The schemas that a table's files have had: each kept once, and every load says which one is its own."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cubic_ingestion.domain.load import LoadSchema
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.metadata_db.changes import INGESTED
+from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable, CubicTableSchema
+
+Columns = tuple[Column, ...]
+
+
+def schema_ids(
+    connection: Connection, schemas: Collection[tuple[int, Columns]], now: datetime
+) -> Mapping[tuple[int, Columns], int]:
+    """Record schemas, given with the ids of their tables, that are not on record yet; returns the ids of all."""
+    wanted = {(table_id, _fingerprint(columns)): (table_id, columns) for table_id, columns in schemas if columns}
+    found = _recorded(connection, wanted)
+    missing = [key for key in sorted(wanted) if key not in found]
+    if missing:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        rows = [
+            {"table_id": key[0], "fingerprint": key[1], "columns": _text(wanted[key][1]), "inserted_at": now}
+            for key in missing
+        ]
+        connection.execute(insert(CubicTableSchema).on_conflict_do_nothing(), rows)
+        found |= _recorded(connection, missing)
+    return {wanted[key]: schema_id for key, schema_id in found.items()}
+
+
+def known_schemas(connection: Connection, table: str) -> list[Columns]:
+    """Select the schemas that the files of a table have had, in the order in which they first came."""
+    statement = (
+        select(CubicTableSchema.columns)
+        .join(CubicTable, CubicTable.id == CubicTableSchema.table_id)
+        .where(CubicTable.name == table)
+        .order_by(CubicTableSchema.id)
+    )
+    return [_columns(text) for text in connection.execute(statement).scalars()]
+
+
+def schema_changes(connection: Connection, table: str) -> Iterator[tuple[LoadSchema, LoadSchema]]:
+    """Yield each load of a table whose schema differs from the load's before it, after that one."""
+    statement = (
+        select(CubicLoad.id, CubicLoad.s3_key, CubicTableSchema.id.label("schema_id"), CubicTableSchema.columns)
+        .join(CubicTableSchema, CubicTableSchema.id == CubicLoad.schema_id)
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicTable.name == table)
+        .order_by(CubicLoad.id)
+    )
+    for before, after in pairwise(connection.execute(statement)):
+        if before.schema_id != after.schema_id:
+            yield (
+                LoadSchema(before.id, before.s3_key, _columns(before.columns)),
+                LoadSchema(after.id, after.s3_key, _columns(after.columns)),
+            )
+
+
+def locations_by_schema(connection: Connection, table: str) -> Mapping[Columns, list[str]]:
+    """Select where a table's rows stand, by the columns they have there."""
+    statement = (
+        select(CubicTableSchema.columns, CubicLoad.location)
+        .join(CubicLoad, CubicLoad.schema_id == CubicTableSchema.id)
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicTable.name == table, CubicLoad.status.in_(INGESTED), CubicLoad.location.is_not(None))
+        .order_by(CubicLoad.id)
+    )
+    found: dict[str, list[str]] = {}
+    for columns, location in connection.execute(statement):
+        found.setdefault(columns, []).append(location)
+    return {_columns(columns): locations for columns, locations in found.items()}
+
+
+def _recorded(connection: Connection, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    wanted = set(keys)
+    statement = select(CubicTableSchema.table_id, CubicTableSchema.fingerprint, CubicTableSchema.id).where(
+        CubicTableSchema.table_id.in_({table_id for table_id, _ in wanted}),
+        CubicTableSchema.fingerprint.in_({fingerprint for _, fingerprint in wanted}),
+    )
+    found = {(table_id, fingerprint): each for table_id, fingerprint, each in connection.execute(statement)}
+    return {key: found[key] for key in wanted if key in found}
+
+
+def _text(columns: Sequence[Column]) -> str:
+    return json.dumps([[column.name, column.type, column.source_type] for column in columns], ensure_ascii=False)
+
+
+def _columns(text: str) -> Columns:
+    return tuple(Column(name, kind, source_type=source_type) for name, kind, source_type in json.loads(text))
+
+
+def _fingerprint(columns: Sequence[Column]) -> str:
+    return hashlib.sha256(_text(columns).encode()).hexdigest()

@@ -1,0 +1,100 @@
+"""What an audit can find, what to do about each, and what it proved."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cubic_ingestion.domain.load import Load
+
+
+class FindingCode(StrEnum):
+    """What is wrong; each is told in the runbook."""
+
+    UNREGISTERED = "unregistered"
+    LEFT_BEHIND = "left_behind"
+    STRAY_OBJECT = "stray_object"
+    CLAIMED_TWICE = "claimed_twice"
+    ORIGINAL_MISSING = "original_missing"
+    ORIGINAL_DAMAGED = "original_damaged"
+    SIDECAR_MISSING = "sidecar_missing"
+    REASON_MISSING = "reason_missing"
+    ROWS_MISSING = "rows_missing"
+    PARQUET_DAMAGED = "parquet_damaged"
+    ROW_COUNT_MISMATCH = "row_count_mismatch"
+    WRONG_LOAD_ID = "wrong_load_id"
+    QUARANTINE_MISSING = "quarantine_missing"
+    QUARANTINE_MISMATCH = "quarantine_mismatch"
+    STUCK = "stuck"
+
+
+_REPLAY = "Materialize the load's partition: a replay writes it again from Archive."
+
+REMEDIES = {
+    FindingCode.UNREGISTERED: "Run 'cubic ingest', or start the daemon.",
+    FindingCode.LEFT_BEHIND: "Compare it with the copy that the load names; if they are equal, delete this one.",
+    FindingCode.STRAY_OBJECT: "Find out who put it there, and remove it; to have it ingested, move it to Incoming.",
+    FindingCode.CLAIMED_TWICE: "Keep the object. Report it with 'cubic loads show' of both loads; this is a defect.",
+    FindingCode.ORIGINAL_MISSING: "Restore it from a backup, or ask the vendor for the file again.",
+    FindingCode.ORIGINAL_DAMAGED: "Restore it from a backup, or ask the vendor for the file again.",
+    FindingCode.SIDECAR_MISSING: "Restore it from a backup, or ask the vendor for it; a replay needs it.",
+    FindingCode.REASON_MISSING: "None is needed: 'cubic loads show' has the same reason.",
+    FindingCode.ROWS_MISSING: _REPLAY,
+    FindingCode.PARQUET_DAMAGED: _REPLAY,
+    FindingCode.ROW_COUNT_MISMATCH: _REPLAY,
+    FindingCode.WRONG_LOAD_ID: _REPLAY,
+    FindingCode.QUARANTINE_MISSING: _REPLAY,
+    FindingCode.QUARANTINE_MISMATCH: _REPLAY,
+    FindingCode.STUCK: "Declare the table active, or run 'cubic ingest'; if it stays, restart the daemon.",
+}
+"""What to do, by code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One discrepancy."""
+
+    code: FindingCode
+    zone: str
+    """The zone that is not as it should be."""
+    key: str
+    """The object that is wrong, or is not there."""
+    load_id: int | None
+    """The load that it concerns, if one is known."""
+    problem: str
+
+    @classmethod
+    def of(cls, kind: FindingCode, zone: str, key: str, problem: str, load: Load | None = None) -> "Finding":
+        """Word a discrepancy about an object."""
+        return cls(kind, zone, key, load.id if load else None, problem)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return REMEDIES[self.code]
+
+
+@dataclass(slots=True)
+class Audit:
+    """What an audit found, and what it proved."""
+
+    findings: list[Finding] = field(default_factory=list[Finding])
+    left_alone: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """Objects that are nobody's and need not be anybody's, counted by folder and the reason."""
+    objects: Counter[str] = field(default_factory=Counter[str])
+    """Objects looked at, by zone."""
+    n_loads: int = 0
+    n_rows: int = 0
+    """Rows in Springboard that the footers of Parquet files and the loads agree on."""
+    n_quarantined: int = 0
+    """The same, of records in quarantine."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing and no discrepancy."""
+        return [f"{folder}: {n} objects left alone, {why}" for (folder, why), n in sorted(self.left_alone.items())]
+
+    @property
+    def proved(self) -> dict[str, int]:
+        """How much was looked at and agreed on."""
+        zones = {f"{zone}_objects": n for zone, n in sorted(self.objects.items())}
+        return {**zones, "loads": self.n_loads, "rows": self.n_rows, "quarantined": self.n_quarantined}

@@ -1,0 +1,166 @@
+"""Objects in Incoming, Archive and Error, page by page: whose each is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from cubic_ingestion.domain.layout import archive_filing, error_filing
+from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.pipeline.audit.expected import (
+    ENDED,
+    REASON_ENDING,
+    Tally,
+    expected,
+    files_of,
+    folder_of,
+    incoming_key,
+    is_text,
+    is_under_way,
+    loads_at,
+)
+from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
+from cubic_ingestion.pipeline.register import is_settled
+from cubic_ingestion.ports import Place, Platform
+from cubic_ingestion.streams import STREAMS
+
+Owners = Mapping[str, Sequence[Load]]
+
+
+class IncomingCheck:
+    """Every settled file of an active table is an unfinished load; what is no load's is only counted."""
+
+    zone = "incoming"
+
+    def __init__(self, platform: Platform, audit: Audit) -> None:
+        self.platform = platform
+        self.store = platform.stores.incoming
+        self._audit = audit
+        self._by_prefix = {table.prefix: table for table in platform.tables.values()}
+
+    def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
+        """Check a page of the listing; one query."""
+        del seen
+        files = [version for version in page if not self._is_left_alone(version)]
+        owners = loads_at(self.platform.repository, Place.INCOMING, [version.key for version in files])
+        for version in files:
+            load = next((load for load in owners.get(version.key, ()) if _is_of(load, version)), None)
+            if load is None:
+                problem = "No load is of this version."
+                yield Finding.of(FindingCode.UNREGISTERED, self.zone, version.key, problem)
+            elif load.status in ENDED and not is_under_way(load, self.platform.clock.now()):
+                copy = load.archive_key or load.error_key
+                problem = f"Its load is {load.status}, with the original at '{copy}'."
+                yield Finding.of(FindingCode.LEFT_BEHIND, self.zone, version.key, problem, load)
+
+    def _is_left_alone(self, version: ObjectVersion) -> bool:
+        folder = folder_of(version.key)
+        table = self._by_prefix.get(folder)
+        if version.key.endswith("/") or (table and not is_settled(self.platform, version)):
+            return True
+        if table is None or not is_text(version.key):
+            why = "no table declares it"
+        elif not table.is_active:
+            why = "its table is inactive"
+        elif not STREAMS[table.stream].is_sidecar(version.key):
+            return False
+        elif not self._is_forsaken(version):
+            return True
+        else:
+            why = "sidecars whose files did not come"
+        self._audit.left_alone[folder, why] += 1
+        return True
+
+    def _is_forsaken(self, sidecar: ObjectVersion) -> bool:
+        age = self.platform.clock.now() - sidecar.modified_at
+        is_old = age > timedelta(seconds=self.platform.limits.sidecar_wait_seconds)
+        return is_old and not any(self.store.head(key) for key in files_of(sidecar.key)[1:])
+
+
+class FiledCheck:
+    """Every object in Archive or Error is the original of one load, its sidecar, or its reason."""
+
+    def __init__(self, platform: Platform, place: Place) -> None:
+        self.platform = platform
+        self.place = place
+        self.zone = "archive" if place is Place.ARCHIVE else "error"
+        self.store = platform.stores.archive if place is Place.ARCHIVE else platform.stores.error
+
+    def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
+        """Check a page of the listing; one query, and one more if an object is nobody's."""
+        keys = [file_key for version in page for file_key in files_of(version.key)]
+        owners = loads_at(self.platform.repository, self.place, keys)
+        unowned: list[ObjectVersion] = []
+        for version in page:
+            loads = self._owners(version.key, owners)
+            if not loads:
+                unowned.append(version)
+            elif finding := self._compare(version, loads):
+                yield finding
+            else:
+                self._count(version, loads[0], seen)
+        yield from self._strays(unowned)
+
+    def _owners(self, key: str, owners: Owners) -> Sequence[Load]:
+        found = next((owners[file_key] for file_key in files_of(key) if file_key in owners), ())
+        return found or self._owner_by_id(key)
+
+    def _owner_by_id(self, key: str) -> Sequence[Load]:
+        """Find whose reason it is, where the file's name is too long to be in that of its reason."""
+        name = key.rpartition("/")[2]
+        load_id = name.removeprefix("load-").removesuffix(REASON_ENDING)
+        if not (name == f"load-{load_id}{REASON_ENDING}" and load_id.isdecimal() and len(load_id) < 19):  # noqa: PLR2004 - digits that a database's integer holds
+            return ()
+        load = self.platform.repository.load(int(load_id))
+        is_its = load is not None and (
+            folder_of(load.error_key or "") == folder_of(key) or folder_of(key) in self._folders(load)
+        )
+        return [load] if load and is_its else ()
+
+    def _compare(self, version: ObjectVersion, loads: Sequence[Load]) -> Finding | None:
+        key, load = version.key, loads[0]
+        if key not in (load.archive_key, load.error_key):
+            return None
+        if len(loads) > 1:
+            problem = f"Loads {', '.join(str(each.id) for each in loads)} all have their original here."
+            return Finding.of(FindingCode.CLAIMED_TWICE, self.zone, key, problem, load)
+        if version.size_bytes != load.version.size_bytes:
+            problem = f"It has {version.size_bytes} bytes; {load.version.size_bytes} were delivered."
+            return Finding.of(FindingCode.ORIGINAL_DAMAGED, self.zone, key, problem, load)
+        return None
+
+    def _count(self, version: ObjectVersion, load: Load, seen: Tally) -> None:
+        for wanted in expected(self.platform.tables, load):
+            if (wanted.zone, wanted.key) == (self.zone, version.key):
+                seen.add(wanted.part, load, wanted.key)
+
+    def _strays(self, unowned: Sequence[ObjectVersion]) -> Iterator[Finding]:
+        """Tell objects that are nobody's from those that a move under way has brought already."""
+        if not unowned:
+            return
+        keys = [incoming_key(file_key) for version in unowned for file_key in files_of(version.key)]
+        coming = loads_at(self.platform.repository, Place.INCOMING, keys)
+        now = self.platform.clock.now()
+        for version in unowned:
+            loads = [load for key in files_of(version.key) for load in coming.get(incoming_key(key), ())]
+            if not any(is_under_way(load, now) and folder_of(version.key) in self._folders(load) for load in loads):
+                problem = "It belongs to no load."
+                yield Finding.of(FindingCode.STRAY_OBJECT, self.zone, version.key, problem)
+
+    def _folders(self, load: Load) -> set[str]:
+        """Where a load's original goes in this zone."""
+        table = self.platform.tables.get(load.table)
+        return set() if table is None else filing_folders(self.place, table, load)
+
+
+def filing_folders(place: Place, table: Table, load: Load) -> set[str]:
+    """Folders in Archive or Error into which a load's original may be moved."""
+    filing = archive_filing if place is Place.ARCHIVE else error_filing
+    return {filing(table, load, is_taken=is_taken).folder for is_taken in (False, True)}
+
+
+def _is_of(load: Load, version: ObjectVersion) -> bool:
+    """Say whether a load is of this version; one of the old layout, which kept no ETag, has time and size."""
+    if load.version.etag.startswith("legacy:"):
+        to_the_second = (load.version.size_bytes, load.version.modified_at.replace(microsecond=0))
+        return to_the_second == (version.size_bytes, version.modified_at.replace(microsecond=0))
+    return (load.version.etag, load.version.modified_at) == (version.etag, version.modified_at)

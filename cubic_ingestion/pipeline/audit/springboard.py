@@ -1,0 +1,150 @@
+"""Objects in Springboard, page by page: whose rows each holds, and whether they are as many as on record."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.pipeline.audit.expected import (
+    TO_ERROR,
+    WITH_ROWS,
+    Part,
+    Tally,
+    expected,
+    incoming_key,
+    is_under_way,
+    loads_at,
+)
+from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Place, Platform
+
+_QUARANTINE = "quarantine/"
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What the end of a Parquet file says."""
+
+    n_rows: int
+    load_ids: set[int] = field(default_factory=set[int])
+    """Least and greatest value of ``load_id`` in each row group, where statistics were written."""
+
+
+class SpringboardCheck:
+    """Every Parquet file below a declared table's prefixes holds the rows of one load, or its quarantine."""
+
+    zone = "springboard"
+
+    def __init__(self, platform: Platform, audit: Audit) -> None:
+        self.platform = platform
+        self.store = platform.stores.springboard
+        self._audit = audit
+
+    def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
+        """Check a page of the listing; one query, one more if an object is nobody's, and a footer an object."""
+        locations = {version.key: self._locations(version.key) for version in page}
+        owners = self._owners([location for several in locations.values() for location in several])
+        unowned: list[ObjectVersion] = []
+        for version in page:
+            loads = [load for location in locations[version.key] for load in owners.get(location, ())]
+            if not loads:
+                unowned += [version] if locations[version.key] else []
+            elif finding := self._compare(version, loads):
+                yield finding
+            else:
+                self._count(version, loads[0], seen)
+        yield from self._strays(unowned)
+
+    def _locations(self, key: str) -> list[str]:
+        """Where the rows of an object's load may stand; nowhere if it is below no declared table."""
+        if key.startswith(_QUARANTINE):
+            name, _, rest = key.removeprefix(_QUARANTINE).partition("/")
+            table = self.platform.tables.get(name)
+            return [f"{raw}{table.prefix}{rest}" for raw in ("", "raw/")] if table else []
+        plain = key.removeprefix("raw/")
+        return [key] if any(plain.startswith(table.prefix) for table in self.platform.tables.values()) else []
+
+    def _owners(self, locations: Sequence[str]) -> Mapping[str, Sequence[Load]]:
+        found = loads_at(self.platform.repository, Place.SPRINGBOARD, locations)
+        return {key: [load for load in loads if load.status not in TO_ERROR] for key, loads in found.items()}
+
+    def _compare(self, version: ObjectVersion, loads: Sequence[Load]) -> Finding | None:
+        load = loads[0]
+        if len(loads) > 1:
+            problem = f"Loads {', '.join(str(each.id) for each in loads)} all have their rows here."
+            return Finding.of(FindingCode.CLAIMED_TWICE, self.zone, version.key, problem, load)
+        if load.status not in WITH_ROWS or self._is_held(load):
+            return None  # it is being written again, and its figures follow
+        if version.key.startswith(_QUARANTINE):
+            return self._compare_quarantine(version, load)
+        return self._compare_rows(version, load)
+
+    def _compare_rows(self, version: ObjectVersion, load: Load) -> Finding | None:
+        footer = read_footer(self.store, version)
+        if footer is None or version.size_bytes != load.n_bytes:
+            problem = f"It has {version.size_bytes} bytes, {load.n_bytes} on record" + (
+                ", and cannot be read." if footer is None else "."
+            )
+            return Finding.of(FindingCode.PARQUET_DAMAGED, self.zone, version.key, problem, load)
+        if footer.n_rows != load.n_rows:
+            problem = f"It has {footer.n_rows} rows, {load.n_rows} on record."
+            return Finding.of(FindingCode.ROW_COUNT_MISMATCH, self.zone, version.key, problem, load)
+        if footer.load_ids - {load.id}:
+            problem = f"Its rows say that they are of load {', '.join(map(str, sorted(footer.load_ids)))}."
+            return Finding.of(FindingCode.WRONG_LOAD_ID, self.zone, version.key, problem, load)
+        return None
+
+    def _compare_quarantine(self, version: ObjectVersion, load: Load) -> Finding | None:
+        footer = read_footer(self.store, version)
+        n_records = footer.n_rows if footer else "no readable"
+        if n_records != load.n_quarantined:
+            problem = f"It has {n_records} records, {load.n_quarantined or 0} on record."
+            return Finding.of(FindingCode.QUARANTINE_MISMATCH, self.zone, version.key, problem, load)
+        return None
+
+    def _count(self, version: ObjectVersion, load: Load, seen: Tally) -> None:
+        for wanted in expected(self.platform.tables, load):
+            if wanted.key == version.key:
+                seen.add(wanted.part, load, wanted.key)
+                self._audit.n_rows += (load.n_rows or 0) if wanted.part is Part.ROWS else 0
+                self._audit.n_quarantined += (load.n_quarantined or 0) if wanted.part is Part.QUARANTINE else 0
+
+    def _is_held(self, load: Load) -> bool:
+        now = self.platform.clock.now()
+        return load.claim_expires_at is not None and load.claim_expires_at > now and is_under_way(load, now)
+
+    def _strays(self, unowned: Sequence[ObjectVersion]) -> Iterator[Finding]:
+        """Tell objects that are nobody's from those that a run under way has written already."""
+        if not unowned:
+            return
+        names = {version.key: self._incoming_key(version.key) for version in unowned}
+        coming = loads_at(self.platform.repository, Place.INCOMING, list(names.values()))
+        now = self.platform.clock.now()
+        for version in unowned:
+            if not any(is_under_way(load, now) for load in coming.get(names[version.key], ())):
+                problem = "It holds the rows of no load."
+                yield Finding.of(FindingCode.STRAY_OBJECT, self.zone, version.key, problem)
+
+    def _incoming_key(self, key: str) -> str:
+        return incoming_key(self._locations(key)[0])
+
+
+def read_footer(store: ObjectStore, version: ObjectVersion) -> Footer | None:
+    """Read the end of a Parquet file; None if it is none, or is not there any longer."""
+    try:
+        with store.open(version.key, version.etag) as file:
+            metadata = pq.read_metadata(file)
+    except (ObjectMissingError, ObjectChangedError, pa.ArrowException, OSError):
+        return None
+    return Footer(metadata.num_rows, _load_ids(metadata))
+
+
+def _load_ids(metadata: pq.FileMetaData) -> set[int]:
+    names = [metadata.schema.column(index).name for index in range(metadata.num_columns)]
+    if "load_id" not in names:
+        return set()
+    groups = (metadata.row_group(index).column(names.index("load_id")) for index in range(metadata.num_row_groups))
+    found = [group.statistics for group in groups if group.statistics is not None and group.statistics.has_min_max]
+    return {int(value) for each in found for value in (each.min, each.max) if value is not None}

@@ -1,0 +1,70 @@
+"""``cubic loads retry``: another try for errored loads, by id, table or reason."""
+
+from pathlib import Path
+
+import pytest
+
+from cubic_ingestion_tests.cli.conftest import Cubic
+from cubic_ingestion_tests.homes import DMAP, depot_of, put_dmap, put_kafka
+
+TABLE = "cubic__dmap__agg_sample"
+
+
+@pytest.fixture
+def errored(cubic: Cubic, home: Path) -> Path:
+    """A home with a load in Error for a bad value (1), one that is empty (2), and one archived (3)."""
+    depot = depot_of(home)
+    put_dmap(depot, "20220304.csv", "1,a,many\n")
+    depot.put(DMAP + "20220305.csv", b"")
+    put_kafka(depot, "a.json")
+    assert cubic("ingest").exit_code == 1
+    assert [load["id"] for load in cubic("loads", "list", "--status", "errored", "--json").json] == [2, 1]
+    return home
+
+
+@pytest.mark.parametrize(
+    ("selection", "ids"),
+    [
+        ((1,), [1]),
+        ((2, 1, 2), [2, 1]),
+        (("--table", TABLE), [1, 2]),
+        (("--table", "cubic__kafka__sample"), []),
+        (("--code", "bad_value"), [1]),
+        (("--code", "bad_value", "--code", "empty_file"), [1, 2]),
+        (("--table", TABLE, "--code", "empty_file"), [2]),
+    ],
+)
+def test_errored_loads_are_brought_back(
+    cubic: Cubic, errored: Path, selection: tuple[object, ...], ids: list[int]
+) -> None:
+    del errored
+    outcome = cubic("loads", "retry", *selection, "--json")
+    assert (outcome.exit_code, outcome.json) == (0, {"retried": ids, "refused": []})
+    ready = cubic("loads", "list", "--status", "ready", "--json").json
+    assert sorted(load["id"] for load in ready) == sorted(ids)
+
+
+def test_what_cannot_be_retried_is_named_and_the_rest_is_brought_back(cubic: Cubic, errored: Path) -> None:
+    del errored
+    outcome = cubic("loads", "retry", 3, 1, 4711)
+    assert outcome.exit_code == 1
+    assert "20220304.csv" in outcome.text
+    assert "Load 3 stays as it is: is 'archived', not errored." in outcome.error
+    assert "Load 4711 stays as it is: there is no load with this id." in outcome.error
+    again = cubic("loads", "retry", 1, "--json")
+    assert (again.exit_code, again.json["retried"]) == (1, [])
+    assert again.json["refused"] == [{"id": 1, "reason": "is 'ready', not errored"}]
+
+
+def test_what_is_still_wrong_is_in_error_again_after_the_next_pass(cubic: Cubic, errored: Path) -> None:
+    before = sorted(path for path in (errored / "error").rglob("*") if path.is_file())
+    cubic("loads", "retry", "--code", "bad_value")
+    assert cubic("ingest").exit_code == 1
+    assert cubic("loads", "show", 1, "--json").json["error_code"] == "bad_value"
+    assert sorted(path for path in (errored / "error").rglob("*") if path.is_file()) == before
+
+
+@pytest.mark.parametrize("selection", [(), (1, "--code", "bad_value")])
+def test_ids_or_something_to_select_by_are_needed(cubic: Cubic, home: Path, selection: tuple[object, ...]) -> None:
+    del home
+    assert cubic("loads", "retry", *selection).exit_code == 2

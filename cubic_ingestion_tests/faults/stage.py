@@ -1,0 +1,187 @@
+"""What the faults strike: a small delivery of one kind, brought to its end by passes like the daemon's."""
+
+import json
+import multiprocessing
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cubic_ingestion.domain.table import Column, StreamName, Table
+from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.metadata_db.upgrade import upgrade
+from cubic_ingestion.pipeline.archive import archive
+from cubic_ingestion.pipeline.ingest import ingest
+from cubic_ingestion.pipeline.plan import plan
+from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.ports import Limits
+from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
+from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
+
+KAFKA = a_table(
+    "cubic__kafka__sample",
+    stream=StreamName.KAFKA,
+    prefix="cubic/kafka/sample/",
+    columns=(Column("event_id", "string"), Column("n", "int64")),
+)
+TABLES = (an_ods_table(), a_change_table(), a_table(), KAFKA)
+_LOAD = "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001"
+_CHANGE = "cubic/ods_qlik/EDW.SAMPLE__ct/20220304-101500123"
+_STARTED_AT = "2022-03-01T00:00:00.000"
+_PASSES = 4
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([__name__, "duckdb", "pandas"])  # forked from one that has all modules, no threads
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Files of one kind of load, one of which is wrong."""
+
+    table: Table
+    files: Mapping[str, bytes]
+    original: str
+    """Key of the file that is overwritten where something is."""
+    other: Mapping[str, bytes]
+    """What it is overwritten with, sidecar included."""
+
+    def put(self, depot: Depot, files: Mapping[str, bytes]) -> None:
+        """Let files land, sidecars last."""
+        for key in sorted(files, key=lambda key: key.endswith(".dfm")):
+            landing = depot.put(key + ".landing", files[key])
+            landing.rename(landing.with_name(key.rpartition("/")[2]))
+
+
+def _ods(stem: str, rows: str, n_rows: int) -> dict[str, bytes]:
+    sidecar = a_dfm(record_count=n_rows, started_at=_STARTED_AT)
+    return {f"{stem}.csv.gz": csv_gz(f"SAMPLE_ID,SAMPLE_NAME\n{rows}"), f"{stem}.dfm": sidecar}
+
+
+def _batch(*records: Mapping[str, object]) -> bytes:
+    return "".join(f"{json.dumps(record)}\n" for record in records).encode()
+
+
+_DMAP_HEADER = "sample_id,sample_name,sample_count\n"
+DELIVERIES = {
+    "ods": Delivery(
+        an_ods_table(),
+        _ods(_LOAD, "1,a\n2,b\n", 2) | _ods(_LOAD.replace("01", "02"), "3,c\n", 7),
+        f"{_LOAD}.csv.gz",
+        _ods(_LOAD, "8,other\n9,bytes\n10,here\n", 3),
+    ),
+    "ods changes": Delivery(
+        a_change_table(),
+        _ods(_LOAD, "1,a\n", 1) | _ods(_CHANGE, "1,a\n2,b\n", 2) | _ods(_CHANGE.replace("1015", "1016"), "x,c\n", 1),
+        f"{_CHANGE}.csv.gz",
+        _ods(_CHANGE, "8,other\n9,bytes\n10,here\n", 3),
+    ),
+    "dmap": Delivery(
+        a_table(),
+        {
+            "cubic/dmap/agg_sample/20220304.csv.gz": csv_gz(f"{_DMAP_HEADER}1,a,5\n2,b,6\n"),
+            "cubic/dmap/agg_sample/20220305.csv": f"{_DMAP_HEADER}1,a,bad\n".encode(),
+        },
+        "cubic/dmap/agg_sample/20220304.csv.gz",
+        {"cubic/dmap/agg_sample/20220304.csv.gz": csv_gz(f"{_DMAP_HEADER}8,other,1\n9,bytes,1\n10,here,1\n")},
+    ),
+    "kafka": Delivery(
+        KAFKA,
+        {
+            "cubic/kafka/sample/a.json": _batch({"event_id": "a", "n": 1}, {"event_id": "b", "n": 2}),
+            "cubic/kafka/sample/b.json": _batch({"event_id": "c", "n": "bad"}),
+        },
+        "cubic/kafka/sample/a.json",
+        {"cubic/kafka/sample/a.json": _batch(*({"event_id": name, "n": 0} for name in ("other", "bytes", "here")))},
+    ),
+}
+
+
+def deliver(root: Path, kind: str) -> Depot:
+    """Make a depot into which a delivery has just come."""
+    depot = stage(root)
+    DELIVERIES[kind].put(depot, DELIVERIES[kind].files)
+    return depot
+
+
+def stage(root: Path) -> Depot:
+    """Open the depot of a folder; one load at a time, so that calls come in the same order each time."""
+    if not (root / "metadata.sqlite").exists():
+        (root / "metadata.sqlite").write_bytes(_empty_database())
+    return Depot.build(root, TABLES, limits=Limits(parallel_loads=1))
+
+
+@lru_cache
+def _empty_database() -> bytes:
+    """Make the metadata database once; hundreds of depots begin with it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "metadata.sqlite"
+        engine = make_engine(f"sqlite:///{path}")
+        upgrade(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def strike_in_a_process(root: Path, at: str, fault: Fault) -> int | None:
+    """Work with a fault in a process of its own; returns what it exited with, negative for a signal."""
+    process = _PROCESSES.Process(target=_strike, args=(root, at, fault))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def _strike(root: Path, at: str, fault: Fault) -> None:
+    strike(stage(root), FaultPlan(at, fault))
+
+
+def strike(depot: Depot, faults: FaultPlan) -> None:
+    """Work like a daemon's runs, with faults: a run that fails gives back what it holds, and the next goes on."""
+    platform = faulty(depot.platform, faults)
+    struck = replace(depot, platform=platform)
+    for number in range(2):
+        with suppress(RetriableError):
+            for stream in StreamName:
+                register(platform, stream)
+                plan(platform, stream)
+        for table in platform.tables.values():
+            try:
+                ingest(platform, table, struck.write_load, run_id=f"struck {number}")
+                archive(platform, [table.name], run_id=f"struck {number}")
+            except RetriableError:
+                release(depot.platform, f"struck {number}")
+
+
+def heal(root: Path) -> Depot:
+    """Do what new processes do once claims have expired and pauses have passed; nothing is repaired by hand."""
+    depot = stage(root)
+    for _ in range(_PASSES):
+        depot.clock.advance(seconds=2 * depot.platform.limits.claim_timeout_seconds)
+        depot.ingest()
+        depot.archive()
+    return depot
+
+
+def contents(depot: Depot, kind: str) -> list[dict[str, object]]:
+    """Return the rows of a delivery's table, without the ids of the loads that brought them."""
+    rows = depot.rows(DELIVERIES[kind].table)
+    return sorted(({name: row[name] for name in row if name != "load_id"} for row in rows), key=str)
+
+
+def endings(depot: Depot) -> list[tuple[str, str, str]]:
+    """Return what became of each load: file, status, code of its error."""
+    loads = depot.loads()
+    return [(load.version.file_name, load.status.value, load.error.code if load.error else "") for load in loads]
+
+
+def kept(depot: Depot) -> dict[str, bytes]:
+    """Return the originals in all zones by zone and name, the time in an Error folder left out."""
+    zones = ("incoming", "archive", "error")
+    return {
+        f"{zone}/{key.rpartition('/')[2]}": (depot.root / zone / key).read_bytes()
+        for zone in zones
+        for key in depot.files(zone)
+        if not key.endswith(".error.json") and not key.rpartition("/")[2].startswith(".")
+    }

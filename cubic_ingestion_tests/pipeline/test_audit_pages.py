@@ -1,0 +1,119 @@
+"""The audit reads page by page, asks for few objects by themselves, and gives no false alarm while files move."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.pipeline.audit import audit
+from cubic_ingestion.ports import Place
+from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests.conftest import KAFKA_TABLE
+from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.pipeline.audited import (
+    BASE,
+    DMAP,
+    HEADER,
+    RESTATED,
+    build_depot,
+    found,
+    put_ods,
+)
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> Depot:
+    """A depot with loads of all kinds."""
+    return build_depot(tmp_path)
+
+
+class ManyPages:
+    """A bucket of many pages, and a metadata database that knows none of their objects."""
+
+    def __init__(self, depot: Depot, n_pages: int) -> None:
+        self.depot, self.n_pages = depot, n_pages
+        self.unread, self.most_unread, self.most_keys = 0, 0, 0
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+        """Yield pages, noting how many were taken before the database was asked about them."""
+        del prefix, after
+        for page in range(self.n_pages):
+            self.unread += 1
+            self.most_unread = max(self.most_unread, self.unread)
+            keys = (f"{DMAP.prefix}{page}-{number}.csv" for number in range(1_000))
+            yield [ObjectVersion(key, "e", 1, self.depot.clock.now()) for key in keys]
+
+    def head(self, key: str) -> None:
+        """Nothing is there when it is looked at again."""
+        del key
+
+    def loads_at(self, place: Place, keys: Collection[str]) -> Mapping[str, Sequence[Load]]:
+        """Answer that no load is there."""
+        if place is Place.ARCHIVE:
+            self.unread, self.most_keys = 0, max(self.most_keys, len(keys))
+        return {}
+
+
+def test_a_listing_is_checked_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    depot = Depot.build(tmp_path, [DMAP])
+    many = ManyPages(depot, 50)
+    monkeypatch.setattr(depot.platform.repository, "loads_at", many.loads_at)
+    stores = replace(depot.platform.stores, archive=many)
+
+    done = audit(replace(depot.platform, stores=stores))
+
+    assert done.findings == []
+    assert done.objects["archive"] == 50_000
+    assert (many.most_unread, many.most_keys) == (1, 1_000)
+
+
+class CountedStore(LocalObjectStore):
+    """A bucket that counts how often single objects are asked for."""
+
+    n_heads = 0
+
+    def head(self, key: str) -> ObjectVersion | None:
+        """Count, and answer."""
+        self.n_heads += 1
+        return super().head(key)
+
+
+def test_no_object_is_looked_for_by_itself_where_the_listings_showed_all(depot: Depot) -> None:
+    counted = {zone: CountedStore(depot.root / zone) for zone in ("incoming", "archive", "error")}
+    stores = replace(depot.platform.stores, **counted)
+
+    assert audit(replace(depot.platform, stores=stores)).findings == []
+    assert {zone: store.n_heads for zone, store in counted.items()} == dict.fromkeys(counted, 0)
+
+
+class MovingStore(LocalObjectStore):
+    """A bucket in which something happens right after it was listed."""
+
+    def __init__(self, root: Path, happens: Callable[[], None]) -> None:
+        super().__init__(root)
+        self._happens = happens
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+        """List, then let it happen, then hand out what was listed."""
+        pages = list(super().list(prefix, after=after))
+        self._happens()
+        yield from pages
+
+
+@pytest.mark.parametrize("zone", ["incoming", "archive", "error", "springboard"])
+def test_what_moves_between_two_looks_is_no_false_alarm(depot: Depot, zone: str) -> None:
+    def bring(*days: int) -> None:
+        for day in days:
+            depot.put(f"{DMAP.prefix}202204{day}.csv", f"{HEADER}1,a,5\n".encode())
+        put_ods(depot, f"{BASE.prefix}LOAD000000{days[0]}.csv.gz")
+        depot.put(RESTATED, f"{HEADER}{days[0]},a,5\n".encode())
+        depot.put(f"{KAFKA_TABLE.prefix}bad{days[0]}.json", b"no JSON\n")
+        depot.ingest()
+
+    bring(11, 12)
+    moving = MovingStore(depot.root / zone, depot.settle)
+    stores = replace(depot.platform.stores, **{zone: moving})
+    assert found(audit(replace(depot.platform, stores=stores))) == []
+    assert found(audit(depot.platform)) == []
