@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     archive_url: str = Field("", description="Bucket of ingested originals; default: `archive` in the home.")
     error_url: str = Field("", description="Bucket of rejected originals; default: `error` in the home.")
     springboard_url: str = Field("", description="Bucket of Parquet; default: `springboard` in the home.")
-    database_url: str = Field("", description="Metadata database (SQLAlchemy URL); default: SQLite in the home.")
+    database_url: str = Field(
+        "", repr=False, description="Metadata database (SQLAlchemy URL); default: SQLite in the home."
+    )
     catalog: Literal["duckdb"] = Field("duckdb", description="Catalog: `duckdb`, a database file in the home.")
     tables_dir: Path | None = Field(None, description="Folder with further table declarations (`*.toml`).")
     claim_timeout_seconds: int = Field(

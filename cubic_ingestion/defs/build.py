@@ -10,7 +10,7 @@ from cubic_ingestion.defs.audit import audit_zones, daily_audit
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals
 from cubic_ingestion.defs.resources import PlatformResource
-from cubic_ingestion.defs.sensors import build_incoming_sensor, build_originals_sensor, release_failed_run
+from cubic_ingestion.defs.sensors import build_incoming_sensor, build_originals_sensor, dead_runs, release_failed_run
 from cubic_ingestion.domain.table import StreamName, Table
 
 
@@ -36,6 +36,7 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
             build_originals_sensor(),
             release_failed_run,
+            dead_runs,
         ],
         schedules=[daily_audit],
         resources={"platform": platform, "springboard": SpringboardIOManager(platform=platform)},

@@ -8,7 +8,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config
 from cubic_ingestion.defs.sensors import has_originals, ingest_request
-from cubic_ingestion.defs.translator import asset_key, lane_tags
+from cubic_ingestion.defs.translator import asset_key, stream_tags
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.pipeline.plan import plan
@@ -46,7 +46,7 @@ def replay_partitions(
             instance=instance,
             asset_selection=[asset_key(table)],
             partition_key=key,
-            tags=lane_tags(table.stream, "ingest"),
+            tags=stream_tags(table.stream),
             raise_on_error=False,
         )
         _note(result, platform, failures)
@@ -91,7 +91,7 @@ def _pass(
                 run_config=_QUIET,
                 instance=instance,
                 asset_selection=list(request.asset_selection or []),
-                tags=dict(request.tags),
+                tags=stream_tags(stream),
                 raise_on_error=False,
             ),
             platform,
@@ -101,8 +101,9 @@ def _pass(
     if has_moves:
         config = {**move_run_config(stream).to_config_dict(), **_QUIET}
         job = definitions.resolve_job_def(move_originals.name)
-        tags = lane_tags(stream, "move")
-        result = job.execute_in_process(run_config=config, instance=instance, tags=tags, raise_on_error=False)
+        result = job.execute_in_process(
+            run_config=config, instance=instance, tags=stream_tags(stream), raise_on_error=False
+        )
         _note(result, platform, failures)
     return request is not None or has_moves
 

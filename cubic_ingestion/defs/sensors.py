@@ -1,4 +1,4 @@
-"""Sensors: one a stream watches Incoming; one sends originals on their way; one gives back what a failed run held."""
+"""Sensors: one a stream watches Incoming; one sends originals on their way; two clear up after runs that failed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config
 from cubic_ingestion.defs.resources import PlatformResource
-from cubic_ingestion.defs.translator import asset_key, lane_tags
+from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, lane_tags
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.pipeline.plan import plan
@@ -99,6 +99,37 @@ def release_failed_run(context: dg.RunFailureSensorContext, platform: PlatformRe
     """Give back what the failed run held."""
     n_released = release(platform.platform(), context.dagster_run.run_id)
     context.log.info("%s loads given back", n_released)
+
+
+@dg.sensor(
+    description="Ends runs whose process is gone, so that they keep no place in the queue.",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def dead_runs(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+    """Report runs as failed that hold no claim and have logged nothing for as long as a claim lasts.
+
+    Dagster notices a run process that was killed, but not one that went down with its code server or machine, nor a
+    ``cubic ingest``.
+    """
+    built = platform.platform()
+    silent_since = datetime.now(UTC) - timedelta(seconds=built.limits.claim_timeout_seconds)
+    ended: list[str] = []
+    for run in context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        is_ours = STREAM_TAG in run.tags
+        if is_ours and _is_silent(context.instance, run.run_id, silent_since) and not _is_at_work(built, run.run_id):
+            context.instance.report_run_failed(run, "Its process is gone: it holds no claim and has logged nothing.")
+            ended.append(run.run_id)
+    return dg.SkipReason(f"Ended: {', '.join(ended) or 'none'}.")
+
+
+def _is_silent(instance: dg.DagsterInstance, run_id: str, since: datetime) -> bool:
+    last = instance.get_records_for_run(run_id, limit=1, ascending=False).records
+    return not last or last[0].timestamp < since.timestamp()
+
+
+def _is_at_work(platform: Platform, run_id: str) -> bool:
+    return platform.repository.is_at_work(run_id, platform.clock.now())
 
 
 def _is_waiting(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:

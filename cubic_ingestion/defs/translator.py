@@ -13,6 +13,9 @@ from cubic_ingestion.ports import PartitionTotal
 TABLE_METADATA_KEY = "cubic/table"
 """Tells the IO manager which declared table an asset is."""
 
+STREAM_TAG = "cubic/stream"
+"""Tag of every run that works on loads."""
+
 _LOCATIONS = 20
 _PREVIEW_COLUMNS = 20
 _PREVIEW_CHARACTERS = 60
@@ -112,6 +115,11 @@ def _cell(value: object) -> str:
     return text if len(text) <= _PREVIEW_CHARACTERS else text[:_PREVIEW_CHARACTERS] + "…"
 
 
+def stream_tags(stream: StreamName) -> dict[str, str]:
+    """Tags of a run that goes through no queue, and so must not count in a lane if it dies."""
+    return {STREAM_TAG: stream.value}
+
+
 def lane_tags(stream: StreamName, work: str) -> dict[str, str]:
     """Tags of a run that does one kind of work for one stream; the run queue limits by ``cubic/lane``."""
-    return {"cubic/stream": stream.value, "cubic/lane": f"{stream.value}-{work}"}
+    return stream_tags(stream) | {"cubic/lane": f"{stream.value}-{work}"}

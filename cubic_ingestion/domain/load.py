@@ -7,6 +7,8 @@ from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import BadCell, RejectedLoadError
 
+_MOST_MESSAGE_CHARACTERS, _MOST_COLUMN_CHARACTERS = 2_000, 200
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
@@ -47,8 +49,17 @@ class LoadError:
 
     @classmethod
     def of(cls, error: RejectedLoadError) -> "LoadError":
-        """Keep what an error says."""
-        return cls(error.code, error.message, error.row, error.column, tuple(error.bad_cells))
+        """Keep what an error says, cut to what people read; a file may have texts of any length in it."""
+        column = error.column and _shown(error.column, _MOST_COLUMN_CHARACTERS)
+        return cls(
+            error.code, _shown(error.message, _MOST_MESSAGE_CHARACTERS), error.row, column, tuple(error.bad_cells)
+        )
+
+
+def _shown(text: str, most: int) -> str:
+    """Cut a text, and take NUL out of it, which PostgreSQL cannot hold."""
+    text = text.replace("\0", "\\0")
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ def snapshot_id(started_at: datetime) -> str:
     >>> snapshot_id(datetime(2022, 3, 1, tzinfo=UTC))
     '20220301T000000Z'
     """
-    return started_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    started_at = started_at.astimezone(UTC)
+    return f"{started_at.year:04}{started_at:%m%dT%H%M%SZ}"
 
 
 def owning_snapshot(

@@ -83,6 +83,12 @@ def holds(connection: Connection, claimant: str, load_id: int) -> bool:
     return connection.execute(_HOLDS, {"load_id": load_id, "claimant": claimant}).first() is not None
 
 
+def is_at_work(connection: Connection, prefix: str, now: datetime) -> bool:
+    """Say whether a claimant with this prefix holds something that has not expired."""
+    statement = select(CubicLoad.id).where(_is_held_by(prefix), CubicLoad.claim_expires_at > now).limit(1)
+    return connection.execute(statement).first() is not None
+
+
 def release(
     connection: Connection, claimant: str, retry_at: datetime, load_ids: Collection[int] | None, now: datetime
 ) -> int:
@@ -95,9 +101,12 @@ def release(
 
 def release_prefix(connection: Connection, prefix: str, retry_at: datetime, now: datetime) -> int:
     """Give back what claimants with this prefix hold."""
+    return _give_back(connection, _is_held_by(prefix), retry_at, now)
+
+
+def _is_held_by(prefix: str) -> ColumnElement[bool]:
     # Not LIKE, which on SQLite takes "a" for "A".
-    is_held = CubicLoad.claimed_by.is_not(None) & (func.substr(CubicLoad.claimed_by, 1, len(prefix)) == prefix)
-    return _give_back(connection, is_held, retry_at, now)
+    return CubicLoad.claimed_by.is_not(None) & (func.substr(CubicLoad.claimed_by, 1, len(prefix)) == prefix)
 
 
 def _is_free(work: Work, now: datetime, partition_keys: Collection[str] | None = None) -> list[ColumnElement[bool]]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from cubic_ingestion.domain.load import Ingested, LoadError
 from cubic_ingestion.domain.status import LoadStatus
@@ -60,6 +60,8 @@ def reject(connection: Connection, load_id: int, error: LoadError, claimant: str
     if load_id not in held:
         return False
     _write(connection, held, {load_id: _after_reject(held[load_id]) | explained(error)}, now)
+    if held[load_id].status == LoadStatus.ARCHIVING:
+        _hand_back_place(connection, held[load_id], now)
     return True
 
 
@@ -89,7 +91,8 @@ def _after_archive(row: Row[Any]) -> Values:
 def _after_reject(row: Row[Any]) -> Values:
     if row.status == LoadStatus.ARCHIVED:
         return {**_replayed(), "is_replay_due": False, "attempts": 0}
-    return moved(row.id, row.status, LoadStatus.READY_FOR_ERRORING)
+    no_rows = dict.fromkeys(("location", "n_rows", "n_bytes", "n_quarantined", "schema_id"))
+    return moved(row.id, row.status, LoadStatus.READY_FOR_ERRORING) | no_rows
 
 
 def _replayed() -> Values:
@@ -102,6 +105,17 @@ def _take_places(connection: Connection, ingested: Sequence[Ingested]) -> None:
     for page in in_pages(owners):
         is_replaced = CubicLoad.location.in_(page) & CubicLoad.id.not_in([owners[location] for location in page])
         connection.execute(update(CubicLoad).where(is_replaced).values(location=None))
+
+
+def _hand_back_place(connection: Connection, row: Row[Any], now: datetime) -> None:
+    """Have the version that a load took the place of written again, now that the load has no rows any more."""
+    covered = (
+        select(func.max(CubicLoad.id))
+        .where(CubicLoad.s3_key == row.s3_key, CubicLoad.partition_key == row.partition_key, CubicLoad.id != row.id)
+        .where(CubicLoad.status == LoadStatus.ARCHIVED.value, CubicLoad.archive_key.is_not(None))
+        .scalar_subquery()
+    )
+    connection.execute(update(CubicLoad).where(CubicLoad.id == covered).values(is_replay_due=True, updated_at=now))
 
 
 def _ready_row(connection: Connection, load_id: int) -> dict[int, Row[Any]]:

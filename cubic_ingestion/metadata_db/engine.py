@@ -74,6 +74,8 @@ def _parse(url: str) -> URL:
     except (ArgumentError, ValueError):  # a wrong port is a ValueError
         # The original error may quote the part with the password, so it is not chained.
         raise SettingsError("CUBIC_DATABASE_URL", "It is no database URL.", fix) from None
+    if "@" in (parsed.host or ""):  # the rest of a password, which an error would show as part of the host
+        raise SettingsError("CUBIC_DATABASE_URL", "The password has an '@'.", "Percent-encode it: '%40'.")
     if parsed.drivername in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:

@@ -159,6 +159,11 @@ class SqlLoadRepository(LoadRepository):
             return completing.reject(connection, load_id, error, claimant, self._now())
 
     @override
+    def is_at_work(self, claimant_prefix: str, now: datetime) -> bool:
+        with reading(self._engine) as connection:
+            return claiming.is_at_work(connection, claimant_prefix, now)
+
+    @override
     def release(self, claimant: str, *, retry_at: datetime, load_ids: Collection[int] | None = None) -> int:
         with writing(self._engine) as connection:
             return claiming.release(connection, claimant, retry_at, load_ids, self._now())

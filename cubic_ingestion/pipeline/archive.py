@@ -10,7 +10,7 @@ from cubic_ingestion.domain.layout import LONGEST_NAME_BYTES, Filing, archive_fi
 from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import RejectedLoadError, RetriableError
+from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.move import choose_filing, move_load
@@ -91,7 +91,7 @@ class _Mover:
         self.held.keep()
         try:
             return move_one(self, load, self._filing(load, taken))
-        except RetriableError as error:
+        except (RetriableError, InvalidKeyError) as error:  # a name may fit one store and not another
             retry_at = self.platform.clock.now() + _PAUSE
             self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
             self.report.released.append((load, str(error)))

@@ -21,8 +21,10 @@ PAGE_SIZE = 5_000
 _WHENEVER = datetime.max.replace(tzinfo=UTC)
 _SHORTEST_WAIT = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(minutes=5)
-_USABLE_NAME = re.compile(r"[\w.+~@() -]+")
-"""Names become folders called ``identifier=<name>``, where ``=``, ``%`` and the like mean something to engines."""
+_USABLE_NAME = re.compile(r"(?!\.)[\w.+~@() -]+")
+"""Names become folders called ``identifier=<name>``, where ``=``, ``%`` and the like mean something to engines.
+
+A leading dot hides a file."""
 _FOR_SIDECAR = "waits for its .dfm sidecar"
 _FOR_SNAPSHOT = "waits for the first LOAD file of its table, which opens a snapshot"
 

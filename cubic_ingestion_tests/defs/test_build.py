@@ -110,7 +110,14 @@ def test_one_sensor_a_stream_watches_its_tables_from_the_start(
 ) -> None:
     sensors: dict[str, dg.SensorDefinition] = {sensor.name: sensor for sensor in shipped.sensors or ()}  # pyright: ignore[reportAssignmentType] - no unresolved ones here
 
-    assert sensors.keys() == {"ods_incoming", "dmap_incoming", "kafka_incoming", "originals", "release_failed_run"}
+    assert sensors.keys() == {
+        "ods_incoming",
+        "dmap_incoming",
+        "kafka_incoming",
+        "originals",
+        "release_failed_run",
+        "dead_runs",
+    }
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     graph = shipped.resolve_asset_graph()
     for stream in StreamName:

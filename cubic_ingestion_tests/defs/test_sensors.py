@@ -293,3 +293,24 @@ def test_a_failed_run_gives_back_what_it_held_and_no_more(
 
     assert depot.statuses() == {"20220304.csv": LoadStatus.READY, "a.json": LoadStatus.INGESTING}
     assert isinstance(Ticker(definitions, instance, "dmap_incoming").tick(), list)
+
+
+def test_a_run_whose_process_is_gone_is_ended(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    Ticker(definitions, instance, "dmap_incoming").tick()
+    tags = lane_tags(StreamName.DMAP, "ingest")
+    dead, working, talking = (a_run(instance, tags, dg.DagsterRunStatus.STARTED) for _ in range(3))
+    elsewhere = a_run(instance, {}, dg.DagsterRunStatus.STARTED)
+    claim(depot.platform, [DMAP_TABLE], Work.INGEST, run_id=working.run_id)
+    instance.report_engine_event("A step begins.", talking)
+
+    told = Ticker(definitions, instance, "dead_runs").tick()
+
+    assert told == f"Ended: {dead.run_id}."
+    statuses = [run.status.value for run in (instance.get_run_by_id(r.run_id) for r in (dead, working, talking)) if run]
+    assert statuses == ["FAILURE", "STARTED", "STARTED"]
+    left = instance.get_run_by_id(elsewhere.run_id)
+    assert left
+    assert left.status is dg.DagsterRunStatus.STARTED

@@ -226,3 +226,14 @@ def test_memory_stays_bounded_whatever_the_file_holds(
     ended, peak = process.stdout.split()
     assert ended == status
     assert int(peak) < limit
+
+
+def test_a_reason_is_cut_to_what_people_read(depot: Depot) -> None:
+    depot.put(DMAP + "20220304.csv", ("a,a" + "b" * 100_000 + ",a" + "b" * 100_000 + "\n1,2,3\n").encode())
+    depot.settle()
+    (load,) = depot.loads()
+    assert load.error is not None
+    assert load.error.code == "duplicate_column"
+    assert len(load.error.message) <= 2_001
+    assert load.error.column is not None
+    assert len(load.error.column) <= 201

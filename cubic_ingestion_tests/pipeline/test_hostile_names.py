@@ -155,3 +155,17 @@ def test_files_of_any_name_are_archived_or_in_error_with_their_reason(names: lis
         assert {load.version.key for load in loads} == set(keys)
         rejected = [load for load in loads if load.status is not LoadStatus.ARCHIVED]
         assert {reason(depot, load)["code"] for load in rejected} <= {"unusable_name"}
+
+
+def test_a_name_that_no_folder_can_hold_stops_nothing_else(depot: Depot) -> None:
+    awkward = [DMAP + name for name in ("..", ".hidden.csv", "..csv", "x" * 1000 + ".csv")]
+    bucket = Bucket(dict.fromkeys([*awkward, GOOD], TEXT))
+    stores = replace(depot.platform.stores, incoming=bucket)  # pyright: ignore[reportArgumentType] - it has what is asked of it
+    mixed = replace(depot, platform=replace(depot.platform, stores=stores))
+    mixed.settle()
+
+    good = [load for load in mixed.loads() if load.version.key == GOOD]
+    assert [load.status for load in good] == [LoadStatus.ARCHIVED]
+    codes = {load.version.key: load.error.code for load in mixed.loads() if load.error}
+    assert set(codes) == set(awkward)
+    assert set(codes.values()) <= {"unusable_name", "unrecognised_name"}

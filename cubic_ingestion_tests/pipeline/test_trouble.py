@@ -11,6 +11,7 @@ import pytest
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import CatalogUnavailableError, StoreUnavailableError
+from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.claim import claim
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
@@ -151,3 +152,21 @@ def test_a_listing_that_runs_out_of_time_goes_on_where_it_stopped(depot: Depot) 
     assert (first.n_new, bool(first.resume_after)) == (1000, True)
     second = register(depot.platform, StreamName.DMAP, after=first.resume_after)
     assert (second.n_new, second.resume_after) == (500, "")
+
+
+def test_rows_that_a_superseded_version_had_covered_stand_again(depot: Depot) -> None:
+    def put(row: str) -> None:
+        depot.put(KEY, f"sample_id,sample_name,sample_count\n{row}\n".encode())
+
+    put("1,first,1")
+    depot.settle()
+    put("2,second,2")
+    depot.ingest()
+    put("3,third,bad")  # replaces the second before it is archived, and is no use itself
+    depot.settle()
+
+    first, second, third = depot.loads()
+    assert (first.status, second.status, third.status) == (LoadStatus.ARCHIVED, LoadStatus.ERRORED, LoadStatus.ERRORED)
+    assert [row["sample_name"] for row in depot.rows(a_table())] == ["first"]
+    assert (second.location, second.n_rows) == (None, None)
+    assert audit(depot.platform).findings == []
