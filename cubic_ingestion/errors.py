@@ -4,7 +4,8 @@
     ├── RetriableError        nothing is wrong with the load; try again
     │   ├── StoreUnavailableError
     │   ├── DatabaseUnavailableError
-    │   └── CatalogUnavailableError
+    │   ├── CatalogUnavailableError
+    │   └── SidecarChangedError
     ├── RejectedLoadError     the load is wrong; it goes to Error, the run goes on
     └── FatalError            code or configuration is wrong; tell a person
         ├── DeclarationError
@@ -64,6 +65,17 @@ class CatalogUnavailableError(RetriableError):
     def __init__(self, table: str, reason: str) -> None:
         self.table = table
         super().__init__(f"Table {table!r} could not be put in the catalog ({reason}). It will be tried again.")
+
+
+class SidecarChangedError(RetriableError):
+    """The sidecar is no longer the version that its load was planned with."""
+
+    def __init__(self, key: str, etag: str) -> None:
+        self.key = key
+        super().__init__(
+            f"The sidecar of {key!r} is no longer the version that the load was planned with ({etag}). "
+            "The load is planned again with what stands there now."
+        )
 
 
 class RejectedLoadError(CubicIngestionError):

@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import RejectedLoadError, RetriableError
+from cubic_ingestion.errors import RejectedLoadError, SidecarChangedError
 from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.whole import WholeBody
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Stores
@@ -15,16 +15,6 @@ from cubic_ingestion.streams import STREAMS
 
 MAX_SIDECAR_BYTES = 8 << 20
 """A ``.dfm`` of 5,000 columns has about 1 MB."""
-
-
-class SidecarChangedError(RetriableError):
-    """The sidecar is no longer the version that its load was planned with."""
-
-    def __init__(self, load: Load) -> None:
-        super().__init__(
-            f"The sidecar of '{load.version.key}' is no longer the version that load {load.id} was planned with "
-            f"({load.sidecar_etag}). The load is planned again with what stands there now."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +116,7 @@ def _planned_sidecar(stores: Stores, table: Table, load: Load) -> bytes | None:
         return read_sidecar(sidecar)
     data = read_sidecar(sidecar) if sidecar and sidecar.etag == load.sidecar_etag else None
     if data is None:
-        raise SidecarChangedError(load)
+        raise SidecarChangedError(load.version.key, load.sidecar_etag)
     return data
 
 

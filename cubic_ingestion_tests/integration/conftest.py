@@ -72,7 +72,7 @@ def landed(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Landed(server, home, seconds)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would disturb other modules' tests in the same process
 def context(chromium: Path, landed: Landed) -> Iterator[BrowserContext]:
     """A Chromium without a window, which reaches nothing but the server."""
     expect.set_options(timeout=UI_SECONDS * 1000)
