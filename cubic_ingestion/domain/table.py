@@ -72,6 +72,10 @@ class Table:
     """Files of an inactive table stay untouched in Incoming."""
     on_bad_value: OnBadValue = OnBadValue.REJECT
     on_schema_change: OnSchemaChange = OnSchemaChange.EVOLVE
+    max_inflated_bytes: int = 64 << 30
+    """A gzip file that inflates further is rejected."""
+    max_inflation_ratio: int = 500
+    """So is one that inflates to more than so many times its size, after its first 64 MiB."""
     description: str = ""
     base: str | None = None
     """For an ODS change table (``…__ct``): the name of the table whose snapshots it follows."""

@@ -20,13 +20,15 @@ from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.delimited_blocks import read_blocks
 from cubic_ingestion.parsing.delimited_parser import Layout
-from cubic_ingestion.parsing.delimited_text import Text, open_head
+from cubic_ingestion.parsing.delimited_text import HEAD_BYTES, Text, open_head
 from cubic_ingestion.parsing.delimited_types import TEXT, readings_for
 from cubic_ingestion.parsing.dialect import Dialect
+from cubic_ingestion.parsing.inflate import InflateLimits
 from cubic_ingestion.parsing.matching import Missing, Undeclared, match_columns
 from cubic_ingestion.parsing.records import Records
 
 _DEFAULT_DIALECT = Dialect()
+_DEFAULT_LIMITS = InflateLimits()
 
 
 def read_delimited(
@@ -38,6 +40,7 @@ def read_delimited(
     missing: Missing = "null",
     expected_rows: int | None = None,
     typed: bool = False,
+    limits: InflateLimits = _DEFAULT_LIMITS,
 ) -> Records:
     """Read a delimited file, gzip or plain, in bounded memory.
 
@@ -50,6 +53,7 @@ def read_delimited(
         missing: ``null`` fills declared columns that the file lacks, and makes a note; or ``reject``.
         expected_rows: Record count that the vendor states, handed on.
         typed: Parse columns into their types at once where that is exact, which is faster; if not, all is text.
+        limits: How far the file may inflate.
 
     Returns:
         The records; the rows are parsed while they are iterated, before which ``body`` must not be closed.
@@ -58,10 +62,10 @@ def read_delimited(
     Raises:
         RejectedLoadError: ``empty_file``, ``gzip_damaged``, ``header_invalid``, ``duplicate_column``, ``not_utf8``,
             ``undeclared_column`` or ``missing_column``; and while iterating ``ragged_row``, ``not_utf8``,
-            ``unclosed_quote``, ``field_too_large``, ``csv_invalid`` or ``gzip_damaged``.
+            ``unclosed_quote``, ``field_too_large``, ``csv_invalid``, ``gzip_damaged`` or ``gzip_bomb``.
     """
-    file = _File(body)
-    names = _header(file.head, dialect)
+    file = _File(body, limits)
+    names = _header(file.head, dialect, is_whole=file.is_whole)
     matched = match_columns(names, columns, undeclared=undeclared, missing=missing)
 
     ways = {column.name: readings_for(column) if typed else (TEXT,) for column in matched.columns}
@@ -72,11 +76,14 @@ def read_delimited(
 class _File:
     """A file that is opened once for its header, and then as often as it is read."""
 
-    def __init__(self, body: BinaryIO) -> None:
+    def __init__(self, body: BinaryIO, limits: InflateLimits) -> None:
         self._body = body
+        self._limits = limits
         self._start = body.tell()
-        self._text: Text | None = open_head(body)
-        self.head = self._text.head
+        text = open_head(body, limits)
+        self._text: Text | None = text
+        self.head = text.head
+        self.is_whole = text.rest is None
 
     def opened(self) -> Text:
         """Return the text from its start; the first time, as it was opened for the header."""
@@ -84,11 +91,17 @@ class _File:
         if text is not None:
             return text
         self._body.seek(self._start)
-        return open_head(self._body)
+        return open_head(self._body, self._limits)
 
 
-def _header(head: bytes, dialect: Dialect) -> tuple[str, ...]:
-    """Read the column names, in lower case, in the file's order."""
+def _header(head: bytes, dialect: Dialect, *, is_whole: bool) -> tuple[str, ...]:
+    """Read the column names, in lower case, in the file's order.
+
+    Args:
+        head: The file's start.
+        dialect: How it is written.
+        is_whole: There is no more of the file.
+    """
     text = io.TextIOWrapper(
         io.BytesIO(head),
         encoding="utf-8",
@@ -106,6 +119,8 @@ def _header(head: bytes, dialect: Dialect) -> tuple[str, ...]:
         names = tuple(name.strip().lower() for name in next(reader, []))
     except csv.Error as error:
         raise _header_invalid(f"cannot be read ({error})") from error
+    if not is_whole and not text.read(1):
+        raise _header_invalid(f"has more than {HEAD_BYTES} bytes")
     _check_names(names)
     return names
 

@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-from cubic_ingestion.parsing.inflate import empty_file, open_text, read_up_to
+from cubic_ingestion.parsing.inflate import InflateLimits, empty_file, open_text, read_up_to
 
 HEAD_BYTES = 960 << 10
 """Inflated bytes read before anything else; a file that is shorter is parsed from memory, in one block."""
@@ -25,13 +25,13 @@ class Text:
     """What follows; None if nothing does."""
 
 
-def open_head(body: BinaryIO) -> Text:
+def open_head(body: BinaryIO, limits: InflateLimits) -> Text:
     """Open a file, gzip or plain, and read its start.
 
     Raises:
         RejectedLoadError: ``empty_file`` or ``gzip_damaged``.
     """
-    inflated = open_text(body)
+    inflated = open_text(body, limits)
     head = read_up_to(inflated, HEAD_BYTES)
     if not head:
         raise empty_file()

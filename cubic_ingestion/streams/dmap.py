@@ -7,6 +7,7 @@ from typing import BinaryIO
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.parsing.delimited import read_delimited
+from cubic_ingestion.parsing.inflate import InflateLimits
 from cubic_ingestion.parsing.records import Records
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
@@ -62,7 +63,12 @@ class DmapStream:
         """Columns by name; new ones are kept as text and missing ones are NULL, since the vendor promises neither."""
         del sidecar
         return read_delimited(
-            body, columns=table.columns, undeclared="keep", missing="null", typed=not (is_text or table.is_raw)
+            body,
+            columns=table.columns,
+            undeclared="keep",
+            missing="null",
+            typed=not (is_text or table.is_raw),
+            limits=InflateLimits(table.max_inflated_bytes, table.max_inflation_ratio),
         )
 
 

@@ -15,6 +15,7 @@ from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.parsing.delimited import read_delimited
 from cubic_ingestion.parsing.dfm import parse_dfm
+from cubic_ingestion.parsing.inflate import InflateLimits
 from cubic_ingestion.parsing.records import Records
 
 _LOAD = re.compile(r"LOAD_?(?:(?P<segment>[0-9A-Fa-f]+)_)?(?P<counter>[0-9A-Fa-f]+)\.csv(?:\.gz)?")
@@ -73,6 +74,7 @@ class OdsStream:
             missing="reject",
             expected_rows=dfm.record_count,
             typed=not (is_text or table.is_raw),
+            limits=InflateLimits(table.max_inflated_bytes, table.max_inflation_ratio),
         )
         return replace(records, n_source_errors=dfm.error_count, notes={**dfm.notes, **records.notes})
 

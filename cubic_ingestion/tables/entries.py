@@ -25,6 +25,8 @@ _KEYS: Mapping[str, type] = {
     "is_active": bool,
     "on_bad_value": str,
     "on_schema_change": str,
+    "max_inflated_bytes": int,
+    "max_inflation_ratio": int,
 }
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "stream": StreamName,
@@ -33,7 +35,12 @@ _CHOICES: Mapping[str, type[StrEnum]] = {
 }
 _REQUIRED = ("stream", "name", "prefix")
 _COLUMN_KEYS = ("type", "description")
-_WORDS: Mapping[type, str] = {str: "a text", dict: "a section [table.columns]", bool: "true or false"}
+_WORDS: Mapping[type, str] = {
+    str: "a text",
+    dict: "a section [table.columns]",
+    bool: "true or false",
+    int: "a whole number above 0",
+}
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _FOLDERS = re.compile(r"(?:[\w$#-][\w.$#-]*/)+", re.ASCII)
 
@@ -100,7 +107,7 @@ def _shape_mistakes(entry: Entry) -> Iterator[DeclarationError]:
     for key, value in entry.fields.items():
         if key not in _KEYS:
             yield entry.mistake(key, f"{key!r} is no key of a table.", did_you_mean(key, _KEYS))
-        elif not isinstance(value, _KEYS[key]):
+        elif not _is_of(value, _KEYS[key]):
             yield entry.mistake(key, f"{key!r} is {value!r}.", f"Make it {_WORDS[_KEYS[key]]}.")
     for key in _REQUIRED:
         if key not in entry.fields:
@@ -109,6 +116,12 @@ def _shape_mistakes(entry: Entry) -> Iterator[DeclarationError]:
         value = entry.fields.get(key)
         if isinstance(value, str) and value not in list(choices):
             yield entry.mistake(key, f"{value!r} is no {key}.", did_you_mean(value, list(choices)))
+
+
+def _is_of(value: object, kind: type) -> bool:
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, kind)
 
 
 def _name_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing import delimited_parser, delimited_text
+from cubic_ingestion.parsing.delimited import read_delimited
 from cubic_ingestion.parsing.dialect import Dialect
 from cubic_ingestion_tests.parsing.reading import columns, csv_rows, delimited
 
@@ -212,3 +213,10 @@ def test_a_large_file_reads_like_a_small_one(table: list[tuple[str, str]]) -> No
         patch.setattr(delimited_text, "HEAD_BYTES", 8)
         patch.setattr(delimited_parser, "BLOCK_BYTES", (80,))
         assert csv_rows(text) == whole
+
+
+def test_a_header_larger_than_what_is_read_for_it_is_named() -> None:
+    header = ",".join(f"column_{number:04}_{'x' * 250}" for number in range(5_000))
+    with pytest.raises(RejectedLoadError, match="has more than") as raised:
+        read_delimited(io.BytesIO(f"{header}\n{','.join('1' for _ in range(5_000))}\n".encode()), columns=())
+    assert raised.value.code == "header_invalid"

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.parsing.inflate import open_text, read_up_to
+from cubic_ingestion.parsing.inflate import InflateLimits, open_text, read_up_to
 
 TEXT = b"a,b\n" * 1000
 PACKED = gzip.compress(TEXT, mtime=0)
@@ -78,3 +78,18 @@ def test_a_file_without_a_byte_rejects_the_load() -> None:
     with pytest.raises(RejectedLoadError) as caught:
         open_text(io.BytesIO())
     assert caught.value.code == "empty_file"
+
+
+def test_a_stream_that_inflates_without_end_is_given_up() -> None:
+    bomb = gzip.compress(b"0" * (80 << 20), 9, mtime=0)
+    stream = open_text(io.BytesIO(bomb))
+    with pytest.raises(RejectedLoadError, match="max_inflation_ratio") as raised:
+        read_up_to(stream, 80 << 20)
+    assert raised.value.code == "gzip_bomb"
+
+
+def test_a_stream_may_be_limited_in_bytes_and_reaches_them() -> None:
+    text = gzip.compress(b"0123456789", mtime=0)
+    assert open_text(io.BytesIO(text), InflateLimits(most_bytes=10)).read() == b"0123456789"
+    with pytest.raises(RejectedLoadError, match="max_inflated_bytes"):
+        open_text(io.BytesIO(text), InflateLimits(most_bytes=9)).read()
