@@ -47,11 +47,11 @@ class Bench:
 
     def csv(self, size_mb: int) -> Path:
         """Return the CSV of a size, made on first use."""
-        return self._made(f"{size_mb}mb.csv.gz", lambda path: write_csv(path, size_mb * 1_000_000))
+        return self.made(f"{size_mb}mb.csv.gz", lambda path: write_csv(path, size_mb * 1_000_000))
 
     def events(self) -> Path:
         """Return the batch of events, made on first use."""
-        return self._made(f"{EVENTS}.json", lambda path: write_json(path, EVENTS))
+        return self.made(f"{EVENTS}.json", lambda path: write_json(path, EVENTS))
 
     def run(self, engine: str, source: Path, *, typed: bool = True, repeats: int | None = None) -> Run:
         """Run one engine on one file, and take the medians."""
@@ -70,7 +70,8 @@ class Bench:
         )
         return Run(seconds, runs[0].n_rows, peak)
 
-    def _made(self, name: str, write: Callable[[Path], int]) -> Path:
+    def made(self, name: str, write: Callable[[Path], int]) -> Path:
+        """Return a file of the cache, written on first use."""
         path = self.cache / name
         if not path.exists():
             partial = self.cache / "partial" / name
@@ -110,7 +111,7 @@ def small(bench: Bench) -> None:
 
     n_workers = os.cpu_count() or 1
     rates: dict[str, list[float]] = {"project": [], "bare": []}
-    source = bench._made("small.csv.gz", lambda path: write_csv(path, SMALL_BYTES))  # noqa: SLF001 - its own size
+    source = bench.made("small.csv.gz", lambda path: write_csv(path, SMALL_BYTES))
     for _ in range(bench.repeats):
         with tempfile.TemporaryDirectory(dir=bench.cache) as folder:
             tables = [project.csv_table(number) for number in range(SMALL_TABLES)]

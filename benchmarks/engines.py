@@ -1,12 +1,19 @@
 """Each engine's way from one file to Parquet, with its own best settings; a function returns the rows it wrote."""
 
 import shutil
+from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow.parquet as pq
 
 from benchmarks.files import COLUMNS, EVENT, numeric
 
+if TYPE_CHECKING:
+    from polars import Expr
+
+Value = TypeVar("Value")
 TIMESTAMPS = "%Y-%m-%d %H:%M:%S%.f"
 
 
@@ -36,7 +43,7 @@ def polars(source: Path, target: Path, *, typed: bool) -> int:
     return pq.read_metadata(target).num_rows
 
 
-def _polars_cast(name: str, kind: str):  # noqa: ANN202 - Polars is there only where it is measured
+def _polars_cast(name: str, kind: str) -> "Expr":
     import polars as pl
 
     column = pl.col(name)
@@ -106,19 +113,15 @@ def spark(source: Path, target: Path, *, typed: bool) -> int:
     return n_rows
 
 
-def _or_null(cast):  # noqa: ANN001, ANN202 - any function of a text
+def _or_null(cast: Callable[[str], Value]) -> Callable[[str | None], Value | None]:
     return lambda text: None if text is None else cast(text)
 
 
-def _moment(text: str):  # noqa: ANN202 - Spark is told its type
-    from datetime import datetime
-
+def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text[:26])
 
 
-def _day(text: str):  # noqa: ANN202 - Spark is told its type
-    from datetime import date
-
+def _day(text: str) -> date:
     return date.fromisoformat(text)
 
 

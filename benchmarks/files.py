@@ -14,7 +14,8 @@ BLOCK_ROWS = 20_000
 """Rows that are made; a larger file repeats them, each time with ids of its own."""
 
 Make = Callable[[random.Random], str]
-START = datetime(2021, 12, 1)  # noqa: DTZ001 - the vendor's timestamps have no zone
+START = datetime.fromisoformat("2021-12-01")
+"""Without a zone, as the vendor's timestamps are."""
 
 
 def _integer(low: int, high: int) -> Make:
@@ -85,7 +86,7 @@ COLUMNS: tuple[tuple[str, str, Make, float], ...] = (
 
 def write_csv(path: Path, n_bytes: int) -> int:
     """Write ``path``, CSV in gzip of about so many bytes inflated, and its ``.dfm``; return the number of rows."""
-    draw = random.Random(7)  # noqa: S311 - a benchmark's data
+    draw = random.Random(7)
     tails = [_tail(draw) for _ in range(min(BLOCK_ROWS, max(1, n_bytes // 350)))]
     n_rows = written = 0
     with gzip.open(path, "wb", LEVEL) as out:
@@ -142,7 +143,7 @@ EVENT = {
 
 def write_json(path: Path, n_records: int) -> int:
     """Write events, one a line; return their number."""
-    draw = random.Random(11)  # noqa: S311 - a benchmark's data
+    draw = random.Random(11)
     with path.open("w", encoding="utf-8") as out:
         out.writelines(
             json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n" for event in _events(draw, n_records)

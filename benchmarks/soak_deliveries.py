@@ -109,7 +109,7 @@ def declarations() -> str:
 
 def drawn(seed: int, n_versions: int) -> Iterator[Version]:
     """Yield what is to be delivered, in order; the same for the same seed."""
-    state = _Drawing(random.Random(seed))  # noqa: S311 - to be drawn again, not to be secret
+    state = _Drawing(random.Random(seed))
     for number in range(1, n_versions + 1):
         version = _with_faults(state.rng, _next(state, number))
         if not version.is_late:

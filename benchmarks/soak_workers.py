@@ -192,7 +192,7 @@ class Adversary(threading.Thread):
         super().__init__(name="adversary")
         self._home = home
         self._workers = workers
-        self._rng = random.Random(seed)  # noqa: S311 - to be drawn again, not to be secret
+        self._rng = random.Random(seed)
         self._stopped = threading.Event()
         self.acts: Counter[str] = Counter()
         self.failure: BaseException | None = None
