@@ -9,6 +9,8 @@ from cubic_ingestion.domain.table import Table
 PART_NAME = "part-0.parquet"
 """One file a load: replacing one object is atomic in every store, replacing several is not (docs/adr/0003)."""
 
+REASON_ENDING = ".error.json"
+
 LONGEST_NAME_BYTES = 200
 """Longer file names are refused: with ``identifier=`` before or ``.error.json`` behind, a folder may not hold them."""
 
@@ -48,6 +50,14 @@ class Filing:
     def key(self, incoming_key: str) -> str:
         """Key of a file of the load in this folder."""
         return self.folder + incoming_key.rpartition("/")[2]
+
+
+def reason_key(load: Load, filing: Filing) -> str:
+    """Key in Error of why a load was rejected, beside its original; named by the load's id if its name is too long."""
+    name = load.version.file_name
+    if len(name.encode()) > LONGEST_NAME_BYTES:
+        name = f"load-{load.id}"
+    return f"{filing.folder}{name}{REASON_ENDING}"
 
 
 def archive_filing(table: Table, load: Load, *, is_taken: bool) -> Filing:

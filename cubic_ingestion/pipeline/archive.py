@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from cubic_ingestion.domain.layout import LONGEST_NAME_BYTES, Filing, archive_filing, error_filing
+from cubic_ingestion.domain.layout import Filing, archive_filing, error_filing, reason_key
 from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
@@ -147,22 +147,15 @@ def _write_reason(error_store: ObjectStore, filing: Filing, load: Load) -> None:
     """Put ``<file>.error.json`` beside where the original goes."""
     known = asdict(load.error) if load.error else {"code": "unknown", "message": ""}
     reason: Mapping[str, object] = known | {"load_id": load.id}
-    with error_store.writer(_reason_key(load, filing)) as out:
+    with error_store.writer(reason_key(load, filing)) as out:
         out.file.write(json.dumps(reason, ensure_ascii=False, indent=2).encode())
         out.commit()
 
 
 def _remove_reason(error_store: ObjectStore, load: Load, error_key: str) -> None:
     """Remove the reason of a load that was tried again with success: the last that is left of it in Error."""
-    if standing := error_store.head(_reason_key(load, _folder(error_key))):
+    if standing := error_store.head(reason_key(load, _folder(error_key))):
         error_store.delete(standing.key, standing.etag)
-
-
-def _reason_key(load: Load, filing: Filing) -> str:
-    name = load.version.file_name
-    if len(name.encode()) > LONGEST_NAME_BYTES:
-        name = f"load-{load.id}"
-    return f"{filing.folder}{name}.error.json"
 
 
 def _folder(key: str) -> Filing:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cubic_ingestion.domain.layout import LONGEST_NAME_BYTES, quarantine_key
+from cubic_ingestion.domain.layout import REASON_ENDING, Filing, quarantine_key, reason_key
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
@@ -15,7 +15,6 @@ from cubic_ingestion.streams import STREAMS
 ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 WITH_ROWS = (LoadStatus.READY_FOR_ARCHIVING, LoadStatus.ARCHIVING, LoadStatus.ARCHIVED)
 TO_ERROR = (LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING, LoadStatus.ERRORED)
-REASON_ENDING = ".error.json"
 
 _PARTS_OF_A_PLACE = ("snapshot=", "timestamp=", "version=")
 _FILES_OF_A_SIDECAR = (".csv.gz", ".csv")
@@ -50,7 +49,7 @@ def expected(tables: Mapping[str, Table], load: Load) -> Iterator[Expected]:
         if sidecar_key:
             yield Expected(Part.SIDECAR, "archive", sidecar_key)
     if load.status is LoadStatus.ERRORED and load.error_key:
-        yield Expected(Part.REASON, "error", reason_key(load, load.error_key))
+        yield Expected(Part.REASON, "error", reason_key(load, Filing(folder_of(load.error_key))))
         if not is_superseded(load):
             yield Expected(Part.ERRORED, "error", load.error_key)
     if load.status in WITH_ROWS and load.location:
@@ -68,12 +67,6 @@ def is_under_way(load: Load, now: datetime) -> bool:
     """Say whether somebody works on a load, or will: what stands around of it meanwhile is nothing wrong."""
     is_held = load.claim_expires_at is not None and load.claim_expires_at > now
     return load.status not in ENDED or load.is_replay_due or is_held
-
-
-def reason_key(load: Load, error_key: str) -> str:
-    """Key of ``<file>.error.json`` of a load, as ``pipeline/archive.py`` chooses it."""
-    folder, name = folder_of(error_key), load.version.file_name
-    return f"{folder}{name if len(name.encode()) <= LONGEST_NAME_BYTES else f'load-{load.id}'}{REASON_ENDING}"
 
 
 def files_of(key: str) -> list[str]:
