@@ -1,95 +1,15 @@
-"""What the platform needs from outside, as roles; adapters in ``storage``, ``metadata_db``, ``catalog`` fill them."""
+"""The metadata database, as the pipeline sees it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
-import pyarrow as pa
-
-from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, ObjectVersion, Placement
+from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import Column, Table
-
-
-class Clock(Protocol):
-    """Tells the time."""
-
-    def now(self) -> datetime:
-        """Return the present moment, aware, UTC."""
-        ...
-
-
-class ObjectWriter(Protocol):
-    """An object being written. Nothing is visible under its key until ``commit``; leaving without it discards all."""
-
-    @property
-    def file(self) -> BinaryIO:
-        """Where the bytes go."""
-        ...
-
-    def commit(self) -> ObjectVersion:
-        """Publish what was written under the key, atomically, replacing what was there."""
-        ...
-
-
-class ObjectStore(Protocol):
-    """A bucket: a local folder or S3.
-
-    Every method raises ``StoreUnavailableError`` for what may pass; nothing but a plain "no such object" ever
-    counts as absent.
-    """
-
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
-        """Yield the objects whose keys start with ``prefix`` and follow ``after``, page by page, at most 1,000 a page.
-
-        The order is the store's own, the same in every listing, so that ``after`` a key that came all is told.
-        """
-        ...
-
-    def prefixes(self, prefix: str) -> Sequence[str]:
-        """Return the folders directly below ``prefix``, each ending with ``/``."""
-        ...
-
-    def head(self, key: str) -> ObjectVersion | None:
-        """Return the current version of an object, or None if there is none."""
-        ...
-
-    def open(self, key: str, etag: str | None = None) -> AbstractContextManager[BinaryIO]:
-        """Open an object for reading; the file is seekable, since some records need a second look.
-
-        Raises:
-            ObjectMissingError: There is no such object.
-            ObjectChangedError: It is not the version ``etag`` names.
-        """
-        ...
-
-    def writer(self, key: str) -> AbstractContextManager[ObjectWriter]:
-        """Open an object for writing."""
-        ...
-
-    def delete(self, key: str, etag: str) -> None:
-        """Remove that version of an object; one that is gone already is no error.
-
-        Raises:
-            ObjectChangedError: Another version stands under the key; it stays.
-        """
-        ...
-
-    def uri(self, key: str) -> str:
-        """Return the object's address with its scheme, for people and engines."""
-        ...
-
-
-class ObjectMissingError(Exception):
-    """There is no object under the key."""
-
-
-class ObjectChangedError(Exception):
-    """The object under the key is another version than the one asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,78 +242,3 @@ class LoadRepository(Protocol):
     def status_counts(self) -> Sequence[StatusCount]:
         """Count loads by table and status."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogPart:
-    """Files of a table that have the same schema."""
-
-    schema: pa.Schema
-    uris: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogEntry:
-    """A table that people should find."""
-
-    table: Table
-    location: str
-    """URI of the prefix that holds all the table's Parquet files."""
-    schema: pa.Schema
-    """Columns of a Parquet file below it; of all of them, if there are parts."""
-    parts: Sequence[CatalogPart] = ()
-    """All its files, where a column has not the same type in each; else none."""
-
-
-class TableCatalog(Protocol):
-    """Where people find the tables to query."""
-
-    @property
-    def address(self) -> str:
-        """What a client connects to."""
-        ...
-
-    def register(self, entries: Collection[CatalogEntry]) -> None:
-        """Make sure that tables can be queried, with at least the columns of their entries.
-
-        Many at once cost about as much as one; one that fails does not stop the others.
-
-        Raises:
-            CatalogUnavailableError: The catalog refused one of them.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The four zones."""
-
-    incoming: ObjectStore
-    archive: ObjectStore
-    error: ObjectStore
-    springboard: ObjectStore
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how much, from the settings."""
-
-    claim_timeout_seconds: int = 900
-    settle_seconds: int = 0
-    sidecar_wait_seconds: int = 86_400
-    snapshot_wait_seconds: int = 604_800
-    max_attempts: int = 5
-    max_loads_per_run: int = 10_000
-    parallel_loads: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """Everything a verb of the pipeline may need; built once by ``bootstrap``."""
-
-    tables: Mapping[str, Table]
-    repository: LoadRepository
-    stores: Stores
-    catalog: TableCatalog
-    clock: Clock
-    limits: Limits

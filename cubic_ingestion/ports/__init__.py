@@ -1,0 +1,24 @@
+"""What the platform needs from outside, as roles; adapters in ``storage``, ``metadata_db``, ``catalog`` fill them."""
+
+from cubic_ingestion.ports.ingestion_platform import Clock, Limits, Platform, Stores
+from cubic_ingestion.ports.load_repository import LoadRepository, PartitionTotal, Place, StatusCount
+from cubic_ingestion.ports.object_store import ObjectChangedError, ObjectMissingError, ObjectStore, ObjectWriter
+from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, TableCatalog
+
+__all__ = [
+    "CatalogEntry",
+    "CatalogPart",
+    "Clock",
+    "Limits",
+    "LoadRepository",
+    "ObjectChangedError",
+    "ObjectMissingError",
+    "ObjectStore",
+    "ObjectWriter",
+    "PartitionTotal",
+    "Place",
+    "Platform",
+    "StatusCount",
+    "Stores",
+    "TableCatalog",
+]

@@ -1,0 +1,76 @@
+"""A bucket, as the pipeline sees it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+from cubic_ingestion.domain.load import ObjectVersion
+
+
+class ObjectWriter(Protocol):
+    """An object being written. Nothing is visible under its key until ``commit``; leaving without it discards all."""
+
+    @property
+    def file(self) -> BinaryIO:
+        """Where the bytes go."""
+        ...
+
+    def commit(self) -> ObjectVersion:
+        """Publish what was written under the key, atomically, replacing what was there."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """A bucket: a local folder or S3.
+
+    Every method raises ``StoreUnavailableError`` for what may pass; nothing but a plain "no such object" ever
+    counts as absent.
+    """
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+        """Yield the objects whose keys start with ``prefix`` and follow ``after``, page by page, at most 1,000 a page.
+
+        The order is the store's own, the same in every listing, so that ``after`` a key that came all is told.
+        """
+        ...
+
+    def prefixes(self, prefix: str) -> Sequence[str]:
+        """Return the folders directly below ``prefix``, each ending with ``/``."""
+        ...
+
+    def head(self, key: str) -> ObjectVersion | None:
+        """Return the current version of an object, or None if there is none."""
+        ...
+
+    def open(self, key: str, etag: str | None = None) -> AbstractContextManager[BinaryIO]:
+        """Open an object for reading; the file is seekable, since some records need a second look.
+
+        Raises:
+            ObjectMissingError: There is no such object.
+            ObjectChangedError: It is not the version ``etag`` names.
+        """
+        ...
+
+    def writer(self, key: str) -> AbstractContextManager[ObjectWriter]:
+        """Open an object for writing."""
+        ...
+
+    def delete(self, key: str, etag: str) -> None:
+        """Remove that version of an object; one that is gone already is no error.
+
+        Raises:
+            ObjectChangedError: Another version stands under the key; it stays.
+        """
+        ...
+
+    def uri(self, key: str) -> str:
+        """Return the object's address with its scheme, for people and engines."""
+        ...
+
+
+class ObjectMissingError(Exception):
+    """There is no object under the key."""
+
+
+class ObjectChangedError(Exception):
+    """The object under the key is another version than the one asked for."""
