@@ -3,59 +3,114 @@
 import gzip
 import json
 import random
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 LEVEL = 6
 """gzip's own default, and what the vendor's files have."""
-BLOCK_ROWS = 20_000
-"""Rows that are made; a larger file repeats them, each time with ids of its own."""
+BLOCK_ROWS = 50_000
+"""Rows made at a time, each block anew: a file that repeats itself flatters whoever keeps dictionaries."""
 
-Make = Callable[[random.Random], str]
-START = datetime.fromisoformat("2021-12-01")
+Numbers: TypeAlias = npt.NDArray[Any]
+Texts: TypeAlias = pa.StringArray
+Make: TypeAlias = Callable[[np.random.Generator, int], Texts]
+"""Draws the fields of a column, shape ``(n_rows,)``, as they stand in the file."""
+START = np.datetime64("2021-12-01", "s")
 """Without a zone, as the vendor's timestamps are."""
+TICKS = 10_000_000
+"""Of 100 ns, in a second."""
+
+
+def _text(values: Numbers) -> Texts:
+    return pc.cast(pa.array(values), pa.string())
+
+
+def _joined(separator: str, *parts: Texts) -> Texts:
+    return cast("Any", pc.binary_join_element_wise)(*parts, separator)
+
+
+def _digits(values: Numbers, width: int) -> Texts:
+    return pc.utf8_lpad(_text(values), width, "0")
 
 
 def _integer(low: int, high: int) -> Make:
-    return lambda draw: str(draw.randint(low, high))
+    return lambda draw, n: _text(draw.integers(low, high, n))
 
 
 def _decimal(high: int, scale: int) -> Make:
-    return lambda draw: f"{draw.randint(-5, high)}.{draw.randrange(10**scale):0{scale}}"
+    return lambda draw, n: _joined(
+        ".", _text(draw.integers(-5, high, n)), _digits(draw.integers(0, 10**scale, n), scale)
+    )
 
 
 def _float(low: float, high: float) -> Make:
-    return lambda draw: repr(round(draw.uniform(low, high), 6))
+    return lambda draw, n: _text(np.round(draw.uniform(low, high, n), 6))
 
 
-def _word(*words: str) -> Make:
-    return lambda draw: draw.choice(words)
+def _word(words: Sequence[str]) -> Make:
+    return lambda draw, n: pa.array(words, pa.string()).take(pa.array(draw.integers(0, len(words), n)))
 
 
-def _timestamp(draw: random.Random) -> str:
-    moment = START + timedelta(seconds=draw.randrange(7_776_000))
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{draw.randrange(10_000_000):07}"
+def _timestamps(ticks: Numbers) -> Texts:
+    """Write ticks of 100 ns since ``START``, seven digits each, as SQL Server's ``datetime2`` has them."""
+    return _joined(".", _text(START + ticks // TICKS), _digits(ticks % TICKS, 7))
 
 
-def _date(draw: random.Random) -> str:
-    return f"{START + timedelta(days=draw.randrange(3_650)):%Y-%m-%d}"
+def _transacted(draw: np.random.Generator, n: int) -> Texts:
+    """Draw transactions in their order, in milliseconds."""
+    return _timestamps((draw.integers(0, 7_000_000_000) + np.cumsum(draw.integers(0, 600, n))) * (TICKS // 1_000))
 
 
-def _free_text(draw: random.Random) -> str:
-    number = draw.randrange(400)
-    kind = draw.random()
-    if kind < 0.03:
-        return f'"Line one {number}\nline two, with comma"'
-    if kind < 0.05:
-        return f'"Passenger said ""OK {number}"" to agent"'
-    return f'"Tap {number} 🔥 café"' if kind < 0.07 else f'"Stored value load, amount due {number}.00"'
+def _posted(draw: np.random.Generator, n: int) -> Texts:
+    return _timestamps(draw.integers(0, 7_776_000 * TICKS, n))
 
 
+def _settled(draw: np.random.Generator, n: int) -> Texts:
+    return _timestamps(draw.integers(0, 90, n) * 86_400 * TICKS)
+
+
+def _loaded(draw: np.random.Generator, n: int) -> Texts:
+    """Draw the moments of a warehouse's batches, 4,000 rows each."""
+    return _timestamps(np.repeat(draw.integers(0, 7_776_000 * TICKS, n // 4_000 + 1), 4_000)[:n])
+
+
+def _date(draw: np.random.Generator, n: int) -> Texts:
+    return _text((START + 86_400 * draw.integers(0, 3_650, n)).astype("datetime64[D]"))
+
+
+def _serial(draw: np.random.Generator, n: int) -> Texts:
+    return _digits(draw.integers(0, 10**13, n), 16)
+
+
+def _uuid(draw: np.random.Generator, n: int) -> Texts:
+    digits = draw.bytes(16 * n).hex()
+    whole = pa.array([digits[at : at + 32] for at in range(0, 32 * n, 32)])
+    return _joined(
+        "-", *(pc.utf8_slice_codeunits(whole, *part) for part in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
+    )
+
+
+DESCRIPTIONS = [
+    *(f'"Stored value load, amount due {number}.00"' for number in range(744)),
+    *(f'"Line one {number}\nline two, with comma"' for number in range(24)),
+    *(f'"Passenger said ""OK {number}"" to agent"' for number in range(16)),
+    *(f'"Tap {number} 🔥 café"' for number in range(16)),
+]
+STOPS = [
+    f'"{name} {kind}, {way}"'
+    for name in ("Park", "State", "Harvard")
+    for kind in ("St", "Sq")
+    for way in ("Lobby", "Outbound")
+]
 _BIG, _KEY, _SMALL = _integer(10**11, 10**11 + 4 * 10**7), _integer(1, 9_000), _integer(1, 20)
 COLUMNS: tuple[tuple[str, str, Make, float], ...] = (
-    ("TXN_ID", "INT8", lambda _: "", 0),
+    ("TXN_ID", "INT8", _BIG, 0),
     ("PATRON_ID", "INT8", _BIG, 0),
     ("ACCOUNT_ID", "INT8", _BIG, 0.1),
     *((f"{name}_KEY", "INT4", make, 0.05) for name, make in (("DEVICE", _KEY), ("STOP", _KEY), ("ROUTE", _SMALL))),
@@ -67,42 +122,43 @@ COLUMNS: tuple[tuple[str, str, Make, float], ...] = (
     ("DISTANCE", "REAL8", _float(0, 60), 0.1),
     ("LATITUDE", "REAL8", _float(42, 42.6), 0.05),
     ("LONGITUDE", "REAL8", _float(-71.5, -70.8), 0.05),
-    *((f"{name}_DTM", "DATETIME", _timestamp, null) for name, null in (("TXN", 0), ("POSTED", 0.05), ("SETTLED", 0.4))),
-    *((f"EDW_{name}_DTM", "DATETIME", _timestamp, 0) for name in ("INSERTED", "UPDATED")),
+    ("TXN_DTM", "DATETIME", _transacted, 0),
+    ("POSTED_DTM", "DATETIME", _posted, 0.05),
+    ("SETTLED_DTM", "DATETIME", _settled, 0.4),
+    *((f"EDW_{name}_DTM", "DATETIME", _loaded, 0) for name in ("INSERTED", "UPDATED")),
     ("BUSINESS_DATE", "DATE", _date, 0),
     ("EXPIRY_DATE", "DATE", _date, 0.5),
-    ("IS_TEST", "BOOLEAN", _word("true", *["false"] * 49), 0),
-    ("STATUS_CD", "STRING", _word("APPROVED", "DECLINED", "PENDING", "SETTLED"), 0),
-    ("MEDIA_TYPE", "STRING", _word("SmartCard", "Bankcard", "Mobile", "Paper"), 0),
-    ("SERIAL_NBR", "STRING", lambda draw: f"{draw.randrange(10**13):016}", 0),
-    ("STOP_NAME", "STRING", _word('"Park St, Inbound"', '"Harvard Sq, Lobby"', '"Kendall Station, Outbound"'), 0),
-    ("DESCRIPTION", "STRING", _free_text, 0.3),
-    ("REASON_CD", "STRING", lambda draw: f"RC{draw.randrange(60):03}", 0.8),
-    ("SOURCE_FILE", "STRING", lambda draw: f"EDW_TXN_{draw.randrange(300):05}.dat", 0),
-    ("TXN_UUID", "STRING", lambda draw: f"{draw.getrandbits(128):032x}", 0),
+    ("IS_TEST", "BOOLEAN", _word(["true", *["false"] * 49]), 0),
+    ("STATUS_CD", "STRING", _word(["APPROVED", "DECLINED", "PENDING", "SETTLED"]), 0),
+    ("MEDIA_TYPE", "STRING", _word(["SmartCard", "Bankcard", "Mobile", "Paper"]), 0),
+    ("SERIAL_NBR", "STRING", _serial, 0),
+    ("STOP_NAME", "STRING", _word(STOPS), 0),
+    ("DESCRIPTION", "STRING", _word(DESCRIPTIONS), 0.3),
+    ("REASON_CD", "STRING", _word([f"RC{number:03}" for number in range(60)]), 0.8),
+    ("SOURCE_FILE", "STRING", _word([f"EDW_TXN_{number:05}.dat" for number in range(300)]), 0),
+    ("TXN_UUID", "STRING", _uuid, 0),
 )
-"""Name, the vendor's type, how a value is made, and the share of NULLs."""
+"""Name, the vendor's type, how its fields are made, and the share of NULLs."""
 
 
 def write_csv(path: Path, n_bytes: int) -> int:
     """Write ``path``, CSV in gzip of about so many bytes inflated, and its ``.dfm``; return the number of rows."""
-    draw = random.Random(7)
-    tails = [_tail(draw) for _ in range(min(BLOCK_ROWS, max(1, n_bytes // 350)))]
+    draw = np.random.default_rng(7)
     n_rows = written = 0
     with gzip.open(path, "wb", LEVEL) as out:
         written += out.write((",".join(name for name, *_ in COLUMNS) + "\n").encode())
         while written < n_bytes:
-            mean = sum(map(len, tails)) / len(tails) + 12
-            some = tails[: max(1, int((n_bytes - written) / mean))]
-            lines = [f"{5_000_000_000 + 3 * (n_rows + at)},{tail}" for at, tail in enumerate(some)]
-            written += out.write(("\n".join(lines) + "\n").encode())
-            n_rows += len(some)
+            mean = written / n_rows if n_rows else 330
+            n = min(BLOCK_ROWS, max(1, round((n_bytes - written) / mean)))
+            fields = [_fields(draw, n, make, null) for _, _, make, null in COLUMNS]
+            written += out.write(("\n".join(_joined(",", *fields).to_pylist()) + "\n").encode())
+            n_rows += n
     path.with_name(path.name.removesuffix(".csv.gz") + ".dfm").write_text(json.dumps(_sidecar(n_rows)))
     return n_rows
 
 
-def _tail(draw: random.Random) -> str:
-    return ",".join("" if draw.random() < null else make(draw) for _, _, make, null in COLUMNS[1:])
+def _fields(draw: np.random.Generator, n: int, make: Make, null: float) -> Texts:
+    return pc.if_else(pa.array(draw.random(n) < null), pa.scalar(""), make(draw, n)) if null else make(draw, n)
 
 
 def _sidecar(n_rows: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ read in the next way it knows, in the end as text.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.delimited_text import Text, source
-from cubic_ingestion.parsing.delimited_types import FALSE_VALUES, TEXT, TRUE_VALUES, Reading
+from cubic_ingestion.parsing.delimited_types import FALSE_VALUES, TEXT, TRUE_VALUES, Finish, Reading
 from cubic_ingestion.parsing.delimited_watch import SuspectError, Watch
 from cubic_ingestion.parsing.dialect import Dialect
 
@@ -93,8 +93,9 @@ class Parser:
                 closing(source(text, self._layout.end(), self._look())) as whole,
                 csv.open_csv(whole, *self._options()) as reader,
             ):
+                finishes = self._finishes()
                 for batch in reader:
-                    yield self._finished(batch)
+                    yield _finished(batch, finishes) if finishes else batch
         except SuspectError as error:
             raise NotExactError(self._watched()) from error
         except pa.ArrowInvalid as error:
@@ -138,18 +139,13 @@ class Parser:
         integers, decimals = self._parsed_as(pa.types.is_integer), self._parsed_as(pa.types.is_decimal)
         if not integers and not decimals:
             return bytes
-        return Watch(self._layout.dialect.quote, integers=bool(integers), decimals=bool(decimals)).look
+        dialect = self._layout.dialect
+        return Watch(dialect.delimiter, dialect.quote, integers=bool(integers), decimals=bool(decimals)).look
 
-    def _finished(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Make of what was parsed the columns' values."""
-        values = batch.columns
-        for at, (name, ways) in enumerate(self._ways.items()):
-            if finish := ways[0].finish:
-                try:
-                    values[at] = finish(values[at])
-                except pa.ArrowInvalid as error:
-                    raise NotExactError([name]) from error
-        return pa.RecordBatch.from_arrays(values, names=batch.schema.names)
+    def _finishes(self) -> list[tuple[int, str, Finish]]:
+        """Return what makes the columns' values of those parsed, with the columns' places and names."""
+        ways = enumerate(self._ways.items())
+        return [(at, name, finish) for at, (name, (way, *_)) in ways if (finish := way.finish)]
 
     def _options(self) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
         layout, dialect = self._layout, self._layout.dialect
@@ -188,6 +184,16 @@ class Parser:
         if column and self._ways[column][0] is not TEXT:
             return NotExactError([column])
         return _rejection(problem, column)
+
+
+def _finished(batch: pa.RecordBatch, finishes: Iterable[tuple[int, str, Finish]]) -> pa.RecordBatch:
+    values = batch.columns
+    for at, name, finish in finishes:
+        try:
+            values[at] = finish(values[at])
+        except pa.ArrowInvalid as error:
+            raise NotExactError([name]) from error
+    return pa.RecordBatch.from_arrays(values, names=batch.schema.names)
 
 
 def _rejection(problem: str, column: str | None) -> RejectedLoadError:

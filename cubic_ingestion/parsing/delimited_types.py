@@ -19,7 +19,7 @@ as text, and ``casts`` decides. So this way may accept less than ``casts``, neve
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,13 +32,16 @@ TRUE_VALUES, FALSE_VALUES = ("true", "1", "TRUE", "True"), ("false", "0", "FALSE
 MICROSECONDS = "timestamp[us]"
 
 
+Finish: TypeAlias = Callable[[Values], Values]
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A way to have pyarrow parse a column."""
 
     asked: pa.DataType
     """The type it is asked for."""
-    finish: Callable[[Values], Values] | None = None
+    finish: Finish | None = None
     """Makes of its values the column's; raises ``pa.ArrowInvalid`` where ``casts`` might see it otherwise."""
 
 

@@ -56,38 +56,49 @@ class Conversion:
     """By row, then in the order of the columns."""
 
 
-def convert(rows: pa.RecordBatch, columns: Sequence[Column], first_row: int) -> Conversion:
-    """Bring columns to the declared types.
+class Converter:
+    """Brings batches of columns to the declared types."""
 
-    Args:
-        rows: Shape ``(n_rows, n_columns)``; column by column those of ``columns``, as ``Records`` has it.
-        columns: Target columns.
-        first_row: Number of the batch's first record in its file; the file's first record is 1.
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._schema = arrow_schema(columns)
+        self._has_open_units = any(map(is_unit_open, columns))
 
-    Raises:
-        TimestampUnitError: A ``timestamp[ns]`` column has a date outside 1677 to 2262, or a ``DATETIME`` whose
-            digits the vendor does not state has more than six.
-        ValueError: ``rows`` has other columns than ``columns``, a column's type is none, or a column was parsed into a
-            type that it is not to have.
-    """
-    if rows.schema.names != [column.name for column in columns]:
-        message = f"The rows have the columns {rows.schema.names}, not those they are to be converted to."
-        raise ValueError(message)
-    if finer := finer_columns(rows, columns):
-        raise TimestampUnitError(dict.fromkeys(finer, NANOSECONDS))
-    schema = arrow_schema(columns)
-    values: list[Values] = []
-    failures: list[CastFailure] = []
-    for column, found, target in zip(columns, rows.columns, schema.types, strict=True):
-        outcome = _outcome(column, found, target)
-        if outcome.is_beyond_nanoseconds:
-            raise TimestampUnitError({column.name: MICROSECONDS})
-        values.append(outcome.values)
-        failures += (
-            CastFailure(first_row + at, column.name, found[at].as_py(), column.type) for at in outcome.failures
-        )
-    failures.sort(key=lambda failure: failure.row)
-    return Conversion(pa.RecordBatch.from_arrays(values, schema=schema), tuple(failures))
+    def convert(self, rows: pa.RecordBatch, first_row: int) -> Conversion:
+        """Convert one batch.
+
+        Args:
+            rows: Shape ``(n_rows, n_columns)``; column by column those of the converter, as ``Records`` has it.
+            first_row: Number of the batch's first record in its file; the file's first record is 1.
+
+        Raises:
+            TimestampUnitError: A ``timestamp[ns]`` column has a date outside 1677 to 2262, or a ``DATETIME`` whose
+                digits the vendor does not state has more than six.
+            ValueError: ``rows`` has other columns, a column's type is none, or a column was parsed into a type that it
+                is not to have.
+        """
+        if self._has_open_units and (finer := finer_columns(rows, self._columns)):
+            raise TimestampUnitError(dict.fromkeys(finer, NANOSECONDS))
+        if rows.schema.equals(self._schema):
+            return Conversion(rows, ())
+        if rows.schema.names != self._schema.names:
+            message = f"The rows have the columns {rows.schema.names}, not those they are to be converted to."
+            raise ValueError(message)
+        return self._cast(rows, first_row)
+
+    def _cast(self, rows: pa.RecordBatch, first_row: int) -> Conversion:
+        values: list[Values] = []
+        failures: list[CastFailure] = []
+        for column, found, target in zip(self._columns, rows.columns, self._schema.types, strict=True):
+            outcome = _outcome(column, found, target)
+            if outcome.is_beyond_nanoseconds:
+                raise TimestampUnitError({column.name: MICROSECONDS})
+            values.append(outcome.values)
+            failures += (
+                CastFailure(first_row + at, column.name, found[at].as_py(), column.type) for at in outcome.failures
+            )
+        failures.sort(key=lambda failure: failure.row)
+        return Conversion(pa.RecordBatch.from_arrays(values, schema=self._schema), tuple(failures))
 
 
 def finer_columns(rows: pa.RecordBatch, columns: Sequence[Column]) -> list[str]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import BadCell, RejectedLoadError
-from cubic_ingestion.pipeline.convert import CastFailure, convert
+from cubic_ingestion.pipeline.convert import CastFailure, Converter
 from cubic_ingestion.pipeline.quarantine import Quarantine
 
 MOST_CELLS = 100
@@ -37,9 +37,10 @@ def converted(
     """
     n_rows = 0
     bad = _BadValues()
+    converter = Converter(columns)
     for batch in batches:
         keep()
-        conversion = convert(batch, columns, n_rows + 1)
+        conversion = converter.convert(batch, n_rows + 1)
         if quarantine:
             yield quarantine.sift(batch, conversion, n_rows + 1)
         else:

@@ -10,7 +10,7 @@ from cubic_ingestion.ports import ObjectStore
 
 PREVIEW_ROWS = 5
 ROW_GROUP_ROWS = 131_072
-ROW_GROUP_BYTES = 32 << 20
+ROW_GROUP_BYTES = 20 << 20
 """A row group is written when either is reached. There are at most three, one being filled, one waiting and one being
 encoded, so memory stays bounded whatever the file's size."""
 
@@ -71,7 +71,7 @@ def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterato
             pending, n_rows, n_bytes = [], 0, 0
         pending.append(batch)
         n_rows += batch.num_rows
-        n_bytes += batch.nbytes
+        n_bytes += batch.get_total_buffer_size()
     if pending:
         yield pa.Table.from_batches(pending, schema), True
 

@@ -15,7 +15,7 @@ from cubic_ingestion.parsing import delimited_parser, delimited_text
 from cubic_ingestion.parsing.delimited import read_delimited
 from cubic_ingestion.parsing.delimited_watch import SuspectError, Watch
 from cubic_ingestion.parsing.dialect import Dialect
-from cubic_ingestion.pipeline.convert import TimestampUnitError, convert
+from cubic_ingestion.pipeline.convert import Converter, TimestampUnitError
 
 TYPES = (
     "int8",
@@ -114,7 +114,7 @@ def outcome(
         records = read_delimited(io.BytesIO(data), columns=columns, typed=typed, **options)
         n_rows, values, failures = 0, [], []
         for batch in records.batches:
-            conversion = convert(batch, targets or columns, n_rows + 1)
+            conversion = Converter(targets or columns).convert(batch, n_rows + 1)
             n_rows += batch.num_rows
             failures += conversion.failures
             values += zip(*(plain(column) for column in conversion.rows.columns), strict=True)
@@ -194,15 +194,44 @@ def test_integers_are_read_as_text_where_a_character_may_be_escaped() -> None:
 
 def looked(*blocks: bytes) -> bool:
     """Say whether a watch lets blocks pass."""
-    watch = Watch('"', integers=True, decimals=True)
+    watch = Watch(",", '"', integers=True, decimals=True)
     try:
         return [watch.look(block) for block in blocks] == list(blocks)
     except SuspectError:
         return False
 
 
-SUSPECT = [b"0x1", b"-0X1", b'0"x1', b"ab0x", b"1e-41", b"1.5E-999", b'"1"e-41', b'"1e"-41', b'"1e-"41', b'"1e-4"1"']
-FINE = [b"x0", b'"x', b"0.x", b'""x', b"", b"x", b"0", b"1e5", b"1e-5", b"1e+41", b"e-41", b"the-41", b"1e-41d4"]
+SUSPECT = [
+    b"0x1",
+    b"-0X1",
+    b'0"x1',
+    b"\t 0x1",
+    b'""0x1',
+    b"1e-41",
+    b"0" * 400 + b"1e-41",
+    b"1.5E-999",
+    b'"1"e-41',
+    b'"1e"-41',
+    b'"1e-"41',
+    b'"1e-4"1"',
+]
+FINE = [
+    b"ab0x",
+    b"10x",
+    b"x0",
+    b'"x',
+    b"0.x",
+    b'""x',
+    b"",
+    b"x",
+    b"0",
+    b"1e5",
+    b"1e-5",
+    b"1e+41",
+    b"e-41",
+    b"the-41",
+    b"1e-41d4",
+]
 
 
 @pytest.mark.parametrize("text", SUSPECT)

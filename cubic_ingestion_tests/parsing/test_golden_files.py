@@ -11,7 +11,7 @@ import pytest
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.parsing.delimited import read_delimited
 from cubic_ingestion.parsing.dfm import parse_dfm
-from cubic_ingestion.pipeline.convert import NANOSECONDS, TimestampUnitError, convert
+from cubic_ingestion.pipeline.convert import NANOSECONDS, Converter, TimestampUnitError
 from cubic_ingestion_tests.golden import FILES, FOLDER
 
 
@@ -38,8 +38,8 @@ def test_a_change_file_with_its_sidecar() -> None:
         [batch] = records.batches
     columns = [replace(one, type=NANOSECONDS) if one.name.startswith("edw_") else one for one in records.columns]
     with pytest.raises(TimestampUnitError, match=NANOSECONDS.replace("[", r"\[")):
-        convert(batch, records.columns, 1)  # its .dfm states no digits, and it has seven
-    conversion = convert(batch, columns, 1)
+        Converter(records.columns).convert(batch, 1)  # its .dfm states no digits, and it has seven
+    conversion = Converter(columns).convert(batch, 1)
     assert conversion.failures == ()
     rows = conversion.rows
     assert (dfm.primary_key, records.expected_rows, rows.num_rows) == (("rider_id", "rider_name"), 3, 3)
@@ -63,7 +63,7 @@ def test_a_plain_file_with_its_columns_in_another_order() -> None:
     )
     with (FOLDER / "stops_20220304.csv").open("rb") as body:
         [batch] = read_delimited(body, columns=declared).batches
-    conversion = convert(batch, declared, 1)
+    conversion = Converter(declared).convert(batch, 1)
     assert conversion.failures == ()
     assert [tuple(row.values()) for row in conversion.rows.to_pylist()] == [
         (7, "Wonderland, Upper Level", Decimal("2.40"), True, time(5, 4, 3, 250_000), date(1954, 1, 19)),
