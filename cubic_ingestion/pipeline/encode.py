@@ -15,6 +15,7 @@ from cubic_ingestion.errors import RetriableError
 SAMPLE_ROWS = 16_384
 """Rows of the first row group that show which columns repeat their values."""
 _MOST_DISTINCT = 0.5
+_MIN_ROWS = 512
 
 
 class Encoder:
@@ -71,7 +72,8 @@ class Encoder:
 
     def _finish(self) -> None:
         """Write the file's end, of which a file without rows consists."""
-        self._writer(self._schema.empty_table()).close()
+        parquet = self._parquet or self._opened(dictionaries=[])
+        parquet.close()
 
     def _abandon(self) -> None:
         """Close what pyarrow would else close when the file is no longer open."""
@@ -94,25 +96,26 @@ class Encoder:
             raise self._failure
 
     def _encode(self, group: pa.Table) -> None:
-        self._writer(group).write_table(group, row_group_size=max(1, group.num_rows))
-
-    def _writer(self, first: pa.Table) -> pq.ParquetWriter:
-        """Return the writer, which is opened with the first row group."""
         if self._parquet is None:
-            writer = cast("Any", pq.ParquetWriter)  # its stub knows no lists of columns
-            self._parquet = writer(
-                self._file,
-                self._schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=_repetitive(first),
-                write_statistics=[field.name for field in self._schema if not pa.types.is_string(field.type)],
-            )
-        return cast("pq.ParquetWriter", self._parquet)
+            self._parquet = self._opened(dictionaries=_repetitive(group))
+        self._parquet.write_table(group, row_group_size=max(1, group.num_rows))
+
+    def _opened(self, dictionaries: list[str]) -> pq.ParquetWriter:
+        writer = cast("Any", pq.ParquetWriter)  # its stub knows no lists of columns
+        return writer(
+            self._file,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=dictionaries,
+            write_statistics=[field.name for field in self._schema if not pa.types.is_string(field.type)],
+        )
 
 
 def _repetitive(first: pa.Table) -> list[str]:
-    """Name the columns with few distinct values."""
+    """Name the columns with few distinct values; none of a few rows, where a dictionary is more work than it saves."""
+    if first.num_rows < _MIN_ROWS:
+        return []
     sample = first.slice(0, SAMPLE_ROWS)
     most = _MOST_DISTINCT * sample.num_rows
     return [

@@ -50,15 +50,16 @@ def write(
     full = schema if load_id is None else schema.append(pa.field("load_id", pa.int64(), nullable=False))
     with springboard.writer(key) as out:
         n_rows = 0
-        preview = schema.empty_table()
+        preview: pa.Table | None = None
         with Encoder(out.file, full) as encoder:
             for group, is_last in _row_groups(schema, batches):
                 encoder.add(group if load_id is None else _with_load_id(group, full, load_id), is_last=is_last)
-                preview = preview if n_rows else _first_rows(group)
+                preview = _first_rows(group) if preview is None else preview
                 n_rows += group.num_rows
         if not may_publish():
             return None
-        return Written(n_rows, out.commit().size_bytes, preview)
+        size_bytes = out.commit().size_bytes
+        return Written(n_rows, size_bytes, schema.empty_table() if preview is None else preview)
 
 
 def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.Table, bool]]:

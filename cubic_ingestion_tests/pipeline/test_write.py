@@ -65,11 +65,18 @@ def test_a_preview_does_not_hold_its_row_group(springboard: LocalObjectStore) ->
 
 
 def test_only_columns_that_repeat_have_a_dictionary_and_texts_no_statistics(springboard: LocalObjectStore) -> None:
-    _, parquet = written(springboard, 3)
-    group = parquet.metadata.row_group(0)
-    found = {group.column(at).path_in_schema: group.column(at) for at in range(group.num_columns)}
-    assert {name for name, column in found.items() if column.has_dictionary_page} == {"kind", "load_id"}
-    assert {name for name, column in found.items() if column.is_stats_set} == {"id", "load_id"}
+    write(springboard, KEY, SCHEMA, batches(1, n_rows=1_000), load_id=1)
+    write(springboard, "few.parquet", SCHEMA, batches(1, n_rows=100), load_id=1)
+    many, few = (columns_of(springboard, key) for key in (KEY, "few.parquet"))
+    assert {name for name, column in many.items() if column.has_dictionary_page} == {"kind", "load_id"}
+    assert {name for name, column in many.items() if column.is_stats_set} == {"id", "load_id"}
+    assert not any(column.has_dictionary_page for column in few.values())
+
+
+def columns_of(springboard: LocalObjectStore, key: str) -> dict[str, pq.ColumnChunkMetaData]:
+    with springboard.open(key) as file:
+        group = pq.ParquetFile(file).metadata.row_group(0)
+        return {group.column(at).path_in_schema: group.column(at) for at in range(group.num_columns)}
 
 
 def threads_of(n_batches: int, springboard: LocalObjectStore) -> set[str]:
