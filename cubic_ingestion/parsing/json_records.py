@@ -23,7 +23,8 @@ from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.arrow_types import JSON
 from cubic_ingestion.parsing.inflate import empty_file, open_text, read_up_to
 from cubic_ingestion.parsing.json_fields import Fields, record_fields, twice_in_an_object
-from cubic_ingestion.parsing.json_texts import record_texts
+from cubic_ingestion.parsing.json_plain import PlainRecords, Values, plain_records
+from cubic_ingestion.parsing.json_texts import json_text, record_texts
 from cubic_ingestion.parsing.matching import Missing, Undeclared, match_columns
 from cubic_ingestion.parsing.records import Records
 
@@ -40,7 +41,12 @@ _NESTED = frozenset({"object", "array"})
 
 
 def read_json(
-    body: BinaryIO, *, columns: Sequence[Column], undeclared: Undeclared = "keep", missing: Missing = "null"
+    body: BinaryIO,
+    *,
+    columns: Sequence[Column],
+    undeclared: Undeclared = "keep",
+    missing: Missing = "null",
+    typed: bool = False,
 ) -> Records:
     """Read a JSON file, gzip or plain.
 
@@ -50,9 +56,10 @@ def read_json(
             NULL there.
         undeclared: ``keep`` appends fields that are not declared, as strings, and makes a note; or ``reject``.
         missing: For columns that no record of the file has: ``null``, with a note; or ``reject``.
+        typed: Read columns into their types at once where that is exact, which is faster; if not, all is text.
 
     Returns:
-        The records, all text. An empty array is a legal file of no rows, and yields no batch.
+        The records. An empty array is a legal file of no rows, and yields no batch.
 
     Raises:
         RejectedLoadError: ``empty_file``, ``gzip_damaged``, ``file_too_large``, ``not_utf8``, ``json_invalid``,
@@ -65,36 +72,71 @@ def read_json(
         raise RejectedLoadError(
             "file_too_large", f"The file has more than {MAX_JSON_BYTES} bytes of JSON. Have it delivered in parts."
         )
-    records, spelled = record_fields(record_texts(data))
+    records = _records(data, columns if typed else ())
     matched = match_columns(
-        spelled if records else [column.name for column in columns], columns, undeclared=undeclared, missing=missing
+        records.spelled if records.n_rows else [column.name for column in columns],
+        columns,
+        undeclared=undeclared,
+        missing=missing,
     )
     notes = dict(matched.notes)
-    return Records(matched.columns, _batches(records, spelled, matched.columns, notes), notes=notes)
+    return Records(matched.columns, _batches(records, matched.columns, notes), notes=notes)
+
+
+def _records(data: bytes, columns: Sequence[Column]) -> "_RecordsByField | _RecordsByColumn":
+    text = json_text(data)
+    plain = plain_records(text, columns)
+    return _RecordsByField(*record_fields(record_texts(text))) if plain is None else _RecordsByColumn(plain)
+
+
+class _RecordsByField:
+    """Records that were taken apart one by one."""
+
+    def __init__(self, records: Sequence[Fields], spelled: Mapping[str, str]) -> None:
+        self.spelled = spelled
+        self.n_rows = len(records)
+        self._records = records
+
+    def values(self, column: str, rows: slice) -> Values:
+        """Return values of a column; NULL where a record lacks it."""
+        name = self.spelled.get(column, column)
+        return [record.get(name, _ABSENT) for record in self._records[rows]]
+
+
+class _RecordsByColumn:
+    """Records that were read column by column."""
+
+    def __init__(self, records: PlainRecords) -> None:
+        self.spelled = {name.lower(): name for name in records.values}
+        self.n_rows = records.n_rows
+        self._values = records.values
+
+    def values(self, column: str, rows: slice) -> Values:
+        """Return values of a column; NULL if no record has it."""
+        name = self.spelled.get(column)
+        return self._values[name][rows] if name else [_ABSENT] * len(range(*rows.indices(self.n_rows)))
 
 
 def _batches(
-    records: Sequence[Fields], spelled: Mapping[str, str], columns: Sequence[Column], notes: dict[str, str]
+    records: _RecordsByField | _RecordsByColumn, columns: Sequence[Column], notes: dict[str, str]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows, and add the notes that only all of them allow."""
-    schema = pa.schema([pa.field(column.name, pa.string()) for column in columns])
     oddities = [_Oddities(column.name) for column in columns]
-    for start in range(0, len(records), BATCH_ROWS):
-        some = records[start : start + BATCH_ROWS]
-        texts = [_Texts([record.get(name, _ABSENT) for record in some]) for name in _names(spelled, columns)]
-        pairs = zip(columns, texts, strict=True)
-        strings = [text.strings(is_json=column.type == JSON) for column, text in pairs]
-        yield pa.RecordBatch.from_arrays(strings, schema=schema)
-        for odd, text in zip(oddities, texts, strict=True):
-            odd.look(text, first_record=start + 1)
+    for start in range(0, records.n_rows, BATCH_ROWS):
+        values = [records.values(column.name, slice(start, start + BATCH_ROWS)) for column in columns]
+        found = [_Texts(some) if isinstance(some, list) else some for some in values]
+        pairs = zip(columns, found, strict=True)
+        arrays = [
+            some.strings(is_json=column.type == JSON) if isinstance(some, _Texts) else some for column, some in pairs
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])
+        for odd, some in zip(oddities, found, strict=True):
+            if isinstance(some, _Texts):
+                odd.look(some, first_record=start + 1)
     mixed = [f"{odd.name} ({', '.join(sorted(odd.kinds))})" for odd in oddities if len(odd.kinds) > 1]
     twice = [f"{odd.name} ({odd.twice})" for odd in oddities if odd.twice]
     made = {"mixed_types": ", ".join(mixed), "duplicate_keys": ", ".join(twice)}
     notes |= {key: text for key, text in made.items() if text}
-
-
-def _names(spelled: Mapping[str, str], columns: Sequence[Column]) -> list[str]:
-    return [spelled.get(column.name, column.name) for column in columns]
 
 
 @dataclass(slots=True)
@@ -124,13 +166,15 @@ class _Texts:
         self._texts = pa.Array.from_buffers(pa.binary(), len(values), [None, offsets, pa.py_buffer(self._data)])
         self._first = pc.binary_slice(self._texts, 0, 1)
         firsts = {first.as_py() for first in pc.unique(self._first)}
+        self._has_null = _NULL in firsts
         self.kinds = frozenset(_KINDS.get(first, "number") for first in firsts - {_NULL})
 
     def strings(self, *, is_json: bool) -> pa.StringArray:
         """Return the values as text, strings without their quotes unless they are to be JSON."""
         texts = self._texts if is_json or "string" not in self.kinds else self._unquoted()
-        is_null = self._begins_with(_NULL)
-        return cast("pa.StringArray", pc.if_else(is_null, pa.scalar(None, pa.binary()), texts).cast(pa.string()))
+        if self._has_null:
+            texts = pc.if_else(self._begins_with(_NULL), pa.scalar(None, pa.binary()), texts)
+        return cast("pa.StringArray", texts.cast(pa.string()))
 
     def _unquoted(self) -> pa.BinaryArray:
         is_string = self._begins_with(_QUOTE)

@@ -15,17 +15,23 @@ _BETWEEN_RECORDS = re.compile(r"[\s,]*")
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def record_texts(data: bytes) -> Sequence[bytes | msgspec.Raw]:
-    """Cut a JSON file into the texts of its records: the elements of one array, or the lines that are not blank.
-
-    Args:
-        data: The file, inflated.
+def json_text(data: bytes) -> bytes:
+    """Return a JSON file's text without byte order mark and blanks around it.
 
     Raises:
-        RejectedLoadError: ``not_utf8``, or ``json_invalid`` if an array is none. Lines are not looked into.
+        RejectedLoadError: ``not_utf8``.
     """
-    data = data.removeprefix(_BYTE_ORDER_MARK).strip(_BLANK)
-    _refuse_other_encodings(data)
+    text = data.removeprefix(_BYTE_ORDER_MARK).strip(_BLANK)
+    _refuse_other_encodings(text)
+    return text
+
+
+def record_texts(data: bytes) -> Sequence[bytes | msgspec.Raw]:
+    """Cut a JSON text into the texts of its records: the elements of one array, or the lines that are not blank.
+
+    Raises:
+        RejectedLoadError: ``json_invalid``, if an array is none. Lines are not looked into.
+    """
     if not data.startswith(b"["):
         return [*filter(bytes.strip, data.splitlines())]
     try:

@@ -46,5 +46,6 @@ class KafkaStream:
 
     def decode(self, table: Table, body: BinaryIO, sidecar: bytes | None, *, is_text: bool = False) -> Records:
         """Top-level fields by name; nested values keep their JSON text."""
-        del sidecar, is_text
-        return read_json(body, columns=() if table.is_raw else table.columns)
+        del sidecar
+        columns = () if table.is_raw else table.columns
+        return read_json(body, columns=columns, typed=not (is_text or table.is_raw))

@@ -6,13 +6,15 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing import json_fields
 from cubic_ingestion.parsing import json_records as module
+from cubic_ingestion.parsing.json_plain import plain_records
+from cubic_ingestion.pipeline.convert import Converter
 from cubic_ingestion_tests.parsing.reading import columns, json_records, json_rows
 
 RECORD = (
@@ -223,6 +225,72 @@ def test_a_name_twice_is_noted_where_python_finds_one_and_nowhere_else(values: l
         json.loads(value, object_pairs_hook=lambda pairs: found.append(len({name for name, _ in pairs}) < len(pairs)))
     notes = _notes("\n".join(f'{{"a":{value}}}' for value in values))
     assert ("duplicate_keys" in notes) == any(found)
+
+
+TYPES = {"a": "string", "B": "int32", "c": "json", "d": "decimal128(20, 4)", "e": "bool", "f": "timestamp[us]"}
+TEXTS = st.sampled_from(
+    [
+        "null",
+        "0",
+        "-0",
+        "1.50",
+        "1e2",
+        "2147483648",
+        "true",
+        '"x"',
+        '"caf\\u00e9 \\n"',
+        '"2024-03-01"',
+        '{"k":1,"k":2}',
+        "[{}]",
+    ]
+)
+FIELDS = st.lists(st.tuples(st.sampled_from(["a", "b", "B", "c", "d", "e", "f", "other"]), TEXTS), max_size=4)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(FIELDS, min_size=1, max_size=4))
+@example([[("a", '"x"'), ("b", "1")], [("a", '"y"'), ("a", '"z"')]])
+@example([[("c", '"x"'), ("B", "1"), ("b", "2")]])
+@example([[("e", "true"), ("f", '"2024-03-01"')], [("d", "1.50")]])
+def test_plain_records_are_what_they_are_field_by_field(records: list[list[tuple[str, str]]]) -> None:
+    text = "\n".join("{" + ",".join(f'"{name}":{value}' for name, value in fields) + "}" for fields in records)
+    declared = [Column(name.lower(), kind) for name, kind in TYPES.items()]
+    plain = _converted(text, declared, typed=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "plain_records", lambda *_: None)
+        assert plain == _converted(text, declared, typed=False)
+
+
+def test_records_as_programs_write_them_are_plain() -> None:
+    text = b'{"A":"x","n":1,"t":true,"o":{"k":[1.50]}}\n{"n":2,"A":null}'
+    records = plain_records(
+        text, [Column("a", "string"), Column("n", "int64"), Column("t", "bool"), Column("z", "int8")]
+    )
+    assert records is not None
+    assert {name: [*map(str, values)] for name, values in records.values.items() if not isinstance(values, list)} == {
+        "A": ["x", "None"],
+        "n": ["1", "2"],
+        "t": ["True", "None"],
+    }
+    assert [bytes(value) for value in records.values["o"]] == [b'{"k":[1.50]}', b"null"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1}', '{"a":1,"a":2}', '{"a":1}\r\n{"a":2}', '[{"a":1}]', '{"a":1', '{"a":1,"A":1}']
+)
+def test_anything_else_is_not(text: str) -> None:
+    assert plain_records(text.encode(), ()) is None
+
+
+def _converted(text: str, declared: list[Column], *, typed: bool) -> object:
+    """Return rows, notes and failures, or the rejection."""
+    try:
+        records = json_records(text, declared, typed=typed)
+        conversions = [Converter(records.columns).convert(batch, 1) for batch in records.batches]
+    except RejectedLoadError as error:
+        return (error.code, error.row, error.column)
+    rows = [(conversion.rows.to_pylist(), conversion.failures) for conversion in conversions]
+    return (rows, records.columns, records.notes)
 
 
 def _notes(text: str) -> dict[str, str]:
