@@ -25,6 +25,8 @@ Values: TypeAlias = "pa.Array[Any] | list[msgspec.Raw]"
 _FIRST = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 _NULL = msgspec.Raw(b"null")
+_NEVER_PLAIN = {'"', "\\"}
+"""What msgspec takes in no field's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def plain_records(data: bytes, columns: Sequence[Column]) -> PlainRecords | None
     """
     try:
         names = list(_FIRST.decode(data.partition(b"\n")[0]))
-        if "" in names or len({name.lower() for name in names}) < len(names):
+        if not all(map(_is_plain_name, names)) or len({name.lower() for name in names}) < len(names):
             return None
         declared = {column.name: column for column in columns}
         kinds = {name: _kind(declared.pop(name.lower(), None)) for name in names}
@@ -56,6 +58,10 @@ def plain_records(data: bytes, columns: Sequence[Column]) -> PlainRecords | None
         return PlainRecords(len(records), _by_column(records, kinds))
     except (msgspec.DecodeError, RecursionError, pa.ArrowInvalid, OverflowError):
         return None
+
+
+def _is_plain_name(name: str) -> bool:
+    return name.isprintable() and name != "" and not _NEVER_PLAIN & {*name}
 
 
 def _kind(column: Column | None) -> pa.DataType | None:
