@@ -1,7 +1,7 @@
 """Plan: decide for each new load which partition and snapshot it belongs to, or what it still waits for."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.pipeline.read import Original, read_sidecar, sidecar_of
 from cubic_ingestion.pipeline.register import is_settled
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.ports import Place, Platform
 from cubic_ingestion.streams import STREAMS
 
 PAGE_SIZE = 5_000
@@ -26,6 +26,7 @@ _USABLE_NAME = re.compile(r"(?!\.)[\w.+~@() -]+")
 
 A leading dot hides a file."""
 _FOR_SIDECAR = "waits for its .dfm sidecar"
+_FOR_NEWER_SIDECAR = "waits for a .dfm sidecar newer than the version before it"
 _FOR_SNAPSHOT = "waits for the first LOAD file of its table, which opens a snapshot"
 
 
@@ -59,16 +60,26 @@ def plan(platform: Platform, stream: StreamName) -> int:
 
 
 def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
-    admitted = [ready for load in loads if (ready := _admit(platform, load))]
+    admitted = _admitted(platform, loads)
     opened = _open_snapshots(platform, admitted)
     placed = _place(platform, admitted)
     for table in opened:
         woken = platform.repository.unplanned(_followers(platform, table), _WHENEVER, PAGE_SIZE)
-        placed += _place(platform, [ready for load in woken if (ready := _admit(platform, load))])
+        placed += _place(platform, _admitted(platform, woken))
     return placed
 
 
-def _admit(platform: Platform, load: Load) -> _Admitted | None:
+def _admitted(platform: Platform, loads: Sequence[Load]) -> list[_Admitted]:
+    has_sidecar = [load.version.key for load in loads if _sidecar_key(platform, load)]
+    versions = platform.repository.loads_at(Place.INCOMING, has_sidecar) if has_sidecar else {}
+    return [ready for load in loads if (ready := _admit(platform, load, versions))]
+
+
+def _sidecar_key(platform: Platform, load: Load) -> str | None:
+    return STREAMS[platform.tables[load.table].stream].sidecar_key(load.version.key)
+
+
+def _admit(platform: Platform, load: Load, versions: Mapping[str, Sequence[Load]]) -> _Admitted | None:
     """Check name, size and sidecar; reject or leave waiting what is not complete."""
     table = platform.tables[load.table]
     stream, key = STREAMS[table.stream], load.version.key
@@ -82,6 +93,9 @@ def _admit(platform: Platform, load: Load) -> _Admitted | None:
         if data is None and stream.sidecar_key(key):
             _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
             return None
+        if sidecar and _is_of_version_before(load, sidecar, versions) and not _is_wait_over(platform, load):
+            _wait(platform, load, _FOR_NEWER_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
+            return None
         return _Admitted(load, stream.source_at(table, load.version, data), sidecar and sidecar.etag)
     except RejectedLoadError as error:
         if error.code == "sidecar_invalid" and sidecar and _is_being_written(platform, sidecar):
@@ -89,6 +103,18 @@ def _admit(platform: Platform, load: Load) -> _Admitted | None:
         else:
             platform.repository.reject(load.id, LoadError.of(error))
         return None
+
+
+def _is_of_version_before(load: Load, sidecar: Original, versions: Mapping[str, Sequence[Load]]) -> bool:
+    """Say whether an earlier version of the file was planned with this very sidecar, so that its own may yet come."""
+    earlier = (other for other in versions.get(load.version.key, ()) if other.id < load.id)
+    return any(other.sidecar_etag == sidecar.etag for other in earlier)
+
+
+def _is_wait_over(platform: Platform, load: Load) -> bool:
+    """Say whether no newer sidecar came in all the time that one may take; the one that is there is then its own."""
+    waited = platform.clock.now() - load.waiting_since
+    return waited >= timedelta(seconds=platform.limits.sidecar_wait_seconds)
 
 
 def _is_being_written(platform: Platform, sidecar: Original) -> bool:

@@ -165,6 +165,47 @@ def test_a_late_sidecar_delays_only_its_own_load(depot: Depot) -> None:
     assert depot.loads()[0].status is LoadStatus.ARCHIVED
 
 
+@pytest.mark.parametrize("was_written", [False, True])
+def test_a_restated_file_is_not_read_with_the_sidecar_of_the_version_before(depot: Depot, *, was_written: bool) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", "1,a", started_at=MARCH)
+    if was_written:
+        depot.ingest()
+    else:
+        register(depot.platform, StreamName.ODS)
+        plan(depot.platform, StreamName.ODS)
+    depot.put(BASE + "LOAD1.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n0001,b"))
+    depot.settle()
+
+    old, new = depot.loads()
+    assert (old.status, old.error and old.error.code) == (LoadStatus.ERRORED, "superseded")
+    assert (new.status, new.waits_for) == (
+        LoadStatus.READY,
+        "waits for a .dfm sidecar newer than the version before it",
+    )
+    assert depot.rows(an_ods_table()) == []
+
+    columns = [{"ordinal": 1, "name": "SAMPLE_ID", "type": "STRING"}, {"name": "SAMPLE_NAME", "type": "STRING"}]
+    depot.put(BASE + "LOAD1.dfm", a_dfm(columns, started_at=MAY))
+    depot.clock.advance(minutes=10)
+    depot.settle()
+    assert [load.status for load in depot.loads()] == [LoadStatus.ERRORED, LoadStatus.ARCHIVED]
+    assert [row["sample_id"] for row in depot.rows(an_ods_table())] == ["0001"]
+
+
+def test_a_restated_file_whose_sidecar_stays_is_read_with_it_after_the_wait(depot: Depot) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", "1,a", started_at=MARCH)
+    depot.ingest()
+    depot.put(BASE + "LOAD1.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n2,b"))
+    depot.settle()
+    assert depot.rows(an_ods_table()) == []
+
+    depot.clock.advance(seconds=depot.platform.limits.sidecar_wait_seconds)
+    depot.settle()
+    old, new = depot.loads()
+    assert (new.status, new.sidecar_etag) == (LoadStatus.ARCHIVED, old.sidecar_etag)
+    assert [row["sample_id"] for row in depot.rows(an_ods_table())] == [2]
+
+
 def test_what_is_still_being_written_is_not_looked_at(tmp_path: Path) -> None:
     depot = Depot.build(tmp_path, [an_ods_table(), a_table()], limits=Limits(settle_seconds=5))
     now = depot.clock.now()

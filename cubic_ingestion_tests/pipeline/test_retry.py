@@ -305,6 +305,8 @@ def test_a_new_file_beside_a_stale_sidecar_is_never_let_through_with_a_count_tha
     registered(depot)
     depot.put(CSV, csv_gz("SAMPLE_ID,SAMPLE_NAME\n2,b\n3,c"))
     depot.settle()
+    depot.clock.advance(seconds=depot.platform.limits.sidecar_wait_seconds)
+    depot.settle()
     codes = [load.error.code for load in depot.loads() if load.error]
     assert codes == ["superseded", "record_count_mismatch"]
     assert depot.rows(an_ods_table()) == []
