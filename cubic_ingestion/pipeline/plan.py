@@ -10,7 +10,7 @@ from cubic_ingestion.domain.load import Load, LoadError, Placement
 from cubic_ingestion.domain.snapshot import Snapshot, owning_snapshot
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.pipeline.read import Original, read_sidecar, sidecar_of
+from cubic_ingestion.pipeline.read import Original, original_of, read_sidecar, sidecar_of, superseded
 from cubic_ingestion.pipeline.register import is_settled
 from cubic_ingestion.ports import Place, Platform
 from cubic_ingestion.streams import STREAMS
@@ -93,6 +93,8 @@ def _admit(platform: Platform, load: Load, versions: Mapping[str, Sequence[Load]
         if data is None and stream.sidecar_key(key):
             _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
             return None
+        if sidecar:
+            _check_file_stands(platform, load)
         if sidecar and _is_of_version_before(load, sidecar, versions) and not _is_wait_over(platform, load):
             _wait(platform, load, _FOR_NEWER_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
             return None
@@ -103,6 +105,18 @@ def _admit(platform: Platform, load: Load, versions: Mapping[str, Sequence[Load]
         else:
             platform.repository.reject(load.id, LoadError.of(error))
         return None
+
+
+def _check_file_stands(platform: Platform, load: Load) -> None:
+    """Make sure that the version still stands beside the sidecar; else that is the sidecar of another.
+
+    Raises:
+        RejectedLoadError: It was replaced or removed (``superseded``).
+    """
+    original = original_of(platform.stores, load)
+    standing = original.store.head(original.key)
+    if original.etag is not None and (standing is None or standing.etag != original.etag):
+        raise superseded(load)
 
 
 def _is_of_version_before(load: Load, sidecar: Original, versions: Mapping[str, Sequence[Load]]) -> bool:
