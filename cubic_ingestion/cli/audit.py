@@ -1,5 +1,6 @@
 """``cubic audit``: the proof that everything is accounted for."""
 
+import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -8,10 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, console
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.audit import Audit, Finding
+
+
+_OPENING = '{"findings": ['
 
 
 def audit(*, as_json: AsJson = False) -> None:
@@ -25,33 +29,52 @@ def audit(*, as_json: AsJson = False) -> None:
     from cubic_ingestion.pipeline.audit import audit as run_audit
 
     platform = platform_from_environment()
+    told = _Json() if as_json else _Lines()
     with _progress() as tell:
-        done = run_audit(platform, tell)
-    if as_json:
-        findings = [asdict(finding) | {"remedy": finding.remedy} for finding in done.findings]
-        print_json({"findings": findings, "notes": done.notes, "proved": done.proved})
-    else:
-        _print(done)
-    if done.findings:
+        done = run_audit(platform, tell, told.take)
+    told.end(done)
+    if done.n_findings:
         raise typer.Exit(1)
 
 
-def _print(done: "Audit") -> None:
-    print_rows([_row(finding) for finding in done.findings], empty="Everything is accounted for.")
-    for note in done.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
-    counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in done.proved.items())
-    console.print(f"Looked at: {counts}. Findings: {len(done.findings):,}.", highlight=False, soft_wrap=True)
+class _Json:
+    """Prints one JSON object while it comes to be: whatever is found, nothing of it is kept."""
+
+    def __init__(self) -> None:
+        self._n_told = 0
+
+    def take(self, finding: "Finding") -> None:
+        """Print one of the list of findings."""
+        told = json.dumps(asdict(finding) | {"remedy": finding.remedy}, ensure_ascii=False)
+        typer.echo(f"{',' if self._n_told else _OPENING}\n{told}", nl=False)
+        self._n_told += 1
+
+    def end(self, done: "Audit") -> None:
+        """Print the end of the list, and what goes with it."""
+        rest = json.dumps({"notes": done.notes, "proved": done.proved}, indent=2, ensure_ascii=False)
+        typer.echo(("" if self._n_told else _OPENING) + "]," + rest.removeprefix("{"))
 
 
-def _row(finding: "Finding") -> dict[str, object]:
-    return {
-        "code": finding.code.value,
-        "load": "" if finding.load_id is None else str(finding.load_id),
-        "key": f"{finding.zone}: {finding.key}",
-        "what": finding.problem,
-        "remedy": finding.remedy,
-    }
+class _Lines:
+    """Prints what people read, each finding as soon as it is known."""
+
+    def take(self, finding: "Finding") -> None:
+        """Print one finding."""
+        load = "" if finding.load_id is None else f", load {finding.load_id}"
+        _say(f"{finding.code.value}{load}, {finding.zone}: {finding.key}\n    {finding.problem} {finding.remedy}")
+
+    def end(self, done: "Audit") -> None:
+        """Print the summary."""
+        if not done.n_findings:
+            _say("Everything is accounted for.")
+        for note in done.notes:
+            _say(note)
+        counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in done.proved.items())
+        _say(f"Looked at: {counts}. Findings: {done.n_findings:,}.")
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

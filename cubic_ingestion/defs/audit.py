@@ -45,14 +45,14 @@ def audit_result(done: Audit) -> dg.AssetCheckResult:
         f"{finding.problem} {finding.remedy}"
         for finding in done.findings[:_SHOWN]
     ]
-    if len(done.findings) > _SHOWN:
-        lines.append(f"* and {len(done.findings) - _SHOWN} more: `cubic audit`")
+    if done.n_findings > _SHOWN:
+        lines.append(f"* and {done.n_findings - _SHOWN} more: `cubic audit`")
     return dg.AssetCheckResult(
-        passed=not done.findings,
+        passed=done.n_findings == 0,
         check_name=ACCOUNTED_FOR,
         asset_key=AUDIT,
         metadata={
-            "n_findings": len(done.findings),
+            "n_findings": done.n_findings,
             "findings": dg.MetadataValue.md("\n".join(lines) or "none"),
             "notes": dg.MetadataValue.md("\n".join(f"* {note}" for note in done.notes) or "none"),
         },

@@ -1,5 +1,6 @@
 """``cubic audit`` as people and scripts meet it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,13 @@ def test_what_is_wrong_is_named_with_its_load_and_the_remedy(cubic: Cubic, home:
     put_dmap(depot, "20220304.csv")
     depot.put("cubic/dmap/unknown/[red].csv", b"x")
     depot.settle()
+    depot.put(f"{DMAP}20220305.csv", b"x", modified_at=datetime(2022, 3, 5, tzinfo=UTC))
     (home / "archive" / DMAP / "20220304.csv").unlink()
 
     outcome = cubic("audit", "--json")
     assert outcome.exit_code == 1
-    (finding,) = outcome.json["findings"]
+    unregistered, finding = outcome.json["findings"]
+    assert (unregistered["code"], unregistered["load_id"]) == ("unregistered", None)
     assert finding == {
         "code": "original_missing",
         "zone": "archive",
@@ -42,7 +45,7 @@ def test_what_is_wrong_is_named_with_its_load_and_the_remedy(cubic: Cubic, home:
     told = cubic("audit")
     assert told.exit_code == 1
     assert "original_missing" in told.text
-    assert "Findings: 1." in told.text
+    assert "Findings: 2." in told.text
 
 
 def test_an_audit_that_cannot_run_is_exit_code_2(cubic: Cubic, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cubic_ingestion.domain.load import Load, ObjectVersion
-from cubic_ingestion.pipeline.audit import audit
+from cubic_ingestion.pipeline.audit import Audit, Finding, audit
+from cubic_ingestion.pipeline.audit.findings import KEPT_FINDINGS, KEPT_FOLDERS
 from cubic_ingestion.ports import Place
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
@@ -67,6 +68,30 @@ def test_a_listing_is_checked_page_by_page(tmp_path: Path, monkeypatch: pytest.M
     assert done.findings == []
     assert done.objects["archive"] == 50_000
     assert (many.most_unread, many.most_keys) == (1, 1_000)
+
+
+def test_memory_is_the_same_whatever_is_found(tmp_path: Path) -> None:
+    depot = Depot.build(tmp_path, [DMAP])
+    for number in range(KEPT_FINDINGS + 5):
+        depot.put(f"{DMAP.prefix}{number}.csv", b"x")
+        (depot.root / "archive" / str(number)).mkdir(parents=True)
+        (depot.root / "archive" / str(number) / "stray").touch()
+    depot.clock.advance(minutes=1)
+    taken: list[Finding] = []
+
+    done = audit(depot.platform, take=taken.append)
+
+    assert len({(finding.zone, finding.key) for finding in taken}) == done.n_findings == 2 * (KEPT_FINDINGS + 5)
+    assert done.findings == taken[:KEPT_FINDINGS]
+
+
+def test_what_is_left_alone_is_counted_by_so_many_folders_and_no_more() -> None:
+    done = Audit()
+    for number in range(2 * KEPT_FOLDERS):
+        done.leave_alone(f"folder {number}/", "no table declares it")
+
+    assert len(done.notes) == KEPT_FOLDERS + 1
+    assert "elsewhere: 1000 objects left alone, no table declares it" in done.notes
 
 
 class CountedStore(LocalObjectStore):

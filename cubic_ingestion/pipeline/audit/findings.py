@@ -1,10 +1,17 @@
 """What an audit can find, what to do about each, and what it proved."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cubic_ingestion.domain.load import Load
+
+KEPT_FINDINGS = 100
+"""Findings that an audit keeps; the others are told to who asked for them, and counted."""
+KEPT_FOLDERS = 1_000
+"""Folders whose objects that were left alone are counted by themselves."""
+_ELSEWHERE = "elsewhere"
 
 
 class FindingCode(StrEnum):
@@ -75,9 +82,13 @@ class Finding:
 
 @dataclass(slots=True)
 class Audit:
-    """What an audit found, and what it proved."""
+    """What an audit found, and what it proved; of the same size whatever there is."""
 
+    take: Callable[[Finding], None] | None = None
+    """Told of every finding at once."""
     findings: list[Finding] = field(default_factory=list[Finding])
+    """The first ``KEPT_FINDINGS``."""
+    n_findings: int = 0
     left_alone: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """Objects that are nobody's and need not be anybody's, counted by folder and the reason."""
     objects: Counter[str] = field(default_factory=Counter[str])
@@ -87,6 +98,19 @@ class Audit:
     """Rows in Springboard that the footers of Parquet files and the loads agree on."""
     n_quarantined: int = 0
     """The same, of records in quarantine."""
+
+    def report(self, finding: Finding) -> None:
+        """Pass a finding on, and count it."""
+        self.n_findings += 1
+        if len(self.findings) < KEPT_FINDINGS:
+            self.findings.append(finding)
+        if self.take:
+            self.take(finding)
+
+    def leave_alone(self, folder: str, why: str) -> None:
+        """Count an object that need not be anybody's; from a great many folders on, without saying where."""
+        is_kept = (folder, why) in self.left_alone or len(self.left_alone) < KEPT_FOLDERS
+        self.left_alone[folder if is_kept else _ELSEWHERE, why] += 1
 
     @property
     def notes(self) -> list[str]:

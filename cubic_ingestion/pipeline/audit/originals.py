@@ -67,7 +67,7 @@ class IncomingCheck:
             return True
         else:
             why = "sidecars whose files did not come"
-        self._audit.left_alone[folder, why] += 1
+        self._audit.leave_alone(folder, why)
         return True
 
     def _is_forsaken(self, sidecar: ObjectVersion) -> bool:

@@ -28,17 +28,18 @@ class ZoneCheck(Protocol):
         ...
 
 
-def audit(platform: Platform, tell: Tell | None = None) -> Audit:
+def audit(platform: Platform, tell: Tell | None = None, take: Callable[[Finding], None] | None = None) -> Audit:
     """Compare all zones with the metadata database; nothing is changed, and ingestion may go on.
 
     Args:
         platform: The platform.
         tell: Told, as the work goes on, of what kind how many more were looked at.
+        take: Told of every discrepancy as it is found.
 
     Returns:
-        Every discrepancy, and what was proved. Memory grows with the discrepancies alone.
+        The first discrepancies, the number of all, and what was proved. Memory is the same whatever is found.
     """
-    done, seen = Audit(), Tally()
+    done, seen = Audit(take), Tally()
     checks: Sequence[ZoneCheck] = (
         IncomingCheck(platform, done),
         FiledCheck(platform, Place.ARCHIVE),
@@ -49,10 +50,12 @@ def audit(platform: Platform, tell: Tell | None = None) -> Audit:
         done.objects[check.zone] = 0
         for page in check.store.list(""):
             done.objects[check.zone] += len(page)
-            done.findings += _confirmed(check, page, seen)
+            for finding in _confirmed(check, page, seen):
+                done.report(finding)
             if tell:
                 tell(check.zone, len(page))
-    done.findings += LoadsCheck(platform, done).check(seen, tell)
+    for finding in LoadsCheck(platform, done).check(seen, tell):
+        done.report(finding)
     return done
 
 
