@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import FileIO
 from typing import TYPE_CHECKING
@@ -40,9 +40,15 @@ class ObjectFile(FileIO):
     (``gzip.BadGzipFile`` is one), and those must not look as if the store had failed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], mode: str, key: str) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: str,
+        key: str,
+        opener: Callable[[str, int], int] | None = None,
+    ) -> None:
         self._key = key
-        super().__init__(path, mode)
+        super().__init__(os.fspath(path), mode, opener=opener)
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
         """Read into a buffer."""

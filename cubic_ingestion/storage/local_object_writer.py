@@ -1,7 +1,6 @@
 """How an object in a local folder is written: beside its place, then moved there in one step."""
 
 import os
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from io import BufferedWriter
@@ -11,8 +10,8 @@ from typing import BinaryIO, Self
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.storage.local_drafts import open_draft
 from cubic_ingestion.storage.local_files import ObjectFile, translated
-from cubic_ingestion.storage.local_paths import HIDDEN
 
 _BUFFER_BYTES = 1 << 17
 _FOLDER_ATTEMPTS = 100
@@ -22,19 +21,18 @@ _FOLDER_ATTEMPTS = 100
 class LocalObjectWriter:
     """An object being written to a hidden file in its own folder.
 
-    What a killed process leaves there is never listed.
+    What a killed process leaves there is never listed, and taken over by the next that writes the same key.
     """
 
     def __init__(self, key: str, path: Path, version: Callable[[str, os.stat_result], ObjectVersion]) -> None:
         self._key = key
         self._path = path
         self._version = version
-        # Not made from the object's name, which may already have the greatest length a name can have.
-        self._draft = path.with_name(f"{HIDDEN}{uuid.uuid4().hex}.tmp")
+        self._is_published = False
 
     def __enter__(self) -> Self:
         with translated(self._key):
-            self._raw = self._create()
+            self._draft, self._raw = self._create()
         self._file = BufferedWriter(self._raw, _BUFFER_BYTES)
         return self
 
@@ -49,23 +47,27 @@ class LocalObjectWriter:
             self._file.flush()
             os.fsync(self._raw.fileno())
             status = os.fstat(self._raw.fileno())
+            self._draft.replace(self._path)  # while it is open, and so locked: nobody else writes in it
+            self._is_published = True
             self._file.close()
-            self._draft.replace(self._path)
         return self._version(self._key, status)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(StoreUnavailableError):  # what could not be written is thrown away just now
-            self._file.close()
-        with translated(self._key):
-            self._draft.unlink(missing_ok=True)
+        try:
+            if not self._is_published:
+                with translated(self._key):
+                    self._draft.unlink(missing_ok=True)
+        finally:
+            with suppress(StoreUnavailableError):  # what could not be written is thrown away just now
+                self._file.close()
 
-    def _create(self) -> ObjectFile:
+    def _create(self) -> tuple[Path, ObjectFile]:
         for _ in range(_FOLDER_ATTEMPTS):
             # mkdir also says "exists" of a folder that was removed before it could look.
             with suppress(FileNotFoundError, FileExistsError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                return ObjectFile(self._draft, "xb", self._key)
+                return open_draft(self._path, self._key)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return ObjectFile(self._draft, "xb", self._key)
+        return open_draft(self._path, self._key)

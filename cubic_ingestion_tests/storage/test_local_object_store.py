@@ -143,7 +143,7 @@ def test_a_pipe_is_no_object(store: LocalObjectStore, root: Path) -> None:
     assert store.head("pipe.csv") is None
 
 
-def test_what_a_killed_writer_leaves_is_never_listed(store: LocalObjectStore, root: Path) -> None:
+def killed_while_writing(root: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
         "from cubic_ingestion.storage.local_object_store import LocalObjectStore\n"
@@ -152,9 +152,54 @@ def test_what_a_killed_writer_leaves_is_never_listed(store: LocalObjectStore, ro
     )
     subprocess.run([sys.executable, "-c", code, str(root)], check=False, cwd=Path(__file__).parents[2])
 
+
+def test_what_a_killed_writer_leaves_is_never_listed(store: LocalObjectStore, root: Path) -> None:
+    killed_while_writing(root)
+
     assert len(files(root)) == 1
     assert keys(store) == []
     assert list(store.prefixes("")) == []
+
+
+def test_what_a_killed_writer_left_is_taken_over_by_the_next(store: LocalObjectStore, root: Path) -> None:
+    killed_while_writing(root)
+
+    put(store, "a/b.csv", b"w")
+
+    assert [(root / "a" / name).read_bytes() for name in files(root)] == [b"w"]
+
+
+def test_a_draft_in_use_is_nobody_elses(store: LocalObjectStore, root: Path) -> None:
+    with store.writer("a/b.csv") as first, store.writer("a/b.csv") as second:
+        first.file.write(b"first")
+        second.file.write(b"second")
+        first.commit()
+        assert (root / "a" / "b.csv").read_bytes() == b"first"
+        put(store, "a/b.csv", b"third")
+        second.commit()
+
+    assert (root / "a" / "b.csv").read_bytes() == b"second"
+    assert files(root) == ["b.csv"]
+
+
+def test_what_many_write_under_one_key_at_once_is_always_whole(store: LocalObjectStore, root: Path) -> None:
+    torn: list[bytes] = []
+
+    def write_often(letter: bytes) -> None:
+        for _ in range(150):
+            put(store, "b.csv", letter * 50_000)
+            content = (root / "b.csv").read_bytes()
+            if content != content[:1] * 50_000:
+                torn.append(content)
+
+    writers = [threading.Thread(target=write_often, args=(letter,)) for letter in (b"x", b"y", b"z")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert torn == []
+    assert files(root) == ["b.csv"]
 
 
 def test_a_folder_that_others_remove_while_it_is_empty_is_made_again(store: LocalObjectStore, root: Path) -> None:
