@@ -32,10 +32,10 @@ class Dialect:
             ("escapeChar", self.escape, True),
         ):
             if not _is_one_character(value) and not (is_optional and not value):
-                message = f"{option} is {value!r}, where one ASCII character is needed."
+                message = f"{option} is {value!r}, where one ASCII character is needed"
                 raise ValueError(message)
         if self.record_delimiter not in _RECORD_DELIMITERS:
-            message = f"recordDelimiter is {self.record_delimiter!r}, where a line end is needed."
+            message = f"recordDelimiter is {self.record_delimiter!r}, where a line end is needed"
             raise ValueError(message)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -34,8 +34,10 @@ _LOAD = "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001"
 _CHANGE = "cubic/ods_qlik/EDW.SAMPLE__ct/20220304-101500123"
 _STARTED_AT = "2022-03-01T00:00:00.000"
 _PASSES = 4
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload([__name__, "duckdb", "pandas"])  # forked from one that has all modules, no threads
+ASKED = "asked for"
+"""The run of what a person asks for."""
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__, "duckdb", "pandas"])  # forked from one that has all modules, no threads
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,11 @@ def deliver(root: Path, kind: str) -> Depot:
     return depot
 
 
-def stage(root: Path) -> Depot:
+def stage(root: Path, tables: Sequence[Table] = TABLES) -> Depot:
     """Open the depot of a folder; one load at a time, so that calls come in the same order each time."""
     if not (root / "metadata.sqlite").exists():
         (root / "metadata.sqlite").write_bytes(_empty_database())
-    return Depot.build(root, TABLES, limits=Limits(parallel_loads=1))
+    return Depot.build(root, tables, limits=Limits(parallel_loads=1))
 
 
 @lru_cache
@@ -127,7 +129,7 @@ def _empty_database() -> bytes:
 
 def strike_in_a_process(root: Path, at: str, fault: Fault) -> int | None:
     """Work with a fault in a process of its own; returns what it exited with, negative for a signal."""
-    process = _PROCESSES.Process(target=_strike, args=(root, at, fault))
+    process = PROCESSES.Process(target=_strike, args=(root, at, fault))
     process.start()
     process.join()
     return process.exitcode
@@ -137,10 +139,17 @@ def _strike(root: Path, at: str, fault: Fault) -> None:
     strike(stage(root), FaultPlan(at, fault))
 
 
-def strike(depot: Depot, faults: FaultPlan) -> None:
-    """Work like a daemon's runs, with faults: a run that fails gives back what it holds, and the next goes on."""
+def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None = None) -> None:
+    """Work like a daemon's runs, with faults: a run that fails gives back what it holds, and the next goes on.
+
+    First comes what a person asks for, who asks once.
+    """
     platform = faulty(depot.platform, faults)
     struck = replace(depot, platform=platform)
+    if ask:
+        with suppress(RetriableError):
+            ask(struck)
+        release(depot.platform, ASKED)
     for number in range(2):
         with suppress(RetriableError):
             for stream in StreamName:

@@ -1,12 +1,13 @@
 """What only a local folder does: hostile names, links, leftovers, and a disk that takes no more."""
 
+import fcntl
 import os
 import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -180,6 +181,27 @@ def test_a_draft_in_use_is_nobody_elses(store: LocalObjectStore, root: Path) -> 
 
     assert (root / "a" / "b.csv").read_bytes() == b"second"
     assert files(root) == ["b.csv"]
+
+
+def test_a_draft_published_while_another_was_about_to_lock_it_stays_whole(
+    store: LocalObjectStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+    with ExitStack() as opened:
+        first = opened.enter_context(store.writer("b.csv"))
+        first.file.write(b"first")
+
+        def publish_and_lock(file: int, operation: int) -> None:
+            monkeypatch.setattr(fcntl, "flock", lock)
+            first.commit()
+            lock(file, operation)
+
+        monkeypatch.setattr(fcntl, "flock", publish_and_lock)
+        with store.writer("b.csv"):
+            assert (root / "b.csv").read_bytes() == b"first"
+
+    assert files(root) == ["b.csv"]
+    assert (root / "b.csv").read_bytes() == b"first"
 
 
 def test_what_many_write_under_one_key_at_once_is_always_whole(store: LocalObjectStore, root: Path) -> None:
