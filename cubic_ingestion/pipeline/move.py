@@ -164,6 +164,8 @@ def choose_filing(
 ) -> Filing:
     """Choose the plain folder, or the load's own below it if another version lies there; nothing is ever overwritten.
 
+    What an earlier try began to file in the load's own folder is finished there, even if the plain one is free by now.
+
     Args:
         original: Where the load's file is.
         destination: Where it goes.
@@ -173,6 +175,8 @@ def choose_filing(
         versioned: Where a later one goes.
     """
     key = plain.key(load.version.key)
+    if plain != versioned and destination.head(versioned.key(load.version.key)):
+        return versioned
     if key not in taken:
         owner = load.id if _is_free(original, load, destination, key) else _UNKNOWN
         taken.setdefault(key, owner)  # two versions of one file may be here at the same time; one of them wins

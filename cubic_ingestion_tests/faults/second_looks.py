@@ -70,10 +70,14 @@ def strike_a_story(root: Path, story: str, plan: FaultPlan) -> None:
 
 def strike_a_story_in_a_process(root: Path, story: str, at: str, fault: Fault) -> int | None:
     """Do so in a process of its own; returns what it exited with, negative for a signal."""
-    process = PROCESSES.Process(target=strike_a_story, args=(root, story, FaultPlan(at, fault)))
+    process = PROCESSES.Process(target=_strike_a_story, args=(root, story, at, fault))
     process.start()
     process.join()
     return process.exitcode
+
+
+def _strike_a_story(root: Path, story: str, at: str, fault: Fault) -> None:
+    strike_a_story(root, story, FaultPlan(at, fault))
 
 
 def ask_again(root: Path, story: str) -> Depot:
