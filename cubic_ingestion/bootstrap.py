@@ -1,6 +1,9 @@
 """Composition root: the only module that constructs adapters."""
 
-from collections.abc import Mapping
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
 
 from filelock import FileLock
 
@@ -8,8 +11,11 @@ from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
+from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
+from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.ports import Platform, Stores
 from cubic_ingestion.settings import Settings, SystemClock, read_settings
 from cubic_ingestion.storage import open_store
@@ -50,6 +56,40 @@ def platform_from_environment() -> Platform:
 
 
 _BUILT: dict[str, Platform] = {}
+
+
+def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: None) -> Batcher:
+    """Wire the Kafka batcher; nothing is connected yet.
+
+    Args:
+        settings: All settings.
+        tell: Told what goes wrong and will be tried again.
+
+    Raises:
+        SettingsError: No Kinesis stream is named.
+    """
+    from cubic_ingestion.fetchers.kinesis_record_source import KinesisRecordSource  # noqa: PLC0415 - boto3 is heavy
+
+    if not settings.kinesis_stream:
+        raise SettingsError("CUBIC_KINESIS_STREAM", "It is not set.", "Name the Kinesis stream to read.")
+    platform = platform_from_environment()
+    return Batcher(
+        source=KinesisRecordSource(settings.kinesis_stream),
+        ledger=SqlBatchLedger(make_engine(settings.metadata_url)),
+        repository=platform.repository,
+        stores=platform.stores,
+        tables=platform.tables,
+        clock=platform.clock,
+        limits=BatcherLimits(
+            CutLimits(settings.kafka_batch_records, settings.kafka_batch_seconds, settings.kafka_batch_bytes),
+            settings.kinesis_lease_seconds,
+            settings.kinesis_poll_seconds,
+            settings.kafka_commit_seconds,
+            settings.kafka_commit_bytes,
+        ),
+        owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
+        tell=tell,
+    )
 
 
 def make_home(settings: Settings) -> None:

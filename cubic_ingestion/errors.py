@@ -5,6 +5,8 @@
     │   ├── StoreUnavailableError
     │   ├── DatabaseUnavailableError
     │   ├── CatalogUnavailableError
+    │   ├── StreamUnavailableError
+    │   ├── ShardLeaseLostError
     │   └── SidecarChangedError
     ├── RejectedLoadError     the load is wrong; it goes to Error, the run goes on
     └── FatalError            code or configuration is wrong; tell a person
@@ -65,6 +67,25 @@ class CatalogUnavailableError(RetriableError):
     def __init__(self, table: str, reason: str) -> None:
         self.table = table
         super().__init__(f"Table {table!r} could not be put in the catalog ({reason}). It will be tried again.")
+
+
+class StreamUnavailableError(RetriableError):
+    """A Kinesis stream refused or dropped a request."""
+
+    def __init__(self, stream: str, reason: str) -> None:
+        self.stream = stream
+        super().__init__(f"Kinesis stream {stream!r} could not be read ({reason}). It will be tried again.")
+
+
+class ShardLeaseLostError(RetriableError):
+    """Another batcher has taken a shard, since its lease was not renewed in time."""
+
+    def __init__(self, shard: str) -> None:
+        self.shard = shard
+        super().__init__(
+            f"The lease on shard {shard!r} ended before it was renewed, and another batcher has it. Nothing is lost: "
+            "that one goes on from the checkpoint."
+        )
 
 
 class SidecarChangedError(RetriableError):

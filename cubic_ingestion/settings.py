@@ -48,6 +48,24 @@ class Settings(BaseSettings):
     max_loads_per_run: int = Field(10_000, ge=1, description="Loads that one table may bring into one run.")
 
     parallel_loads: int = Field(4, ge=1, description="Small loads that a run works on at the same time.")
+    kinesis_stream: str = Field("", description="Kinesis stream that the Kafka batcher reads; none: it is off.")
+    kinesis_lease_seconds: int = Field(
+        60, ge=3, description="A batcher's lease on a shard expires so long after its last renewal."
+    )
+    kinesis_poll_seconds: float = Field(1.0, gt=0, description="Pause when no shard had anything new.")
+    kafka_batch_records: int = Field(10_000, ge=1, description="Records after which a Kafka batch is cut.")
+    kafka_batch_seconds: int = Field(
+        3_600, ge=1, description="Time after its first record's arrival after which a Kafka batch is cut."
+    )
+    kafka_batch_bytes: int = Field(
+        128 << 20, ge=1, le=512 << 20, description="Size above which a Kafka batch's file does not grow."
+    )
+    kafka_commit_seconds: int = Field(
+        30, ge=1, description="How long what the batcher has read may wait to be put on record."
+    )
+    kafka_commit_bytes: int = Field(
+        64 << 20, ge=1, description="How much of a shard the batcher may have read and not put on record."
+    )
     dagster_home: Path | None = Field(
         None,
         validation_alias="DAGSTER_HOME",

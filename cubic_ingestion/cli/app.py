@@ -11,6 +11,7 @@ from cubic_ingestion.cli.audit import audit
 from cubic_ingestion.cli.db import db
 from cubic_ingestion.cli.demo import demo
 from cubic_ingestion.cli.ingest import ingest
+from cubic_ingestion.cli.kafka import kafka
 from cubic_ingestion.cli.loads import loads
 from cubic_ingestion.cli.quarantine import quarantine
 from cubic_ingestion.cli.status import status
@@ -31,6 +32,7 @@ app.command()(audit)
 app.add_typer(loads)
 app.add_typer(tables)
 app.add_typer(quarantine)
+app.add_typer(kafka)
 app.add_typer(db)
 
 COULD_NOT_RUN = 2

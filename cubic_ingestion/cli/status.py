@@ -7,6 +7,7 @@ from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
+    from cubic_ingestion.domain.batch import ShardProgress
     from cubic_ingestion.ports import Platform, StatusCount
 
 _OPEN = (
@@ -30,10 +31,13 @@ def status(*, as_json: AsJson = False) -> None:
     platform = platform_from_environment()
     rows = table_rows(platform)
     undeclared = undeclared_prefixes(platform.stores.incoming, platform.tables)
+    shards = [_shard_row(platform, shard) for shard in platform.repository.shard_progress()]
     if as_json:
-        print_json({"tables": rows, "undeclared_prefixes": undeclared})
+        print_json({"tables": rows, "undeclared_prefixes": undeclared, "kafka_shards": shards})
         return
     print_rows(rows, empty="No loads yet. 'cubic demo' puts a sample into Incoming, 'cubic ingest' ingests it.")
+    if at_work := [row for row in shards if not row.pop("is_ended")]:
+        print_rows(at_work, title="Kafka batcher")
     for prefix in undeclared:
         console.print(f"Left alone, no table declares it: {prefix}", highlight=False, markup=False)
 
@@ -46,6 +50,22 @@ def table_rows(platform: "Platform") -> list[dict[str, object]]:
     names = [name for name in platform.tables if name in by_table]
     names += sorted(by_table.keys() - platform.tables.keys())
     return [_row(platform, name, by_table[name]) for name in names]
+
+
+def _shard_row(platform: "Platform", shard: "ShardProgress") -> dict[str, object]:
+    since = shard.oldest_open_at
+    return {
+        "kinesis_stream": shard.stream,
+        "shard": shard.shard,
+        "leased_by": shard.owner,
+        "read_at": shard.read_at,
+        "behind_seconds": shard.behind_milliseconds / 1_000,
+        "newest_record": shard.arrived_at,
+        "open_batches": shard.n_open_batches,
+        "open_records": shard.n_open_records,
+        "oldest_open_seconds": int((platform.clock.now() - since).total_seconds()) if since else None,
+        "is_ended": shard.is_ended,
+    }
 
 
 def _row(platform: "Platform", name: str, counts: Sequence["StatusCount"]) -> dict[str, object]:

@@ -76,6 +76,10 @@ class Table:
     """A gzip file that inflates further is rejected."""
     max_inflation_ratio: int = 500
     """So is one that inflates to more than so many times its size, after its first 64 MiB."""
+    topic: str = ""
+    """Kafka: the topic whose records the batcher brings here; empty if others deliver the table's files."""
+    topic_path: str = "topic"
+    """Kafka: where in a record its topic stands, names separated by dots."""
     description: str = ""
     base: str | None = None
     """For an ODS change table (``…__ct``): the name of the table whose snapshots it follows."""

@@ -214,3 +214,78 @@ class CubicKafkaCheckpoint(Base):
     stream: Mapped[str] = mapped_column(primary_key=True)
     shard: Mapped[str] = mapped_column(primary_key=True)
     sequence_number: Mapped[str]
+
+
+class CubicKafkaShard(Base):
+    """A shard of a Kinesis stream: which batcher holds it, and how far it is behind."""
+
+    __tablename__ = "cubic_kafka_shards"
+
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    shard: Mapped[str] = mapped_column(primary_key=True)
+    leased_by: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    wanted_by: Mapped[str | None]
+    """A batcher that has no shard and asks for this one."""
+    arrived_at: Mapped[datetime | None]
+    """When the newest record that was read arrived in the Kinesis stream."""
+    behind_milliseconds: Mapped[int] = mapped_column(BIG_ID)
+    read_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    """Since when all records of a shard that was closed are in Incoming."""
+
+
+class CubicKafkaBatch(Base):
+    """A batch of the Kafka batcher: a run of one table's records in one shard."""
+
+    __tablename__ = "cubic_kafka_batches"
+    __table_args__ = (
+        Index("uq_cubic_kafka_batches_first", "stream", "shard", "table_name", "first_sequence_number", unique=True),
+        Index("ix_cubic_kafka_batches_s3_key", "s3_key"),
+        Index(
+            "ix_cubic_kafka_batches_unwritten",
+            *("stream", "shard"),
+            sqlite_where=text("written_at IS NULL"),
+            postgresql_where=text("written_at IS NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    stream: Mapped[str]
+    shard: Mapped[str]
+    table_name: Mapped[str]
+    """``dead_letter`` for records that no table takes."""
+    first_sequence_number: Mapped[str]
+    """With ``:<number>`` behind it where a Kinesis record carries several."""
+    last_sequence_number: Mapped[str]
+    n_records: Mapped[int] = mapped_column(BIG_ID)
+    n_bytes: Mapped[int] = mapped_column(BIG_ID)
+    opened_at: Mapped[datetime]
+    """When its first record arrived in the Kinesis stream."""
+    cut_at: Mapped[datetime | None]
+    """When its end was put on record; None while it is open."""
+    written_at: Mapped[datetime | None]
+    """When its file was known to stand under ``s3_key``."""
+    s3_key: Mapped[str | None]
+    """In Incoming; of dead letters, in Error."""
+
+
+class CubicKafkaBatchPart(Base):
+    """An object that keeps records of an open batch."""
+
+    __tablename__ = "cubic_kafka_batch_parts"
+    __table_args__ = (
+        Index("ix_cubic_kafka_batch_parts_batch_id", "batch_id"),
+        Index("uq_cubic_kafka_batch_parts_s3_key", "s3_key", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    batch_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_kafka_batches.id", name="fk_cubic_kafka_batch_parts_batch_id")
+    )
+    s3_key: Mapped[str]
+    last_sequence_number: Mapped[str]
+    n_records: Mapped[int] = mapped_column(BIG_ID)
+    n_bytes: Mapped[int] = mapped_column(BIG_ID)

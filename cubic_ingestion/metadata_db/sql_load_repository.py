@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from typing_extensions import override
 
+from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -15,6 +16,7 @@ from cubic_ingestion.metadata_db import (
     claiming,
     completing,
     declared_tables,
+    kafka_batches,
     looking_up,
     planning,
     registering,
@@ -269,3 +271,13 @@ class SqlLoadRepository(LoadRepository):
     def status_counts(self) -> Sequence[StatusCount]:
         with reading(self._engine) as connection:
             return looking_up.status_counts(connection)
+
+    @override
+    def shard_progress(self) -> Sequence[ShardProgress]:
+        with reading(self._engine) as connection:
+            return kafka_batches.progress(connection)
+
+    @override
+    def batch_files(self, keys: Collection[str]) -> Collection[str]:
+        with reading(self._engine) as connection:
+            return kafka_batches.files(connection, keys)

@@ -11,7 +11,7 @@ from cubic_ingestion.metadata_db.engine import UPGRADE_LOCK, be_alone, make_engi
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0002"
+NEWEST = "0003"
 """Revision that the models are written for; a constant, because asking Alembic would import it in every run."""
 
 

@@ -1,11 +1,14 @@
 """What the platform needs from outside, as roles; adapters in ``storage``, ``metadata_db``, ``catalog`` fill them."""
 
+from cubic_ingestion.ports.batch_ledger import BatchLedger
 from cubic_ingestion.ports.ingestion_platform import Clock, Limits, Platform, Stores
 from cubic_ingestion.ports.load_repository import LoadRepository, PartitionTotal, Place, StatusCount
 from cubic_ingestion.ports.object_store import ObjectChangedError, ObjectMissingError, ObjectStore, ObjectWriter
+from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
 from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, TableCatalog
 
 __all__ = [
+    "BatchLedger",
     "CatalogEntry",
     "CatalogPart",
     "Clock",
@@ -15,9 +18,14 @@ __all__ = [
     "ObjectMissingError",
     "ObjectStore",
     "ObjectWriter",
+    "Page",
     "PartitionTotal",
     "Place",
     "Platform",
+    "Record",
+    "RecordSource",
+    "Shard",
+    "ShardReader",
     "StatusCount",
     "Stores",
     "TableCatalog",

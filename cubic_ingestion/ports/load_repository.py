@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -241,4 +242,12 @@ class LoadRepository(Protocol):
 
     def status_counts(self) -> Sequence[StatusCount]:
         """Count loads by table and status."""
+        ...
+
+    def shard_progress(self) -> Sequence[ShardProgress]:
+        """Return how far the Kafka batcher is with each shard, and its open batches."""
+        ...
+
+    def batch_files(self, keys: Collection[str]) -> Collection[str]:
+        """Return those of some keys that are files of the Kafka batcher, written or about to be."""
         ...

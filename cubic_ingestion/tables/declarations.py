@@ -114,7 +114,17 @@ def _clashes(declared: Sequence[_Declared]) -> Iterator[DeclarationError]:
             other = taken.setdefault(value, one)
             if other is not one:
                 yield one.entry.mistake(key, f"{value!r} is declared at {other.where} already.", "Remove one of them.")
+    yield from _same_topics(declared)
     yield from _nested(declared)
+
+
+def _same_topics(declared: Sequence[_Declared]) -> Iterator[DeclarationError]:
+    taken: dict[tuple[str, str], _Declared] = {}
+    for one in declared:
+        other = taken.setdefault((one.table.topic_path, one.table.topic), one) if one.table.topic else one
+        if other is not one:
+            problem = f"Topic {one.table.topic!r} goes to {other.table.name!r}, declared at {other.where}, already."
+            yield one.entry.mistake("topic", problem, "Remove one of them.")
 
 
 def _nested(declared: Sequence[_Declared]) -> Iterator[DeclarationError]:

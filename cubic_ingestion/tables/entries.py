@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, cast
 
+from cubic_ingestion.domain.batch import SEQUENCE_COLUMN, SHARD_COLUMN
 from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, StreamName, Table
 from cubic_ingestion.errors import DeclarationError
 from cubic_ingestion.parsing.arrow_types import arrow_type
@@ -27,6 +28,8 @@ _KEYS: Mapping[str, type] = {
     "on_schema_change": str,
     "max_inflated_bytes": int,
     "max_inflation_ratio": int,
+    "topic": str,
+    "topic_path": str,
 }
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "stream": StreamName,
@@ -81,6 +84,8 @@ def tables(entry: Entry) -> list[Table]:
     """Return the tables that an entry without mistakes stands for: for ODS the base table and its change table."""
     chosen = {key: choices(entry.fields[key]) for key, choices in _CHOICES.items() if key in entry.fields}
     columns = tuple(_column(name, column) for name, column in entry.fields.get("columns", {}).items())
+    if entry.fields["stream"] == StreamName.KAFKA.value and not entry.fields.get("is_raw", False):
+        columns += _KINESIS_COLUMNS
     fields: dict[str, Any] = {**entry.fields, **chosen, "columns": columns}
     table = Table(**fields)
     if table.stream is not StreamName.ODS:
@@ -144,6 +149,20 @@ def _prefix_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationEr
         yield entry.mistake("prefix", f"{prefix!r} is the prefix of a change table.", _CHANGES_COME_ALONG)
 
 
+def _topic_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
+    for key in ("topic", "topic_path"):
+        value = entry.fields.get(key)
+        if value is None:
+            continue
+        if stream is not StreamName.KAFKA:
+            yield entry.mistake(key, f"A table of stream {stream.value!r} has a {key!r}.", "Remove it.")
+        elif not value or (key == "topic_path" and "" in value.split(".")):
+            fix = "Name the topic." if key == "topic" else "Write names separated by dots, as in 'metadata.topic'."
+            yield entry.mistake(key, f"{key!r} is {value!r}.", fix)
+    if "topic_path" in entry.fields and "topic" not in entry.fields:
+        yield entry.mistake("topic_path", "The table has a 'topic_path' and no 'topic'.", "Add one: topic = ….")
+
+
 def _columns_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
     columns = entry.fields.get("columns", {})
     if stream is StreamName.ODS:
@@ -156,6 +175,8 @@ def _columns_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationE
         fix = "Add [table.columns] with one 'name = \"type\"' a line, or is_raw = true."
         yield entry.mistake(None, "The table has no columns.", fix)
     for name, column in columns.items():
+        if stream is StreamName.KAFKA and name in (SHARD_COLUMN, SEQUENCE_COLUMN):
+            yield entry.mistake(name, f"Every Kafka table has {name!r}.", "Remove it.", in_section=True)
         for problem, fix in (*_column_name_mistakes(name), *_column_mistakes(name, column)):
             yield entry.mistake(name, problem, fix, in_section=True)
 
@@ -199,9 +220,14 @@ def _type_mistakes(name: str, text: str) -> Iterator[tuple[str, str]]:
         yield f"Column {name!r} has no type that is known:", str(error)
 
 
+_KINESIS_COLUMNS = (
+    Column(SHARD_COLUMN, "string", "Shard of the Kinesis stream that the record came by."),
+    Column(SEQUENCE_COLUMN, "string", "Its sequence number there; two records with the same of both are one."),
+)
 _CHANGES_COME_ALONG = "Remove the entry; that of the base table stands for both."
 _RULES: tuple[Callable[[Entry, StreamName], Iterator[DeclarationError]], ...] = (
     _name_mistakes,
     _prefix_mistakes,
+    _topic_mistakes,
     _columns_mistakes,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
+from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX, OPEN_PREFIX
 from cubic_ingestion.domain.layout import archive_filing, error_filing
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.domain.table import Table
@@ -57,7 +58,9 @@ class IncomingCheck:
         table = self._by_prefix.get(folder)
         if version.key.endswith("/") or (table and not is_settled(self.platform, version)):
             return True
-        if table is None or not is_text(version.key):
+        if folder.startswith(OPEN_PREFIX):
+            folder, why = OPEN_PREFIX, "records of open batches, which the Kafka batcher keeps there"
+        elif table is None or not is_text(version.key):
             why = "no table declares it"
         elif not table.is_active:
             why = "its table is inactive"
@@ -98,7 +101,7 @@ class FiledCheck:
                 yield finding
             else:
                 self._count(version, loads[0], seen)
-        yield from self._strays(unowned)
+        yield from self._strays(self._without_dead_letters(unowned))
 
     def _owners(self, key: str, owners: Owners) -> Sequence[Load]:
         found = next((owners[file_key] for file_key in files_of(key) if file_key in owners), ())
@@ -145,6 +148,12 @@ class FiledCheck:
             if not any(is_under_way(load, now) and folder_of(version.key) in self._folders(load) for load in loads):
                 problem = "It belongs to no load."
                 yield Finding.of(FindingCode.STRAY_OBJECT, self.zone, version.key, problem)
+
+    def _without_dead_letters(self, unowned: Sequence[ObjectVersion]) -> Sequence[ObjectVersion]:
+        """Leave out the files that the Kafka batcher has put on record."""
+        letters = [version.key for version in unowned if version.key.startswith(DEAD_LETTER_PREFIX)]
+        known = self.platform.repository.batch_files(letters) if letters and self.place is Place.ERROR else ()
+        return [version for version in unowned if version.key not in known]
 
     def _folders(self, load: Load) -> set[str]:
         """Where a load's original goes in this zone."""

@@ -1,0 +1,46 @@
+"""The Kafka batcher as a job: one bounded pass, for those who run no ``cubic kafka batch --follow``."""
+
+from typing import cast
+
+import dagster as dg
+
+from cubic_ingestion.bootstrap import build_batcher
+from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.settings import read_settings
+
+LANE_TAG = "cubic/lane"
+"""Without the tag of a stream: ``dead_runs`` would take a long pass, which claims no load, for one whose process is gone."""
+
+
+@dg.op(description="Reads the Kinesis stream up to its newest record, and cuts what is due.")
+def batch_kinesis(context: dg.OpExecutionContext) -> None:
+    """Do what ``cubic kafka batch`` does."""
+    try:
+        report = build_batcher(read_settings(), context.log.warning).run_once()
+    except RetriableError as error:
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=30) from error
+    except FatalError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    context.log.info(
+        "%s records, %s files, %s dead letters", report.done.n_records, report.done.n_files, report.done.n_dead_letters
+    )
+    context.add_output_metadata({"records": report.done.n_records, "files": report.done.n_files})
+
+
+@dg.job(description="Brings the records of the Kinesis stream to Incoming.")
+def kafka_batch() -> None:
+    """Make one bounded pass over the Kinesis stream."""
+    cast("object", batch_kinesis())
+
+
+@dg.schedule(
+    job=kafka_batch,
+    cron_schedule="*/10 * * * *",
+    description="One pass every ten minutes, if CUBIC_KINESIS_STREAM is set.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def kafka_batch_schedule() -> dg.RunRequest | dg.SkipReason:
+    """Request a pass, unless there is nothing to read."""
+    if not read_settings().kinesis_stream:
+        return dg.SkipReason("CUBIC_KINESIS_STREAM is not set.")
+    return dg.RunRequest(tags={LANE_TAG: "kafka-fetch"})

@@ -1,0 +1,167 @@
+"""Batches of the Kafka batcher as rows, and what people and the audit ask about them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+
+from cubic_ingestion.domain.batch import Batch, Part, Position, ShardProgress, ShardState
+from cubic_ingestion.metadata_db.models import (
+    CubicKafkaBatch,
+    CubicKafkaBatchPart,
+    CubicKafkaCheckpoint,
+    CubicKafkaShard,
+)
+from cubic_ingestion.metadata_db.rows import in_pages
+
+
+def state(connection: Connection, stream: str, shard: str) -> ShardState:
+    """Select what whoever holds a shard goes on from."""
+    checkpoint = connection.execute(
+        select(CubicKafkaCheckpoint.sequence_number).where(
+            CubicKafkaCheckpoint.stream == stream, CubicKafkaCheckpoint.shard == shard
+        )
+    ).scalar()
+    of_shard = (CubicKafkaBatch.stream == stream, CubicKafkaBatch.shard == shard)
+    unwritten = select(CubicKafkaBatch.__table__).where(*of_shard, CubicKafkaBatch.written_at.is_(None))
+    parts = _parts(connection, stream, shard)
+    batches = [
+        Batch(
+            row.table_name,
+            Position.parse(row.first_sequence_number),
+            Position.parse(row.last_sequence_number),
+            row.n_records,
+            row.n_bytes,
+            row.opened_at,
+            row.s3_key,
+            parts.pop(row.id, ()),
+        )
+        for row in connection.execute(unwritten)
+    ]
+    spent = [part.key for of_batch in parts.values() for part in of_batch]
+    return ShardState(checkpoint, sorted(batches, key=lambda batch: batch.first), spent)
+
+
+def put(connection: Connection, stream: str, shard: str, batch: Batch, cut_at: datetime | None = None) -> int:
+    """Insert a batch, or set where it ends by now; returns its id."""
+    values = {
+        "last_sequence_number": str(batch.last),
+        "n_records": batch.n_records,
+        "n_bytes": batch.n_bytes,
+        "s3_key": batch.key,
+        "cut_at": cut_at,
+    }
+    statement = update(CubicKafkaBatch).where(_is(stream, shard, batch)).values(values)
+    known = connection.execute(statement.returning(CubicKafkaBatch.id)).scalar()
+    if known is not None:
+        return known
+    identity = {"stream": stream, "shard": shard, "table_name": batch.table, "first_sequence_number": str(batch.first)}
+    row = identity | values | {"opened_at": batch.opened_at}
+    return connection.execute(insert(CubicKafkaBatch).values(row).returning(CubicKafkaBatch.id)).scalar_one()
+
+
+def put_open(connection: Connection, stream: str, shard: str, batch: Batch) -> None:
+    """Put an open batch on record with its parts; where one ends that was cut stays as it is."""
+    if batch.key is None:
+        _put_parts(connection, put(connection, stream, shard, batch), batch.parts)
+    else:
+        statement = select(CubicKafkaBatch.id).where(_is(stream, shard, batch))
+        _put_parts(connection, connection.execute(statement).scalar_one(), batch.parts)
+
+
+def mark_written(connection: Connection, stream: str, shard: str, batch: Batch, now: datetime) -> None:
+    """Put on record that a batch's file stands under its key."""
+    values = {"written_at": now, "n_records": batch.n_records, "n_bytes": batch.n_bytes}
+    connection.execute(update(CubicKafkaBatch).where(_is(stream, shard, batch)).values(values))
+
+
+def progress(connection: Connection) -> list[ShardProgress]:
+    """Select each shard with its open batches."""
+    of_shard = and_(
+        CubicKafkaBatch.stream == CubicKafkaShard.stream,
+        CubicKafkaBatch.shard == CubicKafkaShard.shard,
+        CubicKafkaBatch.written_at.is_(None),
+    )
+    of_checkpoint = and_(
+        CubicKafkaCheckpoint.stream == CubicKafkaShard.stream, CubicKafkaCheckpoint.shard == CubicKafkaShard.shard
+    )
+    open_batches = (
+        func.count(CubicKafkaBatch.id),
+        func.coalesce(func.sum(CubicKafkaBatch.n_records), 0),
+        func.min(CubicKafkaBatch.opened_at),
+    )
+    columns = CubicKafkaShard.__table__.columns
+    statement = (
+        select(*columns, CubicKafkaCheckpoint.sequence_number, *open_batches)
+        .outerjoin(CubicKafkaCheckpoint, of_checkpoint)
+        .outerjoin(CubicKafkaBatch, of_shard)
+        .group_by(*columns, CubicKafkaCheckpoint.sequence_number)
+        .order_by(CubicKafkaShard.stream, CubicKafkaShard.shard)
+    )
+    return [
+        ShardProgress(
+            row.stream,
+            row.shard,
+            row.sequence_number,
+            row.arrived_at,
+            row.behind_milliseconds,
+            row.read_at,
+            row.leased_by,
+            row.ended_at is not None,
+            row[-3],
+            int(row[-2]),
+            row[-1],
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def files(connection: Connection, keys: Collection[str]) -> set[str]:
+    """Select those keys that are on record as files of batches."""
+    found: set[str] = set()
+    for page in in_pages(keys):
+        statement = select(CubicKafkaBatch.s3_key).where(CubicKafkaBatch.s3_key.in_(page))
+        found.update(key for key in connection.execute(statement).scalars() if key is not None)
+    return found
+
+
+def _put_parts(connection: Connection, batch_id: int, parts: Sequence[Part]) -> None:
+    """Insert those parts of a batch that are not on record."""
+    statement = select(CubicKafkaBatchPart.s3_key).where(CubicKafkaBatchPart.batch_id == batch_id)
+    known = set(connection.execute(statement).scalars())
+    rows = [
+        {
+            "batch_id": batch_id,
+            "s3_key": part.key,
+            "last_sequence_number": str(part.last),
+            "n_records": part.n_records,
+            "n_bytes": part.n_bytes,
+        }
+        for part in parts
+        if part.key not in known
+    ]
+    if rows:
+        connection.execute(insert(CubicKafkaBatchPart), rows)
+
+
+def _parts(connection: Connection, stream: str, shard: str) -> dict[int, list[Part]]:
+    found: dict[int, list[Part]] = {}
+    statement = (
+        select(CubicKafkaBatchPart.__table__)
+        .join(CubicKafkaBatch, CubicKafkaBatch.id == CubicKafkaBatchPart.batch_id)
+        .where(CubicKafkaBatch.stream == stream, CubicKafkaBatch.shard == shard)
+        .order_by(CubicKafkaBatchPart.id)
+    )
+    for row in connection.execute(statement):
+        part = Part(row.s3_key, Position.parse(row.last_sequence_number), row.n_records, row.n_bytes)
+        found.setdefault(row.batch_id, []).append(part)
+    return found
+
+
+def _is(stream: str, shard: str, batch: Batch) -> ColumnElement[bool]:
+    return and_(
+        CubicKafkaBatch.stream == stream,
+        CubicKafkaBatch.shard == shard,
+        CubicKafkaBatch.table_name == batch.table,
+        CubicKafkaBatch.first_sequence_number == str(batch.first),
+    )
