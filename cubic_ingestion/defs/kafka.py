@@ -9,7 +9,7 @@ from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.settings import read_settings
 
 LANE_TAG = "cubic/lane"
-"""Without the tag of a stream: ``dead_runs`` would take a long pass, which claims no load, for one whose process is gone."""
+"""Without the tag of a stream: ``dead_runs`` would end a long pass, since it claims no load."""
 
 
 @dg.op(description="Reads the Kinesis stream up to its newest record, and cuts what is due.")

@@ -98,7 +98,8 @@ def _new_aggregate() -> tuple[Any, type[Exception]]:
     from aws_kinesis_agg import deaggregator  # noqa: PLC0415 - protobuf is heavy, and most streams have no aggregates
 
     sys.path[:] = path
-    return deaggregator.messages_pb2.AggregatedRecord(), deaggregator.google.protobuf.message.DecodeError
+    messages: Any = deaggregator.messages_pb2
+    return messages.AggregatedRecord(), deaggregator.google.protobuf.message.DecodeError
 
 
 def _inflated(data: bytes) -> bytes:

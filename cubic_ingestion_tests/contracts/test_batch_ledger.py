@@ -1,0 +1,140 @@
+"""What every batch ledger does, on each database in turn."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from cubic_ingestion.domain.batch import Advance, Batch, Part, Position, ShardState
+from cubic_ingestion.errors import ShardLeaseLostError
+from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
+from cubic_ingestion.ports import BatchLedger, LoadRepository
+from cubic_ingestion_tests.builders import NOON
+
+LATER = NOON + timedelta(minutes=1)
+SHARD = ("fares", "shardId-000000000000")
+HUGE = 10**55
+
+
+@pytest.fixture
+def ledger(engine: Engine) -> BatchLedger:
+    """A ledger that knows nothing."""
+    return SqlBatchLedger(engine)
+
+
+def a_batch(first: int, last: int, *, key: str | None = None, parts: tuple[Part, ...] = ()) -> Batch:
+    """Build a batch of taps."""
+    return Batch("taps", Position(HUGE + first), Position(HUGE + last), last - first + 1, 100, NOON, key, parts)
+
+
+def a_part(last: int) -> Part:
+    """Build a part that ends somewhere."""
+    return Part(f"open/{last}", Position(HUGE + last, 0), 1, 100)
+
+
+def lease(ledger: BatchLedger, owner: str = "one") -> ShardState | None:
+    """Take the shard at noon for a minute."""
+    return ledger.lease(*SHARD, owner, now=NOON, expires_at=LATER)
+
+
+def advance(ledger: BatchLedger, owner: str = "one", *, to: str | None = "9", **batches: list[Batch]) -> None:
+    """Move the checkpoint."""
+    done = Advance(to, NOON, 250)
+    ledger.advance(
+        *SHARD, owner, done, written=batches.get("written", []), still_open=batches.get("still_open", []), now=NOON
+    )
+
+
+def test_a_shard_is_held_by_one_until_its_lease_expires_or_is_given_back(ledger: BatchLedger) -> None:
+    assert lease(ledger) == ShardState(None)
+    assert lease(ledger) is not None
+    assert lease(ledger, "two") is None
+    assert ledger.lease(*SHARD, "two", now=LATER, expires_at=LATER) is not None
+    assert lease(ledger) is not None  # that of two lasted no time at all
+    ledger.release(*SHARD, "two")
+    assert ledger.leases("fares")[SHARD[1]].owner == "one"
+    ledger.release(*SHARD, "one")
+    assert ledger.leases("fares")[SHARD[1]].owner is None
+    assert ledger.leases("another") == {}
+
+
+def test_renewing_names_what_is_still_held(ledger: BatchLedger) -> None:
+    lease(ledger)
+    ledger.lease("fares", "other", "two", now=NOON, expires_at=LATER)
+    assert set(ledger.renew("fares", "one", LATER + timedelta(minutes=1))) == {SHARD[1]}
+    assert ledger.lease(*SHARD, "two", now=LATER, expires_at=LATER) is None
+
+
+def test_asking_for_a_shard_is_seen_by_its_holder_and_over_when_it_is_taken(ledger: BatchLedger) -> None:
+    lease(ledger)
+    ledger.ask_for(*SHARD, "two")
+    assert ledger.leases("fares")[SHARD[1]].wanted_by == "two"
+    ledger.release(*SHARD, "one")
+    lease(ledger, "two")
+    assert ledger.leases("fares")[SHARD[1]].wanted_by is None
+
+
+def test_whoever_lost_the_lease_can_change_nothing(ledger: BatchLedger) -> None:
+    lease(ledger)
+    ledger.lease(*SHARD, "two", now=LATER, expires_at=LATER)
+    with pytest.raises(ShardLeaseLostError):
+        ledger.cut(*SHARD, "one", [a_batch(1, 2, key="k")], NOON)
+    with pytest.raises(ShardLeaseLostError):
+        advance(ledger)
+    assert ledger.lease(*SHARD, "two", now=LATER, expires_at=LATER) == ShardState(None)
+
+
+def test_the_next_holder_gets_checkpoint_cuts_and_parts(ledger: BatchLedger) -> None:
+    lease(ledger)
+    still_open = a_batch(1, 3, parts=(a_part(2), a_part(3)))
+    advance(ledger, still_open=[still_open])
+    ledger.cut(*SHARD, "one", [a_batch(1, 5, key="kafka/a.json"), a_batch(6, 10, key="kafka/b.json")], NOON)
+
+    state = lease(ledger)
+
+    cut = a_batch(1, 5, key="kafka/a.json", parts=(a_part(2), a_part(3)))
+    assert state == ShardState("9", [cut, a_batch(6, 10, key="kafka/b.json")], [])
+
+
+def test_a_cut_stays_where_it_was_put_though_its_batch_goes_on_record_as_open(ledger: BatchLedger) -> None:
+    lease(ledger)
+    ledger.cut(*SHARD, "one", [a_batch(1, 5, key="kafka/a.json")], NOON)
+    advance(ledger, still_open=[a_batch(1, 3, key="kafka/a.json", parts=(a_part(3),))])
+
+    state = lease(ledger)
+
+    assert state is not None
+    assert state.batches == [a_batch(1, 5, key="kafka/a.json", parts=(a_part(3),))]
+
+
+def test_written_batches_leave_their_parts_to_be_removed(ledger: BatchLedger) -> None:
+    lease(ledger)
+    advance(ledger, still_open=[a_batch(1, 3, parts=(a_part(3),))])
+    done = a_batch(1, 4, key="kafka/a.json", parts=(a_part(3),))
+    ledger.cut(*SHARD, "one", [done], NOON)
+    advance(ledger, to="10", written=[done])
+
+    assert lease(ledger) == ShardState("10", [], [a_part(3).key])
+    ledger.forget_parts([a_part(3).key])
+    assert lease(ledger) == ShardState("10")
+
+
+def test_progress_tells_lag_and_open_batches_and_an_idle_read_keeps_the_newest_time(
+    ledger: BatchLedger, repository: LoadRepository
+) -> None:
+    lease(ledger)
+    advance(ledger, still_open=[a_batch(1, 3, parts=(a_part(3),)), a_batch(4, 4, parts=(a_part(4),))][:1])
+    ledger.advance(*SHARD, "one", Advance("9", None, 0), written=[], still_open=[], now=LATER)
+
+    (progress,) = repository.shard_progress()
+
+    assert (progress.stream, progress.shard, progress.checkpoint, progress.owner) == (*SHARD, "9", "one")
+    assert (progress.n_open_batches, progress.n_open_records, progress.oldest_open_at) == (1, 3, NOON)
+    assert (progress.arrived_at, progress.read_at, progress.behind_milliseconds) == (NOON, LATER, 0)
+    assert not progress.is_ended
+
+
+def test_files_of_batches_are_known_by_their_keys(ledger: BatchLedger, repository: LoadRepository) -> None:
+    lease(ledger)
+    ledger.cut(*SHARD, "one", [a_batch(1, 2, key="kafka/a.json")], NOON)
+    assert set(repository.batch_files(["kafka/a.json", "kafka/b.json"])) == {"kafka/a.json"}

@@ -1,0 +1,1 @@
+"""Tests of the Kafka batcher, on a Kinesis stream in memory and everything else real."""
