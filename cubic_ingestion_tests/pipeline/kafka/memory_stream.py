@@ -17,9 +17,7 @@ from cubic_ingestion.ports import Page, Record, Shard
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.depot import Depot
 
-TAPS = Table(
-    "cubic__kafka__taps", StreamName.KAFKA, "cubic/kafka/taps/", columns=(Column("n", "int64"),), topic="taps"
-)
+TAPS = Table("cubic__kafka__taps", StreamName.KAFKA, "cubic/kafka/taps/", columns=(Column("n", "int64"),), topic="taps")
 SALES = Table(
     "cubic__kafka__sales", StreamName.KAFKA, "cubic/kafka/sales/", columns=(Column("n", "int64"),), topic="sales"
 )
@@ -37,7 +35,7 @@ class MemoryStream:
     page_records: int = 1_000
     read: list[str] = field(default_factory=list[str])
     """Shards in the order in which they were first read."""
-    trouble: Callable[[str], None] = lambda _: None  # noqa: E731 - a default, not a name
+    trouble: Callable[[str], None] = lambda _: None
     """Called before each read of a shard."""
 
     def put(self, data: bytes, *, shard: str = FIRST, arrived_at: datetime = NOON) -> Position:

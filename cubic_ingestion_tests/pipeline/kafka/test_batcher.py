@@ -103,7 +103,9 @@ def test_each_topic_goes_to_its_table_with_where_each_record_stood(depot: Depot,
 
     files = records_of(depot)
     assert sorted(key.rpartition("/")[0] + "/" for key in files) == sorted([TAPS.prefix, SALES.prefix])
-    stood = {(record["kinesis_shard_id"], record["kinesis_sequence_number"]) for file in files.values() for record in file}
+    stood = {
+        (record["kinesis_shard_id"], record["kinesis_sequence_number"]) for file in files.values() for record in file
+    }
     assert stood == {(FIRST, str(record.position)) for record in source.records[FIRST]}
 
 
@@ -140,9 +142,7 @@ def test_parts_of_open_batches_are_no_loads_and_the_audit_says_whose_they_are(
     assert any(OPEN_PREFIX in note for note in done.notes)
 
 
-def test_batches_become_rows_each_once_also_if_a_crash_writes_a_file_again(
-    depot: Depot, source: MemoryStream
-) -> None:
+def test_batches_become_rows_each_once_also_if_a_crash_writes_a_file_again(depot: Depot, source: MemoryStream) -> None:
     source.put_all(["taps"] * 4)
     a_batcher(depot, source).run_once()
     ((key, _),) = records_of(depot).items()

@@ -1,5 +1,6 @@
-"""Killed between any two steps, as often as it likes: each record is in exactly one file, and no file has two contents."""
+"""Killed between any two steps, any number of times: each record is in one file, and no file has two contents."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX
 from cubic_ingestion.ports import ObjectStore, ObjectWriter, Stores
-from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.kafka.memory_stream import (
     FIRST,
@@ -95,7 +94,7 @@ def test_any_kills_leave_each_record_in_exactly_one_file(data: st.DataObject) ->
         assert bad == sent - len(_numbered(source))
         assert {key for key, versions in contents.items() if len(versions) > 1} == set()
         assert all(progress.n_open_batches == 0 for progress in depot.platform.repository.shard_progress())
-        assert [key for key in depot.files("incoming") if "kafka_open" in key] == []
+        assert [_left(depot, shard) for shard in source.records] == [([], [])] * len(source.records)
 
 
 def _arrive(data: st.DataObject, depot: Depot, source: MemoryStream) -> None:
@@ -130,8 +129,14 @@ def _live(data: st.DataObject, depot: Depot, source: MemoryStream, contents: dic
         depot.clock.advance(seconds=timedelta(hours=1).total_seconds() * data.draw(st.sampled_from([0, 1])))
 
 
-def _numbered(source: MemoryStream) -> list[int]:
-    import json
+def _left(depot: Depot, shard: str) -> tuple[list[object], list[object]]:
+    """Return the batches and parts that are on record as unfinished; a part that never came on record is swept later."""
+    ledger, now = a_batcher(depot, MemoryStream()).ledger, depot.clock.now()
+    state = ledger.lease("fares", shard, "last", now=now, expires_at=now)
+    assert state is not None
+    return list(state.batches), list(state.spent_keys)
 
+
+def _numbered(source: MemoryStream) -> list[int]:
     sent = [record.data for records in source.records.values() for record in records]
     return [json.loads(body)["n"] for body in sent if body != b"?"]
