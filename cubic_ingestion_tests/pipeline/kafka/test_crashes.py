@@ -130,7 +130,7 @@ def _live(data: st.DataObject, depot: Depot, source: MemoryStream, contents: dic
 
 
 def _left(depot: Depot, shard: str) -> tuple[list[object], list[object]]:
-    """Return the batches and parts that are on record as unfinished; a part that never came on record is swept later."""
+    """Return the batches and parts on record as unfinished; a part that never came on record is swept later."""
     ledger, now = a_batcher(depot, MemoryStream()).ledger, depot.clock.now()
     state = ledger.lease("fares", shard, "last", now=now, expires_at=now)
     assert state is not None
