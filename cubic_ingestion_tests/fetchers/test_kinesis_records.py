@@ -26,7 +26,9 @@ def an_aggregate(*messages: bytes) -> bytes:
     together = aggregator.RecordAggregator()
     for message in messages:
         together.add_user_record("key", message)
-    return together.clear_and_get().get_contents()[2]
+    whole = together.clear_and_get()
+    assert whole is not None
+    return whole.get_contents()[2]
 
 
 def cloudwatch(kind: str, *messages: str) -> bytes:

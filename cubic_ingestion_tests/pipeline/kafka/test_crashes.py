@@ -2,12 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,7 +66,7 @@ class FusedStore:
         return self._fuse.around(getattr(self._store, name)) if name == "delete" else getattr(self._store, name)
 
     @contextmanager
-    def writer(self, key: str) -> Iterator[ObjectWriter]:
+    def writer(self, key: str) -> Generator[ObjectWriter]:
         """Open an object for writing."""
         with self._store.writer(key) as out:
             out.commit = self._fuse.around(out.commit)  # type: ignore[method-assign] - the fuse
@@ -116,9 +116,9 @@ def _live(data: st.DataObject, depot: Depot, source: MemoryStream, contents: dic
         setattr(batcher.ledger, step, fuse.around(getattr(batcher.ledger, step)))
     stores = depot.platform.stores
     batcher.stores = Stores(
-        FusedStore(stores.incoming, fuse, contents),
+        cast("ObjectStore", FusedStore(stores.incoming, fuse, contents)),
         stores.archive,
-        FusedStore(stores.error, fuse, contents),
+        cast("ObjectStore", FusedStore(stores.error, fuse, contents)),
         stores.springboard,
     )
     try:
