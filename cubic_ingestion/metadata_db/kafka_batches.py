@@ -34,12 +34,12 @@ def state(connection: Connection, stream: str, shard: str) -> ShardState:
             row.n_bytes,
             row.opened_at,
             row.s3_key,
-            parts.pop(row.id, ()),
+            tuple(parts.pop(row.id, ())),
         )
         for row in connection.execute(unwritten)
     ]
     spent = [part.key for of_batch in parts.values() for part in of_batch]
-    return ShardState(checkpoint, sorted(batches, key=lambda batch: batch.first), spent)
+    return ShardState(checkpoint, tuple(sorted(batches, key=lambda batch: batch.first)), tuple(spent))
 
 
 def put(connection: Connection, stream: str, shard: str, batch: Batch, cut_at: datetime | None = None) -> int:

@@ -23,7 +23,7 @@ from cubic_ingestion_tests.fetchers.kinesis_server import kinesis_server
 from cubic_ingestion_tests.fetchers.test_kinesis_event import an_event
 
 FIRST = "shardId-000000000000"
-FOLLOW = [sys.executable, "-m", "cubic_ingestion.cli", "kafka", "batch", "--follow"]
+FOLLOW = [Path(sys.executable).with_name("cubic"), "kafka", "batch", "--follow"]
 PATIENCE_SECONDS = 60
 
 

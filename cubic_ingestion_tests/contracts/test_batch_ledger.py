@@ -93,7 +93,7 @@ def test_the_next_holder_gets_checkpoint_cuts_and_parts(ledger: BatchLedger) -> 
     state = lease(ledger)
 
     cut = a_batch(1, 5, key="kafka/a.json", parts=(a_part(2), a_part(3)))
-    assert state == ShardState("9", [cut, a_batch(6, 10, key="kafka/b.json")], [])
+    assert state == ShardState("9", (cut, a_batch(6, 10, key="kafka/b.json")))
 
 
 def test_a_cut_stays_where_it_was_put_though_its_batch_goes_on_record_as_open(ledger: BatchLedger) -> None:
@@ -104,7 +104,7 @@ def test_a_cut_stays_where_it_was_put_though_its_batch_goes_on_record_as_open(le
     state = lease(ledger)
 
     assert state is not None
-    assert state.batches == [a_batch(1, 5, key="kafka/a.json", parts=(a_part(3),))]
+    assert state.batches == (a_batch(1, 5, key="kafka/a.json", parts=(a_part(3),)),)
 
 
 def test_written_batches_leave_their_parts_to_be_removed(ledger: BatchLedger) -> None:
@@ -114,7 +114,7 @@ def test_written_batches_leave_their_parts_to_be_removed(ledger: BatchLedger) ->
     ledger.cut(*SHARD, "one", [done], NOON)
     advance(ledger, to="10", written=[done])
 
-    assert lease(ledger) == ShardState("10", [], [a_part(3).key])
+    assert lease(ledger) == ShardState("10", (), (a_part(3).key,))
     ledger.forget_parts([a_part(3).key])
     assert lease(ledger) == ShardState("10")
 

@@ -1,6 +1,5 @@
 """Kinesis over HTTP."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -38,17 +37,22 @@ def test_an_expired_iterator_is_replaced_by_one_behind_what_was_read(kinesis: An
     reader = source.reader(FIRST, None)
     reader.read()
     kinesis.put_record(StreamName="expiring", Data=b"c", PartitionKey="c")
-    sent: list[str] = []
+    n_reads = 0
+    started: list[str] = []
 
-    def expire(params: Mapping[str, Any], **_: object) -> None:
-        sent.append(params["body"] if isinstance(params["body"], str) else params["body"].decode())
-        if len(sent) == 1:
+    def expire(**_: object) -> None:
+        nonlocal n_reads
+        n_reads += 1
+        if n_reads == 1:
             raise ClientError({"Error": {"Code": "ExpiredIteratorException"}}, "GetRecords")
 
-    source.client.meta.events.register("before-call.kinesis.GetRecords", expire)
+    events = source.client.meta.events
+    events.register("before-call.kinesis.GetRecords", expire)
+    events.register("before-call.kinesis.GetShardIterator", lambda params, **_: started.append(str(params["body"])))
     assert [record.data for record in reader.read().records] == [b"c"]
-    assert len(sent) == 2
-    assert sent[0] != sent[1]
+    assert n_reads == 2
+    (start,) = started
+    assert "AFTER_SEQUENCE_NUMBER" in start
 
 
 def test_a_split_shard_names_its_parent_and_ends_when_it_is_drained(kinesis: Any) -> None:

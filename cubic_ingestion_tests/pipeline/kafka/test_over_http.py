@@ -3,13 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import boto3
 import pytest
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.kinesis.models import kinesis_backends
 
 from cubic_ingestion.fetchers.kinesis_record_source import KinesisRecordSource
@@ -52,7 +52,7 @@ def test_each_record_is_in_one_file_while_shards_are_split_and_merged(
     kinesis = boto3.client("kinesis")
     kinesis.create_stream(StreamName=STREAM, ShardCount=3)
     depot = a_depot(tmp_path)
-    depot.clock.moment = datetime.now(UTC)
+    depot.clock.moment = datetime.now(UTC) + timedelta(minutes=1)
     source = cast("MemoryStream", KinesisRecordSource(STREAM))
     shards = [f"shardId-{number:012}" for number in range(3)]
 
