@@ -50,7 +50,8 @@ def test_a_shard_is_held_by_one_until_its_lease_expires_or_is_given_back(ledger:
     assert lease(ledger) is not None
     assert lease(ledger, "two") is None
     assert ledger.lease(*SHARD, "two", now=LATER, expires_at=LATER) is not None
-    assert lease(ledger) is not None  # that of two lasted no time at all
+    assert lease(ledger) is None
+    assert ledger.lease(*SHARD, "one", now=LATER, expires_at=LATER) is not None  # that of two has expired
     ledger.release(*SHARD, "two")
     assert ledger.leases("fares")[SHARD[1]].owner == "one"
     ledger.release(*SHARD, "one")
