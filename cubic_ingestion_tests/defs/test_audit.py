@@ -42,7 +42,7 @@ def test_the_check_fails_and_names_what_is_wrong(
 
 
 def test_it_runs_once_a_day_from_the_start(definitions: dg.Definitions) -> None:
-    schedule = next(one for one in definitions.schedules or () if one.name.startswith("audit"))
+    schedule = next(one for one in definitions.schedules or () if one.name == "daily_audit")
 
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert (schedule.cron_schedule, schedule.default_status) == ("0 5 * * *", dg.DefaultScheduleStatus.RUNNING)
