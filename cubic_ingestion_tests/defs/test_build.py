@@ -182,6 +182,8 @@ def test_the_sample_tables_show_what_people_look_for(shipped: dg.Definitions) ->
                 "amount decimal128(10, 2)",
                 "is_transfer bool",
                 "rider json",
+                "kinesis_shard_id string",
+                "kinesis_sequence_number string",
             ],
             "metadata": {"cubic/table": KAFKA_TABLE, "dagster/table_name": KAFKA_TABLE},
         },
