@@ -6,11 +6,13 @@ import socket
 from collections.abc import Callable, Mapping
 
 from filelock import FileLock
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.metadata_db.postgres import PostgresLimits
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
@@ -30,9 +32,13 @@ def build_platform(settings: Settings) -> Platform:
     """
     make_home(settings)
     prepare_database(settings)
+    # Told through logging, like all else; structlog's own default would write them among what a command prints.
+    set_on_retry_hooks([LoggingOnRetryHook])
     return Platform(
         tables=load_tables(settings.tables_dir),
-        repository=SqlLoadRepository(make_engine(settings.metadata_url)),
+        repository=SqlLoadRepository(
+            make_engine(settings.metadata_url, postgres_limits(settings)), retry_seconds=settings.database_retry_seconds
+        ),
         stores=Stores(
             incoming=open_store(settings.zone_url("incoming"), setting="CUBIC_INCOMING_URL"),
             archive=open_store(settings.zone_url("archive"), setting="CUBIC_ARCHIVE_URL"),
@@ -75,7 +81,7 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
     platform = platform_from_environment()
     return Batcher(
         source=KinesisRecordSource(settings.kinesis_stream),
-        ledger=SqlBatchLedger(make_engine(settings.metadata_url)),
+        ledger=SqlBatchLedger(make_engine(settings.metadata_url, postgres_limits(settings))),
         repository=platform.repository,
         stores=platform.stores,
         tables=platform.tables,
@@ -105,9 +111,14 @@ def make_home(settings: Settings) -> None:
         raise SettingsError("CUBIC_HOME", problem, "Name a folder that can be written to.") from error
 
 
+def postgres_limits(settings: Settings) -> PostgresLimits:
+    """Return what the settings let a process take of a PostgreSQL server."""
+    return PostgresLimits(settings.database_pool_size, settings.database_statement_timeout_seconds)
+
+
 def prepare_database(settings: Settings) -> None:
     """Check the metadata database's schema; an empty embedded one is made on first use."""
-    engine = make_engine(settings.metadata_url)
+    engine = make_engine(settings.metadata_url, postgres_limits(settings))
     try:
         if settings.is_embedded and current_revision(engine) is None:
             upgrade_database(settings)
@@ -119,7 +130,7 @@ def prepare_database(settings: Settings) -> None:
 def upgrade_database(settings: Settings) -> str | None:
     """Bring the metadata database to the newest schema, and return its revision; two processes at once take turns."""
     make_home(settings)
-    engine = make_engine(settings.metadata_url)
+    engine = make_engine(settings.metadata_url, postgres_limits(settings))
     try:
         with FileLock(settings.home.absolute() / "upgrade.lock"):
             upgrade(engine)

@@ -30,6 +30,13 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "", repr=False, description="Metadata database (SQLAlchemy URL); default: SQLite in the home."
     )
+    database_pool_size: int = Field(5, ge=1, description="Connections that one process has to PostgreSQL at most.")
+    database_statement_timeout_seconds: int = Field(
+        120, ge=1, description="PostgreSQL ends a statement that takes longer; not one of `cubic db upgrade`."
+    )
+    database_retry_seconds: int = Field(
+        60, ge=1, description="How long PostgreSQL may be away in the midst of work before that fails."
+    )
     catalog: Literal["duckdb"] = Field("duckdb", description="Catalog: `duckdb`, a database file in the home.")
     tables_dir: Path | None = Field(None, description="Folder with further table declarations (`*.toml`).")
     claim_timeout_seconds: int = Field(

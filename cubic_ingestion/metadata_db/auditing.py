@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.metadata_db.models import CubicLoad
@@ -30,5 +30,8 @@ def loads_at(connection: Connection, place: Place, keys: Collection[str]) -> Map
 
 def loads_after(connection: Connection, load_id: int, limit: int) -> list[Load]:
     """Select a page of loads in order of id."""
-    statement = select_loads().where(CubicLoad.id > load_id).order_by(CubicLoad.id).limit(limit)
+    # The page first: PostgreSQL would walk the snapshots of all loads before it to join those of the page.
+    page = select(CubicLoad.id).where(CubicLoad.id > load_id).order_by(CubicLoad.id).limit(limit)
+    ids = connection.execute(page).scalars().all()
+    statement = select_loads().where(CubicLoad.id.in_(ids)).order_by(CubicLoad.id)
     return [to_load(row) for row in connection.execute(statement)]

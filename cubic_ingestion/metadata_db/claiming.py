@@ -72,6 +72,12 @@ def claim(
     return [replace(load, status=work.held, attempts=load.attempts + attempt, **values) for load in loads]
 
 
+def held(connection: Connection, claimant: str, work: Work) -> list[Load]:
+    """Select what a claimant holds for this work."""
+    statement = select_loads().where(CubicLoad.claimed_by == claimant, CubicLoad.status == work.held.value)
+    return [to_load(row) for row in connection.execute(statement.order_by(*_OLDEST_FIRST))]
+
+
 def renew(connection: Connection, claimant: str, expires_at: datetime) -> int:
     """Extend a claimant's claims."""
     statement = update(CubicLoad).where(CubicLoad.claimed_by == claimant).values(claim_expires_at=expires_at)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cubic_ingestion.errors import DatabaseUnavailableError, SettingsError
+from cubic_ingestion.metadata_db.postgres import PostgresLimits, make_postgres_engine
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long SQLite waits for another writer; our transactions take milliseconds, an upgrade some seconds."""
@@ -18,14 +19,16 @@ BUSY_TIMEOUT_SECONDS = 30
 SYNC_LOCK, UPGRADE_LOCK = 0x43554201, 0x43554202
 """Numbers of PostgreSQL advisory locks: ``CUB`` and a counter."""
 
+_DEFAULT_LIMITS = PostgresLimits()
 _READING = {"cubic_is_reading": True}
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Engine:
     """Prepare connections to the metadata database; none is opened yet.
 
     Args:
         url: ``sqlite:///…`` or ``postgresql://…``; the driver, psycopg 3, is written in if it is left out.
+        limits: What a process takes of a PostgreSQL server.
 
     Raises:
         SettingsError: The URL cannot be used.
@@ -36,7 +39,7 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(parsed, pool_pre_ping=True)
+    return make_postgres_engine(parsed, limits)
 
 
 @contextmanager
@@ -46,7 +49,7 @@ def reading(engine: Engine) -> Generator[Connection]:
     Raises:
         DatabaseUnavailableError: The database refused or dropped the request.
     """
-    with _translating(), engine.execution_options(**_READING).begin() as connection:
+    with translating(), engine.execution_options(**_READING).begin() as connection:
         yield connection
 
 
@@ -57,7 +60,7 @@ def writing(engine: Engine) -> Generator[Connection]:
     Raises:
         DatabaseUnavailableError: The database refused or dropped the request.
     """
-    with _translating(), engine.begin() as connection:
+    with translating(), engine.begin() as connection:
         yield connection
 
 
@@ -97,7 +100,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _translating() -> Generator[None]:
+def translating() -> Generator[None]:
+    """Turn the vendors' errors that may pass into ``DatabaseUnavailableError``."""
     try:
         yield
     except PoolTimeoutError as error:

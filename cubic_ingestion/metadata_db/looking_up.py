@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, null, or_, select, union_all
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
@@ -119,22 +119,32 @@ def taken_keys(connection: Connection, keys: Collection[str]) -> Mapping[str, in
 
 
 def status_counts(connection: Connection) -> list[StatusCount]:
-    """Count loads by table and status."""
-    n_rows, n_quarantined = (
-        func.coalesce(func.sum(column).filter(CubicLoad.location.is_not(None)), 0)
-        for column in (CubicLoad.n_rows, CubicLoad.n_quarantined)
-    )
-    times = (func.min(CubicLoad.inserted_at), func.max(CubicLoad.updated_at))
+    """Count loads by table and status; each half is read from an index that holds all of it."""
+    rows = (func.sum(CubicLoad.n_rows), func.sum(CubicLoad.n_quarantined))
+    halves = union_all(
+        _counted(*rows).where(CubicLoad.location.is_not(None)),
+        _counted(null(), null()).where(CubicLoad.location.is_(None)),
+    ).subquery()
+    _, status, n_loads, n_rows, n_quarantined, oldest, newest = halves.c
+    sums = (func.sum(each) for each in (n_loads, func.coalesce(n_rows, 0), func.coalesce(n_quarantined, 0)))
     statement = (
-        select(CubicTable.name, CubicLoad.status, func.count(), n_rows, n_quarantined, *times)
-        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
-        .group_by(CubicTable.name, CubicLoad.status)
-        .order_by(CubicTable.name, CubicLoad.status)
+        select(CubicTable.name, status, *sums, func.min(oldest), func.max(newest))
+        .join(CubicTable, CubicTable.id == halves.c.table_id)
+        .group_by(CubicTable.name, status)
+        .order_by(CubicTable.name, status)
     )
     return [
-        StatusCount(table, LoadStatus(status), n_loads, int(total), int(kept), oldest, newest)
+        StatusCount(table, LoadStatus(status), int(n_loads), int(total), int(kept), oldest, newest)
         for table, status, n_loads, total, kept, oldest, newest in connection.execute(statement)
     ]
+
+
+def _counted(n_rows: ColumnElement[Any], n_quarantined: ColumnElement[Any]) -> Select[Any]:
+    return select(
+        *(CubicLoad.table_id, CubicLoad.status, func.count().label("n_loads")),
+        *(n_rows.label("n_rows"), n_quarantined.label("n_quarantined")),
+        *(func.min(CubicLoad.inserted_at).label("oldest"), func.max(CubicLoad.updated_at).label("newest")),
+    ).group_by(CubicLoad.table_id, CubicLoad.status)
 
 
 def _standing(statement: Select[Any], table: str, partition_keys: Collection[str]) -> Select[Any]:

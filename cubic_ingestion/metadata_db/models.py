@@ -23,6 +23,12 @@ def _partial_index(column: str) -> Index:
     return Index(f"ix_cubic_loads_{column}", column, sqlite_where=condition, postgresql_where=condition)
 
 
+def _counting_index(name: str, where: str) -> Index:
+    """Hold all that is counted and summed up by table and status, so that the table itself need not be read."""
+    columns = ("table_id", "status", "n_rows", "n_quarantined", "inserted_at", "updated_at")
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 _STATUSES = ", ".join(repr(status.value) for status in LoadStatus)
 
 
@@ -72,6 +78,9 @@ class CubicLoad(Base):
             sqlite_where=text("n_quarantined > 0"),
             postgresql_where=text("n_quarantined > 0"),
         ),
+        # Each load is in one of the two.
+        _counting_index("ix_cubic_loads_standing", "location IS NOT NULL"),
+        _counting_index("ix_cubic_loads_without_rows", "location IS NULL"),
         _partial_index("claimed_by"),
         _partial_index("location"),
         _partial_index("archive_key"),

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from typing_extensions import override
 
 from cubic_ingestion.domain.batch import ShardProgress
@@ -22,12 +23,22 @@ from cubic_ingestion.metadata_db import (
     registering,
     table_schemas,
 )
-from cubic_ingestion.metadata_db.engine import SYNC_LOCK, be_alone, reading, writing
+from cubic_ingestion.metadata_db.engine import SYNC_LOCK, be_alone
+from cubic_ingestion.metadata_db.transactions import Transactions
 from cubic_ingestion.ports import LoadRepository, PartitionTotal, Place, StatusCount
+
+RETRY_SECONDS = 60.0
+"""How long a PostgreSQL server may be away before a call fails: as long as a restart takes, and most failovers."""
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _sync_tables(connection: Connection, tables: Collection[Table], now: datetime) -> None:
+    be_alone(connection, SYNC_LOCK)
+    changes = declared_tables.table_changes(connection, tables)
+    declared_tables.apply_changes(connection, changes, now)
 
 
 class SqlLoadRepository(LoadRepository):
@@ -36,55 +47,47 @@ class SqlLoadRepository(LoadRepository):
     Args:
         engine: From ``make_engine``.
         now: Tells the time for ``inserted_at`` and ``updated_at``, where a call does not give it.
+        retry_seconds: How long a call may try before it fails.
 
-    Every method raises ``DatabaseUnavailableError`` for what may pass.
+    Every method raises ``DatabaseUnavailableError`` for what may pass, but did not within that time.
     """
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime] = _utc_now) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: Engine, now: Callable[[], datetime] = _utc_now, *, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
+        self._database = Transactions(engine, retry_seconds)
         self._now = now
 
     @override
     def sync_tables(self, tables: Collection[Table]) -> None:
-        with reading(self._engine) as connection:
-            if not declared_tables.table_changes(connection, tables):
-                return
-        with writing(self._engine) as connection:
-            be_alone(connection, SYNC_LOCK)
-            changes = declared_tables.table_changes(connection, tables)
-            declared_tables.apply_changes(connection, changes, self._now())
+        if self._database.read(declared_tables.table_changes, tables):
+            self._database.write(_sync_tables, tables, self._now())
 
     @override
     def register(self, arrivals: Sequence[Arrival]) -> int:
-        with reading(self._engine) as connection:
-            new = registering.unrecorded(connection, arrivals)
+        new = self._database.read(registering.unrecorded, arrivals)
         if not new:
             return 0
-        with writing(self._engine) as connection:
-            return registering.record(connection, new, self._now())
+        return self._database.write(registering.record, new, self._now())
 
     @override
     def unplanned(self, tables: Collection[str], now: datetime, limit: int) -> Sequence[Load]:
-        with reading(self._engine) as connection:
-            return planning.unplanned(connection, tables, now, limit)
+        return self._database.read(planning.unplanned, tables, now, limit)
 
     @override
     def snapshots(self, table: str) -> Sequence[Snapshot]:
-        with reading(self._engine) as connection:
-            return planning.snapshots(connection, table)
+        return self._database.read(planning.snapshots, table)
 
     @override
     def open_snapshot(self, table: str, snapshot: Snapshot) -> bool:
-        with writing(self._engine) as connection:
-            return planning.open_snapshot(connection, table, snapshot)
+        return self._database.write(planning.open_snapshot, table, snapshot)
 
     @override
     def placed_since(self, tables: Collection[str], since: datetime, until: datetime | None) -> Iterator[Load]:
         last: Load | None = None
         while True:
             # No transaction stays open between pages: the caller may write while it reads.
-            with reading(self._engine) as connection:
-                page = planning.placed_page(connection, tables, since, until, last)
+            page = self._database.read(planning.placed_page, tables, since, until, last)
             if not page:
                 return
             yield from page
@@ -93,18 +96,15 @@ class SqlLoadRepository(LoadRepository):
     @override
     def place(self, placements: Sequence[Placement]) -> None:
         if placements:
-            with writing(self._engine) as connection:
-                planning.place(connection, placements, self._now())
+            self._database.write(planning.place, placements, self._now())
 
     @override
     def wait(self, load_id: int, reason: str, retry_at: datetime) -> None:
-        with writing(self._engine) as connection:
-            planning.wait(connection, load_id, reason, retry_at, self._now())
+        self._database.write(planning.wait, load_id, reason, retry_at, self._now())
 
     @override
     def claimable(self, tables: Collection[str], work: Work, now: datetime) -> Mapping[str, int]:
-        with reading(self._engine) as connection:
-            return claiming.claimable(connection, tables, work, now)
+        return self._database.read(claiming.claimable, tables, work, now)
 
     @override
     def claim(
@@ -118,7 +118,12 @@ class SqlLoadRepository(LoadRepository):
         limit: int,
         partition_keys: Collection[str] | None = None,
     ) -> Sequence[Load]:
-        with writing(self._engine) as connection:
+        tries = count()
+
+        def take(connection: Connection) -> Sequence[Load]:
+            # A commit whose answer was lost may have been one: then this claimant holds the loads already.
+            if next(tries) and (held := claiming.held(connection, claimant, work)):
+                return held
             return claiming.claim(
                 connection,
                 tables,
@@ -130,154 +135,126 @@ class SqlLoadRepository(LoadRepository):
                 partition_keys=partition_keys,
             )
 
+        return self._database.write(take)
+
     @override
     def renew(self, claimant: str, expires_at: datetime) -> int:
-        with writing(self._engine) as connection:
-            return claiming.renew(connection, claimant, expires_at)
+        return self._database.write(claiming.renew, claimant, expires_at)
 
     @override
     def holds(self, claimant: str, load_id: int) -> bool:
-        with reading(self._engine) as connection:
-            return claiming.holds(connection, claimant, load_id)
+        return self._database.read(claiming.holds, claimant, load_id)
 
     @override
     def complete_ingest(self, claimant: str, ingested: Sequence[Ingested]) -> Sequence[int]:
-        with writing(self._engine) as connection:
-            return completing.complete_ingest(connection, claimant, ingested, self._now())
+        return self._database.write(completing.complete_ingest, claimant, ingested, self._now())
 
     @override
     def complete_archive(self, claimant: str, archive_keys: Mapping[int, str]) -> Sequence[int]:
-        with writing(self._engine) as connection:
-            return completing.complete_archive(connection, claimant, archive_keys, self._now())
+        return self._database.write(completing.complete_archive, claimant, archive_keys, self._now())
 
     @override
     def complete_error(self, claimant: str, error_keys: Mapping[int, str]) -> Sequence[int]:
-        with writing(self._engine) as connection:
-            return completing.complete_error(connection, claimant, error_keys, self._now())
+        return self._database.write(completing.complete_error, claimant, error_keys, self._now())
 
     @override
     def reject(self, load_id: int, error: LoadError, *, claimant: str | None = None) -> bool:
-        with writing(self._engine) as connection:
-            return completing.reject(connection, load_id, error, claimant, self._now())
+        return self._database.write(completing.reject, load_id, error, claimant, self._now())
 
     @override
     def is_at_work(self, claimant_prefix: str, now: datetime) -> bool:
-        with reading(self._engine) as connection:
-            return claiming.is_at_work(connection, claimant_prefix, now)
+        return self._database.read(claiming.is_at_work, claimant_prefix, now)
 
     @override
     def release(self, claimant: str, *, retry_at: datetime, load_ids: Collection[int] | None = None) -> int:
-        with writing(self._engine) as connection:
-            return claiming.release(connection, claimant, retry_at, load_ids, self._now())
+        return self._database.write(claiming.release, claimant, retry_at, load_ids, self._now())
 
     @override
     def release_runs(self, claimant_prefix: str, *, retry_at: datetime) -> int:
-        with writing(self._engine) as connection:
-            return claiming.release_prefix(connection, claimant_prefix, retry_at, self._now())
+        return self._database.write(claiming.release_prefix, claimant_prefix, retry_at, self._now())
 
     @override
     def newest_at(self, locations: Collection[str]) -> Mapping[str, Load]:
-        with reading(self._engine) as connection:
-            return looking_up.newest_at(connection, locations)
+        return self._database.read(looking_up.newest_at, locations)
 
     @override
     def versions(self, key: str) -> Sequence[Load]:
-        with reading(self._engine) as connection:
-            return looking_up.versions(connection, key)
+        return self._database.read(looking_up.versions, key)
 
     @override
     def mark_replay(self, load_ids: Collection[int]) -> None:
-        with writing(self._engine) as connection:
-            planning.mark_replay(connection, load_ids, self._now())
+        self._database.write(planning.mark_replay, load_ids, self._now())
 
     @override
     def retry(self, load_ids: Collection[int]) -> Sequence[int]:
-        with writing(self._engine) as connection:
-            return planning.retry(connection, load_ids, self._now())
+        return self._database.write(planning.retry, load_ids, self._now())
 
     @override
     def partition_totals(self, table: str, partition_keys: Collection[str]) -> Mapping[str, PartitionTotal]:
-        with reading(self._engine) as connection:
-            return looking_up.partition_totals(connection, table, partition_keys)
+        return self._database.read(looking_up.partition_totals, table, partition_keys)
 
     @override
     def n_rows(self, table: str) -> int:
-        with reading(self._engine) as connection:
-            return looking_up.n_rows(connection, table)
+        return self._database.read(looking_up.n_rows, table)
 
     @override
     def locations(self, table: str, partition_keys: Collection[str]) -> Sequence[str]:
-        with reading(self._engine) as connection:
-            return looking_up.locations(connection, table, partition_keys)
+        return self._database.read(looking_up.locations, table, partition_keys)
 
     @override
     def postpone_catalog(self, tables: Collection[str], due_at: datetime | None) -> None:
-        with writing(self._engine) as connection:
-            declared_tables.postpone_catalog(connection, tables, due_at)
+        self._database.write(declared_tables.postpone_catalog, tables, due_at)
 
     @override
     def catalog_due(self, tables: Collection[str], now: datetime) -> Mapping[str, str]:
-        with reading(self._engine) as connection:
-            return looking_up.catalog_due(connection, tables, now)
+        return self._database.read(looking_up.catalog_due, tables, now)
 
     @override
     def known_schemas(self, table: str) -> Sequence[tuple[Column, ...]]:
-        with reading(self._engine) as connection:
-            return table_schemas.known_schemas(connection, table)
+        return self._database.read(table_schemas.known_schemas, table)
 
     @override
     def schema_changes(self, table: str) -> Sequence[tuple[LoadSchema, LoadSchema]]:
-        with reading(self._engine) as connection:
-            return list(table_schemas.schema_changes(connection, table))
+        return self._database.read(table_schemas.schema_changes, table)
 
     @override
     def locations_by_schema(self, table: str) -> Mapping[tuple[Column, ...], Sequence[str]]:
-        with reading(self._engine) as connection:
-            return table_schemas.locations_by_schema(connection, table)
+        return self._database.read(table_schemas.locations_by_schema, table)
 
     @override
     def quarantined(self, tables: Collection[str] | None = None) -> Sequence[Load]:
-        with reading(self._engine) as connection:
-            return looking_up.quarantined(connection, tables)
+        return self._database.read(looking_up.quarantined, tables)
 
     @override
     def taken_keys(self, keys: Collection[str]) -> Mapping[str, int]:
-        with reading(self._engine) as connection:
-            return looking_up.taken_keys(connection, keys)
+        return self._database.read(looking_up.taken_keys, keys)
 
     @override
     def loads_at(self, place: Place, keys: Collection[str]) -> Mapping[str, Sequence[Load]]:
-        with reading(self._engine) as connection:
-            return auditing.loads_at(connection, place, keys)
+        return self._database.read(auditing.loads_at, place, keys)
 
     @override
     def loads_after(self, load_id: int, limit: int) -> Sequence[Load]:
-        with reading(self._engine) as connection:
-            return auditing.loads_after(connection, load_id, limit)
+        return self._database.read(auditing.loads_after, load_id, limit)
 
     @override
     def load(self, load_id: int) -> Load | None:
-        with reading(self._engine) as connection:
-            return looking_up.load(connection, load_id)
+        return self._database.read(looking_up.load, load_id)
 
     @override
     def loads(
         self, *, tables: Collection[str] | None = None, statuses: Collection[LoadStatus] | None = None, limit: int = 100
     ) -> Sequence[Load]:
-        with reading(self._engine) as connection:
-            return looking_up.loads(connection, tables, statuses, limit)
+        return self._database.read(looking_up.loads, tables, statuses, limit)
 
     @override
     def status_counts(self) -> Sequence[StatusCount]:
-        with reading(self._engine) as connection:
-            return looking_up.status_counts(connection)
+        return self._database.read(looking_up.status_counts)
 
     @override
     def shard_progress(self) -> Sequence[ShardProgress]:
-        with reading(self._engine) as connection:
-            return kafka_batches.progress(connection)
+        return self._database.read(kafka_batches.progress)
 
     @override
     def batch_files(self, keys: Collection[str]) -> Collection[str]:
-        with reading(self._engine) as connection:
-            return kafka_batches.files(connection, keys)
+        return self._database.read(kafka_batches.files, keys)

@@ -2,19 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.load import LoadSchema
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.metadata_db.changes import INGESTED
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable, CubicTableSchema
+from cubic_ingestion.metadata_db.rows import PAGE_SIZE
 
 Columns = tuple[Column, ...]
+
+_COMPARED = (CubicLoad.id, CubicLoad.s3_key, CubicLoad.schema_id)
 
 
 def schema_ids(
@@ -37,45 +39,59 @@ def schema_ids(
 
 def known_schemas(connection: Connection, table: str) -> list[Columns]:
     """Select the schemas that the files of a table have had, in the order in which they first came."""
-    statement = (
-        select(CubicTableSchema.columns)
-        .join(CubicTable, CubicTable.id == CubicTableSchema.table_id)
-        .where(CubicTable.name == table)
-        .order_by(CubicTableSchema.id)
-    )
-    return [_columns(text) for text in connection.execute(statement).scalars()]
+    return list(_schemas_by_id(connection, table).values())
 
 
-def schema_changes(connection: Connection, table: str) -> Iterator[tuple[LoadSchema, LoadSchema]]:
-    """Yield each load of a table whose schema differs from the load's before it, after that one."""
-    statement = (
-        select(CubicLoad.id, CubicLoad.s3_key, CubicTableSchema.id.label("schema_id"), CubicTableSchema.columns)
-        .join(CubicTableSchema, CubicTableSchema.id == CubicLoad.schema_id)
+def schema_changes(connection: Connection, table: str) -> list[tuple[LoadSchema, LoadSchema]]:
+    """Select each load of a table whose schema differs from the load's before it, after that one.
+
+    The database compares: a table has many loads, and few changes.
+    """
+    loads = (
+        select(*_COMPARED)
+        .add_columns(
+            *(func.lag(column).over(order_by=CubicLoad.id).label(f"{column.key}_before") for column in _COMPARED)
+        )
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
-        .where(CubicTable.name == table)
-        .order_by(CubicLoad.id)
+        .where(CubicTable.name == table, CubicLoad.schema_id.is_not(None))
+        .subquery()
     )
-    for before, after in pairwise(connection.execute(statement)):
-        if before.schema_id != after.schema_id:
-            yield (
-                LoadSchema(before.id, before.s3_key, _columns(before.columns)),
-                LoadSchema(after.id, after.s3_key, _columns(after.columns)),
-            )
+    changed = select(loads).where(loads.c.schema_id != loads.c.schema_id_before).order_by(loads.c.id)
+    schemas = _schemas_by_id(connection, table)
+    return [
+        (
+            LoadSchema(row.id_before, row.s3_key_before, schemas[row.schema_id_before]),
+            LoadSchema(row.id, row.s3_key, schemas[row.schema_id]),
+        )
+        for row in connection.execute(changed)
+    ]
 
 
 def locations_by_schema(connection: Connection, table: str) -> Mapping[Columns, list[str]]:
     """Select where a table's rows stand, by the columns they have there."""
     statement = (
-        select(CubicTableSchema.columns, CubicLoad.location)
-        .join(CubicLoad, CubicLoad.schema_id == CubicTableSchema.id)
+        select(CubicLoad.schema_id, CubicLoad.location)
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
         .where(CubicTable.name == table, CubicLoad.status.in_(INGESTED), CubicLoad.location.is_not(None))
+        .where(CubicLoad.schema_id.is_not(None))
         .order_by(CubicLoad.id)
+        .execution_options(yield_per=PAGE_SIZE)  # the keys themselves are enough to hold
     )
-    found: dict[str, list[str]] = {}
-    for columns, location in connection.execute(statement):
-        found.setdefault(columns, []).append(location)
-    return {_columns(columns): locations for columns, locations in found.items()}
+    found: dict[int, list[str]] = {}
+    for schema_id, location in connection.execute(statement):
+        found.setdefault(schema_id, []).append(location)
+    schemas = _schemas_by_id(connection, table)
+    return {schemas[schema_id]: locations for schema_id, locations in found.items()}
+
+
+def _schemas_by_id(connection: Connection, table: str) -> Mapping[int, Columns]:
+    statement = (
+        select(CubicTableSchema.id, CubicTableSchema.columns)
+        .join(CubicTable, CubicTable.id == CubicTableSchema.table_id)
+        .where(CubicTable.name == table)
+        .order_by(CubicTableSchema.id)
+    )
+    return {schema_id: _columns(text) for schema_id, text in connection.execute(statement).tuples()}
 
 
 def _recorded(connection: Connection, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:

@@ -1,22 +1,38 @@
 """Bring the metadata database to the schema that this code expects, and say which one it has."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
+import stamina
 from sqlalchemy import Connection, Engine, inspect, text
 
 from cubic_ingestion.errors import SchemaRevisionError
-from cubic_ingestion.metadata_db.engine import UPGRADE_LOCK, be_alone, make_engine, reading, writing
+from cubic_ingestion.metadata_db.engine import UPGRADE_LOCK, make_engine, reading, translating, writing
+from cubic_ingestion.metadata_db.postgres import is_lock_timeout, upgrade_options
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0003"
+NEWEST = "0004"
 """Revision that the models are written for; a constant, because asking Alembic would import it in every run."""
 
 
+LOCK_SECONDS = 5.0
+"""How long a migration waits for a lock before it lets those pass who wait behind it."""
+
+LOCKED_FOR_SECONDS = 300.0
+"""For how long it tries again."""
+
+_POLL_SECONDS = 0.5
+
+
 def upgrade(database: Engine | str, revision: str = NEWEST) -> None:
-    """Migrate up to a revision, in one transaction; nothing happens if the database is there already.
+    """Migrate up to a revision; nothing happens if the database is there already.
+
+    On SQLite all is one transaction. On PostgreSQL each revision is one, or can be run again if it was cut short.
 
     Args:
         database: An engine or a URL; the folder of an SQLite file is made if it is missing.
@@ -54,14 +70,50 @@ def require_newest(engine: Engine) -> None:
 
 
 def _migrate(direction: str, engine: Engine, revision: str) -> None:
-    from alembic import command  # noqa: PLC0415 - heavy, and only upgrades need it
-
-    if engine.dialect.name == "sqlite" and engine.url.database:
+    if engine.dialect.name == "postgresql":
+        _migrate_live(direction, engine, revision)
+        return
+    if engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     with writing(engine) as connection:
-        be_alone(connection, UPGRADE_LOCK)
-        run = command.upgrade if direction == "upgrade" else command.downgrade
-        run(_configuration(connection), revision)
+        _run(direction, connection, revision)
+
+
+def _migrate_live(direction: str, engine: Engine, revision: str) -> None:
+    """Migrate a database that others work with: a transaction a revision, and no long wait for any lock.
+
+    A revision whose transaction waits for a lock is taken back after some seconds, so that those who queue up behind it
+    go on, and is tried again.
+    """
+    with _alone(engine):
+        for attempt in stamina.retry_context(
+            on=is_lock_timeout, attempts=None, timeout=LOCKED_FOR_SECONDS, wait_initial=1.0
+        ):
+            with attempt, translating(), engine.connect() as connection:
+                _run(direction, connection.execution_options(**upgrade_options(LOCK_SECONDS)), revision)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Generator[None]:
+    """Keep other upgrades out, by a lock that the transaction of another connection holds.
+
+    It is asked for again and again, not waited for: building an index waits for every statement that began before it,
+    also for one that waits for this lock. For the same reason it is asked without parameters, in the simple protocol:
+    a prepared statement would keep its snapshot as long as the transaction.
+    """
+    ask = f"SELECT pg_try_advisory_xact_lock({UPGRADE_LOCK})"
+    with translating(), engine.connect().execution_options(**upgrade_options(0)) as connection:
+        while not connection.exec_driver_sql(ask).scalar_one():
+            connection.rollback()
+            sleep(_POLL_SECONDS)
+        yield
+
+
+def _run(direction: str, connection: Connection, revision: str) -> None:
+    from alembic import command  # noqa: PLC0415 - heavy, and only upgrades need it
+
+    run = command.upgrade if direction == "upgrade" else command.downgrade
+    run(_configuration(connection), revision)
 
 
 def _configuration(connection: Connection) -> "Config":

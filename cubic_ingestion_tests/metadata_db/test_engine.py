@@ -49,7 +49,7 @@ def test_a_database_that_cannot_be_reached_is_a_passing_trouble_told_without_pas
         an_engine("postgresql://me:secret@127.0.0.1:1/db") as engine,
         pytest.raises(DatabaseUnavailableError) as trouble,
     ):
-        SqlLoadRepository(engine).load(1)
+        SqlLoadRepository(engine, retry_seconds=0.1).load(1)
     assert "secret" not in str(trouble.value)
     assert isinstance(trouble.value.__cause__, OperationalError)
 

@@ -1,0 +1,84 @@
+"""Whole transactions, run again if what ended them will pass: a restart of the server, a failover, a deadlock."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Concatenate, ParamSpec, TypeVar
+
+import stamina
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from cubic_ingestion.errors import DatabaseUnavailableError
+from cubic_ingestion.metadata_db.engine import reading, writing
+
+P = ParamSpec("P")
+Outcome = TypeVar("Outcome")
+
+_LONGEST_PAUSE_SECONDS = 5.0
+_QUERY_CANCELED = "57014"
+
+_log = logging.getLogger(__name__)
+
+
+class Transactions:
+    """Runs functions of a connection, each as one transaction.
+
+    A transaction that was lost has changed nothing and is run again, the same function with the same arguments. Only if
+    the connection broke during the commit it may have been carried out, and is carried out twice; that must be as if it
+    had been once.
+
+    Args:
+        engine: Where.
+        retry_seconds: How long PostgreSQL may be away before anybody is told; SQLite does its own waiting.
+    """
+
+    def __init__(self, engine: Engine, retry_seconds: float) -> None:
+        self._engine = engine
+        self._retry_seconds = retry_seconds
+
+    def read(
+        self, work: Callable[Concatenate[Connection, P], Outcome], *arguments: P.args, **named: P.kwargs
+    ) -> Outcome:
+        """Run what only reads.
+
+        Raises:
+            DatabaseUnavailableError: The database refused or dropped the request, for longer than was waited.
+        """
+        return self._run(reading, lambda connection: work(connection, *arguments, **named))
+
+    def write(
+        self, work: Callable[Concatenate[Connection, P], Outcome], *arguments: P.args, **named: P.kwargs
+    ) -> Outcome:
+        """Run what may write.
+
+        Raises:
+            DatabaseUnavailableError: The database refused or dropped the request, for longer than was waited.
+        """
+        return self._run(writing, lambda connection: work(connection, *arguments, **named))
+
+    def _run(
+        self, begin: Callable[[Engine], AbstractContextManager[Connection]], work: Callable[[Connection], Outcome]
+    ) -> Outcome:
+        outcome: list[Outcome] = []
+        for attempt in stamina.retry_context(
+            on=_is_worth_another_try,
+            attempts=None,
+            timeout=self._retry_seconds,
+            wait_max=_LONGEST_PAUSE_SECONDS,
+        ):
+            with attempt, begin(self._engine) as connection:
+                outcome = [work(connection)]
+        return outcome[0]
+
+
+def _is_worth_another_try(error: Exception) -> bool:
+    """Say whether PostgreSQL may soon take what it refused; a statement that takes too long would again."""
+    cause = error.__cause__
+    if not isinstance(error, DatabaseUnavailableError) or not isinstance(cause, DBAPIError):
+        return False
+    state = getattr(cause.orig, "sqlstate", _QUERY_CANCELED)  # SQLite's errors have none
+    if state == _QUERY_CANCELED:
+        return False
+    _log.warning("%s", error)
+    return True
