@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import typer
@@ -58,8 +59,11 @@ def _progress(platform: "Platform", before: dict[tuple[str, LoadStatus], tuple[i
         task = progress.add_task("loads", total=None)
 
         def follow() -> None:
-            while not stop.wait(_POLL_SECONDS):
+            pause = _POLL_SECONDS
+            while not stop.wait(pause):
+                started = monotonic()
                 counts = _counts(platform)
+                pause = max(_POLL_SECONDS, 20 * (monotonic() - started))  # among millions of loads it takes its time
                 total = sum(n_loads for n_loads, _ in counts.values()) - ended_before
                 progress.update(task, total=total or None, completed=_ended(counts) - ended_before)
 

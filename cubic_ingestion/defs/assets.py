@@ -15,6 +15,7 @@ from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.ingest import Report, ingest
+from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.ports import Platform
 
 
@@ -48,6 +49,8 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         built = platform.platform()
         keys = _requested_partitions(context)
         try:
+            if context.retry_number:
+                release(built, context.run.run_id)  # what this step held when it failed, which it could not take again
             report = ingest(built, table, springboard.write_load, run_id=context.run.run_id, partition_keys=keys)
             if keys is not None:
                 catalog(built, report.locations())

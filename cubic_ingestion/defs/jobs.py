@@ -8,6 +8,7 @@ from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.archive import archive
+from cubic_ingestion.pipeline.release import release
 
 
 class MoveConfig(dg.Config):
@@ -23,6 +24,8 @@ def move(context: dg.OpExecutionContext, config: MoveConfig, platform: PlatformR
     stream = StreamName(config.stream)
     names = [table.name for table in built.tables.values() if table.stream is stream]
     try:
+        if context.retry_number:
+            release(built, context.run_id)  # what this step held when it failed, which it could not take again
         report = archive(built, names, run_id=context.run_id)
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error

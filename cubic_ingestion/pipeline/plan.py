@@ -150,15 +150,18 @@ def _check_name(table: Table, load: Load) -> None:
 
 
 def _open_snapshots(platform: Platform, admitted: Sequence[_Admitted]) -> list[Table]:
-    """Record the snapshots that first LOAD files open; returns the tables that got one."""
+    """Record the snapshots that first LOAD files open; returns the tables that have one.
+
+    Also one that is on record already takes over what is its own: who recorded it may not have come that far.
+    """
     opened: dict[str, Table] = {}
     for ready in admitted:
         table = platform.tables[ready.load.table]
         if STREAMS[table.stream].opens_snapshot(table, ready.load.version.file_name):
             snapshot = Snapshot(ready.source_at.replace(microsecond=0), ready.load.version.key)
-            if platform.repository.open_snapshot(table.name, snapshot):
-                opened[table.name] = table
-                _take_over(platform, table, snapshot)
+            platform.repository.open_snapshot(table.name, snapshot)
+            opened[table.name] = table
+            _take_over(platform, table, snapshot)
     return list(opened.values())
 
 
