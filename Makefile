@@ -16,7 +16,7 @@ DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
-.PHONY: help run test dev check lock bench kafka soak clean
+.PHONY: help run test dev check lock bench ledger kafka soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ lock: $(INSTALLED) ## Write requirements.lock again from pyproject.toml (OPTIONS
 bench: $(INSTALLED) ## Measure speed and memory against DuckDB, Polars and pandas (OPTIONS=--full for 1 and 10 GB)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.lock
 	$(BIN)/python -m benchmarks $(OPTIONS)
+
+ledger: $(INSTALLED) ## Measure the metadata database with 10 million loads, and the indexes its queries use (OPTIONS)
+	$(BIN)/python -m benchmarks.ledger $(OPTIONS)
 
 kafka: $(INSTALLED) ## Measure the Kafka batcher in records per second; each is in one file (OPTIONS=--http for Kinesis over HTTP)
 	$(BIN)/python -m benchmarks.kafka $(OPTIONS)

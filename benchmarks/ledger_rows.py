@@ -66,7 +66,7 @@ def fill(engine: Engine, n_loads: int) -> None:
     with engine.begin() as connection:
         _be_fast(connection, words)
         _fill_tables(connection, words)
-        indexes = [index for index in CubicLoad.__table__.indexes] if n_loads > PAGE else []
+        indexes = list(CubicLoad.__table__.indexes) if n_loads > PAGE else []
         for index in indexes:
             index.drop(connection)
         for start in range(1, n_loads + 1, PAGE):
@@ -183,5 +183,5 @@ def _status() -> str:
 
 def _count_on(connection: Connection, words: _Words, n_loads: int) -> None:
     if not words.is_sqlite:
-        for name, newest in (("cubic_loads", n_loads), ("cubic_tables", N_TABLES)):
+        for name, newest in (("cubic_loads", max(n_loads, 1)), ("cubic_tables", N_TABLES)):
             connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {newest})"))

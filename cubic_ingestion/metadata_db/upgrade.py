@@ -42,7 +42,14 @@ def upgrade(database: Engine | str, revision: str = NEWEST) -> None:
         DatabaseUnavailableError: The database refused or dropped the request.
         SettingsError: The URL cannot be used.
     """
-    _migrate("upgrade", make_engine(database) if isinstance(database, str) else database, revision)
+    if isinstance(database, Engine):
+        _migrate("upgrade", database, revision)
+        return
+    engine = make_engine(database)
+    try:
+        _migrate("upgrade", engine, revision)
+    finally:
+        engine.dispose()
 
 
 def downgrade(engine: Engine, revision: str) -> None:

@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -58,12 +57,10 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A running server."""
+def server() -> Server:
+    """A running server; it ends with the process."""
     # Not pytest's folder: the path of a Unix socket must be short, and under root the server runs as another user.
-    server = Server(Path(tempfile.mkdtemp(prefix="cubic-restart-")))
-    yield server
-    server.stop()
+    return Server(Path(tempfile.mkdtemp(prefix="cubic-restart-")))
 
 
 def start_ingest(home: Path, zones: Path, url: str) -> subprocess.Popen[str]:
