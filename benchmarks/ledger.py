@@ -16,7 +16,7 @@ from sqlalchemy import Engine, make_url
 from benchmarks.ledger_plans import plan_of, rolled_back
 from benchmarks.ledger_queries import Query, queries
 from benchmarks.ledger_rows import fill
-from benchmarks.ledger_work import known_keys, lives
+from benchmarks.ledger_work import known_keys, lives, work_off
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.upgrade import upgrade
 
@@ -54,12 +54,16 @@ def main(arguments: Sequence[str]) -> None:
 def _print_work(full: Engine, empty: Engine) -> None:
     n_keys, seconds, mib = known_keys(full, KNOWN_KEYS)
     print(f"scan of {n_keys:,} known keys: {seconds:.1f} s, {n_keys / seconds:,.0f} a second, {mib:.0f} MiB of memory")
+    _print_life(full, empty, "behind what waits there", "")
+    n_waited = work_off(full)
+    _print_life(full, empty, f"when the {n_waited:,} loads that waited are through", f"; reach {REACH} x")
+
+
+def _print_life(full: Engine, empty: Engine, remark: str, reach: str) -> None:
     medians = {name: statistics.median(each) for name, each in lives({"empty": empty, "full": full}).items()}
-    print("a load's life in the ledger: ", end="")
-    print(
-        ", ".join(f"{milliseconds:.2f} ms in the {name} database" for name, milliseconds in medians.items()), end=", "
-    )
-    print(f"{medians['full'] / medians['empty']:.2f} x; reach {REACH} x", flush=True)
+    print(f"a load's life in the ledger, {remark}: ", end="")
+    print(", ".join(f"{median:.2f} ms in the {name} database" for name, median in medians.items()), end=", ")
+    print(f"{medians['full'] / medians['empty']:.2f} x{reach}", flush=True)
 
 
 def _print_queries(engine: Engine, prefix: str) -> int:
