@@ -14,11 +14,13 @@ from cubic_ingestion.errors import DeclarationError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.postgres import PostgresLimits
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
+from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
+from cubic_ingestion.observability.logs import set_up_logs
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
-from cubic_ingestion.ports import Platform, Stores
+from cubic_ingestion.ports import LoadObserver, Platform, Stores
 from cubic_ingestion.settings import Settings, SystemClock, read_settings
 from cubic_ingestion.storage import open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
@@ -30,6 +32,7 @@ def build_platform(settings: Settings) -> Platform:
     Raises:
         FatalError: A setting or a declaration is wrong, or the metadata database needs an upgrade.
     """
+    set_up_logs(settings.log_format, settings.log_level, settings.secrets)
     make_home(settings)
     prepare_database(settings)
     # Told through logging, like all else; structlog's own default would write them among what a command prints.
@@ -96,6 +99,24 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
         owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
         tell=tell,
     )
+
+
+def observer_from_environment() -> LoadObserver:
+    """Return what reads the metadata database that the environment names, for those who watch it.
+
+    Raises:
+        FatalError: A setting is wrong, or the metadata database needs an upgrade.
+    """
+    settings = read_settings()
+    make_home(settings)
+    prepare_database(settings)
+    return SqlLoadObserver(make_engine(settings.metadata_url))
+
+
+def logs_from_environment() -> None:
+    """Have everything that is logged in this process written as the settings say."""
+    settings = read_settings()
+    set_up_logs(settings.log_format, settings.log_level, settings.secrets)
 
 
 def make_home(settings: Settings) -> None:

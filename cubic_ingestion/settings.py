@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -73,6 +74,14 @@ class Settings(BaseSettings):
     kafka_commit_bytes: int = Field(
         64 << 20, ge=1, description="How much of a shard the batcher may have read and not put on record."
     )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Logs on standard error: for people, or one JSON object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="What is less important is not logged; `info` has a line for each load."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address that `cubic metrics` listens on.")
+    metrics_port: int = Field(9464, ge=0, le=65_535, description="Port that `cubic metrics` listens on; 0: any free.")
     dagster_home: Path | None = Field(
         None,
         validation_alias="DAGSTER_HOME",
@@ -91,6 +100,13 @@ class Settings(BaseSettings):
             max_loads_per_run=self.max_loads_per_run,
             parallel_loads=self.parallel_loads,
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that no log may hold, whatever is wrong with the URL that has them."""
+        userinfo = urlsplit(self.database_url).netloc.rpartition("@")[0]
+        password = userinfo.partition(":")[2]
+        return tuple({password, unquote(password)} - {""})
 
     def zone_url(self, zone: Zone) -> str:
         """Return the URL of a zone's bucket, or the folder in the home that stands for it."""

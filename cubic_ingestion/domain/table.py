@@ -80,6 +80,10 @@ class Table:
     """Kafka: the topic whose records the batcher brings here; empty if others deliver the table's files."""
     topic_path: str = "topic"
     """Kafka: where in a record its topic stands, names separated by dots."""
+    fresh_within_hours: int | None = None
+    """New data is expected within so many hours of the last; no expectation if None."""
+    warn_after_hours: int | None = None
+    """From when on to warn before that."""
     description: str = ""
     base: str | None = None
     """For an ODS change table (``…__ct``): the name of the table whose snapshots it follows."""

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+import structlog
+
 from cubic_ingestion.domain.layout import Filing, archive_filing, error_filing, reason_key
 from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.status import Work
@@ -13,11 +15,14 @@ from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.claim import Claim, claim
+from cubic_ingestion.pipeline.log_context import about
 from cubic_ingestion.pipeline.move import choose_filing, move_load
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.quarantine import empty_quarantine
 from cubic_ingestion.pipeline.read import original_of
 from cubic_ingestion.ports import ObjectStore, Platform
+
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 CHUNK_LOADS = 500
 """Loads moved under one claim."""
@@ -89,13 +94,23 @@ class _Mover:
         self, move_one: Callable[["_Mover", Load, Filing], str | None], load: Load, taken: dict[str, int]
     ) -> str | None:
         self.held.keep()
+        with about(self.platform.tables[load.table], load, self.held.claimant):
+            return self._move_or_release(move_one, load, taken)
+
+    def _move_or_release(
+        self, move_one: Callable[["_Mover", Load, Filing], str | None], load: Load, taken: dict[str, int]
+    ) -> str | None:
         try:
-            return move_one(self, load, self._filing(load, taken))
+            key = move_one(self, load, self._filing(load, taken))
+            _log.info("original moved", moved_to=key)
         except (RetriableError, InvalidKeyError) as error:  # a name may fit one store and not another
             retry_at = self.platform.clock.now() + _PAUSE
             self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
             self.report.released.append((load, str(error)))
+            _log.warning("load given back", reason=str(error), retry_at=retry_at.isoformat())
             return None
+        else:
+            return key
 
     def _taken(self) -> dict[str, int]:
         plain = ((load, self._rule(load, is_taken=False)) for load in self.held.loads)
@@ -140,6 +155,7 @@ def _catalog(platform: Platform, locations: Mapping[str, str], report: MoveRepor
         catalog(platform, locations)
     except RetriableError as error:
         report.catalog_error = str(error)
+        _log.warning("catalog refused", tables=sorted(locations), reason=str(error))
         platform.repository.postpone_catalog(locations, platform.clock.now() + _PAUSE)
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Protocol
 
 import pyarrow as pa
+import structlog
 
 from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.load import Ingested, Load, LoadError, version_order
@@ -18,6 +19,7 @@ from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.convert import TimestampUnitError
+from cubic_ingestion.pipeline.log_context import about
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.quarantine import Quarantine, empty_quarantine, quarantine
 from cubic_ingestion.pipeline.read import read
@@ -27,6 +29,8 @@ from cubic_ingestion.pipeline.schema_changes import SchemaChange, refuse_changes
 from cubic_ingestion.pipeline.time_units import TimeUnits
 from cubic_ingestion.pipeline.write import Written
 from cubic_ingestion.ports import Platform
+
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 FLUSH_EVERY = 500
 """Loads whose completion is recorded in one transaction."""
@@ -126,6 +130,10 @@ class _Worker:
 
     def _outcome(self, load: Load, newest: Mapping[str, Load]) -> Ingested | None:
         """Ingest one load; whatever is wrong with it concerns it alone. None if it goes on elsewhere."""
+        with about(self.table, load, self.held.claimant):
+            return self._outcome_of(load, newest)
+
+    def _outcome_of(self, load: Load, newest: Mapping[str, Load]) -> Ingested | None:
         self.held.keep()
         try:
             if newest[springboard_key(self.table, load)].id != load.id:
@@ -184,6 +192,7 @@ class _Worker:
             self._empty_quarantine(load)
         self._note(load, schema, records, written)
         n_quarantined = kept.n_rows if kept else 0
+        _log.info("load ingested", n_rows=written.n_rows, n_bytes=written.n_bytes, n_quarantined=n_quarantined)
         return Ingested(load.id, load.partition_key or "", written.n_rows, written.n_bytes, key, n_quarantined, columns)
 
     def _quarantine(self, load: Load) -> AbstractContextManager[Quarantine]:
@@ -219,6 +228,7 @@ class _Worker:
         reason = LoadError.of(error)
         if self.platform.repository.reject(load.id, reason, claimant=self.held.claimant):
             self.report.rejected.append((load, reason))
+            _log.warning("load rejected", code=reason.code, reason=reason.message, row=reason.row, column=reason.column)
 
     def _retry(self, load: Load, error: RetriableError) -> None:
         if load.attempts >= self.platform.limits.max_attempts:
@@ -228,6 +238,7 @@ class _Worker:
         retry_at = self.platform.clock.now() + timedelta(seconds=min(5 * 2**load.attempts, 600))
         self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
         self.report.released.append((load, str(error)))
+        _log.warning("load given back", reason=str(error), attempts=load.attempts, retry_at=retry_at.isoformat())
 
 
 def _columns(table: Table, records: Records) -> tuple[Column, ...]:

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
+import structlog
+
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.scan import scan
 from cubic_ingestion.ports import Platform
+
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,9 @@ def register(
         settled = [arrival for arrival in page.arrivals if is_settled(platform, arrival.version)]
         n_seen += len(page.arrivals)
         n_unsettled += len(page.arrivals) - len(settled)
-        n_new += platform.repository.register(settled)
+        if n_registered := platform.repository.register(settled):
+            _log.info("loads registered", stream=stream.value, n_new=n_registered)
+        n_new += n_registered
         undeclared.update(page.undeclared)
         if monotonic() > deadline:
             return Registration(n_seen, n_new, dict(undeclared), n_unsettled, page.last_key)

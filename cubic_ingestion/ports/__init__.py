@@ -2,6 +2,15 @@
 
 from cubic_ingestion.ports.batch_ledger import BatchLedger
 from cubic_ingestion.ports.ingestion_platform import Clock, Limits, Platform, Stores
+from cubic_ingestion.ports.load_observer import (
+    ErroredLoads,
+    FullLoad,
+    LoadObserver,
+    LoadTotal,
+    Newest,
+    OpenLoads,
+    Passage,
+)
 from cubic_ingestion.ports.load_repository import LoadRepository, PartitionTotal, Place, StatusCount
 from cubic_ingestion.ports.object_store import ObjectChangedError, ObjectMissingError, ObjectStore, ObjectWriter
 from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
@@ -12,14 +21,21 @@ __all__ = [
     "CatalogEntry",
     "CatalogPart",
     "Clock",
+    "ErroredLoads",
+    "FullLoad",
     "Limits",
+    "LoadObserver",
     "LoadRepository",
+    "LoadTotal",
+    "Newest",
     "ObjectChangedError",
     "ObjectMissingError",
     "ObjectStore",
     "ObjectWriter",
+    "OpenLoads",
     "Page",
     "PartitionTotal",
+    "Passage",
     "Place",
     "Platform",
     "Record",

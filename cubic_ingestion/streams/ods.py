@@ -79,6 +79,12 @@ class OdsStream:
         return replace(records, n_source_errors=dfm.error_count, notes={**dfm.notes, **records.notes})
 
 
+def load_counter(file_name: str) -> tuple[str, str] | None:
+    """Return segment (empty if there is none) and counter of a LOAD file, as they stand in its name."""
+    match = _LOAD.fullmatch(file_name)
+    return None if match is None else (match["segment"] or "", match["counter"])
+
+
 def _change_time(file_name: str) -> datetime | None:
     match = _CHANGES.fullmatch(file_name)
     if match is None:

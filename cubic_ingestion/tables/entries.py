@@ -30,6 +30,8 @@ _KEYS: Mapping[str, type] = {
     "max_inflation_ratio": int,
     "topic": str,
     "topic_path": str,
+    "fresh_within_hours": int,
+    "warn_after_hours": int,
 }
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "stream": StreamName,
@@ -92,8 +94,9 @@ def tables(entry: Entry) -> list[Table]:
         return [table]
     prefix = table.prefix.removesuffix("/") + CHANGES + "/"
     description = f"Changes of {table.name}."
+    # What comes again and again are changes; a full load comes when somebody asks for one.
     return [
-        table,
+        replace(table, fresh_within_hours=None, warn_after_hours=None),
         replace(table, name=table.name + CHANGES, prefix=prefix, base=table.name, description=description),
     ]
 
@@ -163,6 +166,13 @@ def _topic_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationErr
         yield entry.mistake("topic_path", "The table has a 'topic_path' and no 'topic'.", "Add one: topic = ….")
 
 
+def _freshness_mistakes(entry: Entry, _stream: StreamName) -> Iterator[DeclarationError]:
+    warn, fail = entry.fields.get("warn_after_hours"), entry.fields.get("fresh_within_hours")
+    if warn is not None and (fail is None or warn >= fail):
+        problem = f"A warning after {warn} hours comes before nothing."
+        yield entry.mistake("warn_after_hours", problem, "Add a larger fresh_within_hours, or remove it.")
+
+
 def _columns_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
     columns = entry.fields.get("columns", {})
     if stream is StreamName.ODS:
@@ -230,4 +240,5 @@ _RULES: tuple[Callable[[Entry, StreamName], Iterator[DeclarationError]], ...] = 
     _prefix_mistakes,
     _topic_mistakes,
     _columns_mistakes,
+    _freshness_mistakes,
 )

@@ -1,0 +1,191 @@
+"""What probes, dashboards and sensors ask. Each statement is answered from an index, or from a bounded stretch of ids.
+
+Most loads are archived and never change again, so whatever is asked for is narrowed first: to the statuses that a load
+leaves again, to the end of an index, or to the ids after those that all have ended.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime
+
+from sqlalchemy import Connection, and_, case, func, or_, select
+
+from cubic_ingestion.domain.snapshot import snapshot_id
+from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable, CubicTableOdsSnapshot
+from cubic_ingestion.metadata_db.rows import in_pages
+from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadTotal, Newest, OpenLoads, Passage
+
+_OPEN = tuple(status.value for status in LoadStatus if status not in {LoadStatus.ARCHIVED, LoadStatus.ERRORED})
+_STATUSES = tuple(status.value for status in LoadStatus)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def open_loads(connection: Connection, now: datetime) -> list[OpenLoads]:
+    """Count what is under way; ``ix_cubic_loads_work`` has it apart from all that is archived."""
+    is_lacking = CubicLoad.waits_for.is_not(None)
+    since = func.coalesce(CubicLoad.retried_at, CubicLoad.inserted_at, type_=CubicLoad.inserted_at.type)
+    statement = (
+        select(
+            *(CubicTable.name, CubicLoad.status, func.count(), func.sum(case((is_lacking, 1), else_=0))),
+            func.min(case((~is_lacking, since)), type_=CubicLoad.inserted_at.type),
+            func.min(case((CubicLoad.claim_expires_at <= now, CubicLoad.claim_expires_at))),
+        )
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicLoad.table_id.in_(_table_ids(connection)), CubicLoad.status.in_(_OPEN))
+        .group_by(CubicTable.name, CubicLoad.status)
+        .order_by(CubicTable.name, CubicLoad.status)
+    )
+    return [
+        OpenLoads(table, LoadStatus(status), n_loads, int(n_lacking), oldest, expired)
+        for table, status, n_loads, n_lacking, oldest, expired in connection.execute(statement)
+    ]
+
+
+def errored(connection: Connection, since: datetime | None) -> list[ErroredLoads]:
+    """Count what lies in Error; a person is to look at each, so it is never much."""
+    code = func.coalesce(CubicLoad.error_code, "unknown")
+    conditions = [CubicLoad.table_id.in_(_table_ids(connection)), CubicLoad.status == LoadStatus.ERRORED.value]
+    statement = (
+        select(CubicTable.name, code, func.count(), func.max(CubicLoad.updated_at))
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(*conditions, *([] if since is None else [CubicLoad.updated_at >= since]))
+        .group_by(CubicTable.name, code)
+        .order_by(CubicTable.name, code)
+    )
+    return [ErroredLoads(*row) for row in connection.execute(statement).tuples()]
+
+
+def settled_through(connection: Connection) -> int:
+    """Select the id before the first that is still under way, or the last of all."""
+    is_open = and_(CubicLoad.table_id.in_(_table_ids(connection)), CubicLoad.status.in_(_OPEN))
+    # Not the bare id, for which the primary key would be walked from its beginning, through all that is archived.
+    first = connection.execute(select(func.min(CubicLoad.id + 0)).where(is_open)).scalar()
+    return first - 1 if first is not None else connection.execute(select(func.max(CubicLoad.id))).scalar() or 0
+
+
+def totals(connection: Connection, after: int, through: int | None) -> list[LoadTotal]:
+    """Sum up a stretch of the primary key."""
+    stands = CubicLoad.location.is_not(None)
+    n_rows, n_quarantined, n_bytes = (
+        func.coalesce(func.sum(column).filter(stands), 0)
+        for column in (CubicLoad.n_rows, CubicLoad.n_quarantined, CubicLoad.n_bytes)
+    )
+    statement = (
+        select(CubicTable.name, CubicLoad.status, func.count(), n_rows, n_quarantined, n_bytes)
+        .add_columns(func.sum(CubicLoad.s3_size))
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicLoad.id > after, *([] if through is None else [CubicLoad.id <= through]))
+        .group_by(CubicTable.name, CubicLoad.status)
+    )
+    return [
+        LoadTotal(table, LoadStatus(status), *map(int, sums))
+        for table, status, *sums in connection.execute(statement).tuples()
+    ]
+
+
+def newest(connection: Connection) -> Mapping[str, Newest]:
+    """Select, by table, the load at the end of ``ix_cubic_loads_source_at`` that has rows."""
+    last = (
+        select(CubicLoad.id)
+        .where(CubicLoad.table_id == CubicTable.id, CubicLoad.source_at.is_not(None), CubicLoad.location.is_not(None))
+        .order_by(CubicLoad.source_at.desc(), CubicLoad.id.desc())
+        .limit(1)
+        .correlate(CubicTable)
+        .scalar_subquery()
+    )
+    ids = dict(connection.execute(select(CubicTable.name, last)).tuples().all())
+    by_id: dict[int, Newest] = {}
+    for page in in_pages([load_id for load_id in ids.values() if load_id is not None]):
+        columns = (CubicLoad.id, CubicLoad.source_at, CubicLoad.inserted_at)
+        for load_id, source_at, inserted_at in connection.execute(select(*columns).where(CubicLoad.id.in_(page))):
+            by_id[load_id] = Newest(source_at, inserted_at)
+    return {table: by_id[load_id] for table, load_id in ids.items() if load_id in by_id}
+
+
+def passages(connection: Connection, limit: int) -> list[Passage]:
+    """Select how long the newest loads took, from the end of the primary key."""
+    last = select(CubicLoad.id).order_by(CubicLoad.id.desc()).limit(limit).subquery()
+    statement = (
+        select(CubicTable.name, CubicLoad.s3_modified, CubicLoad.inserted_at, CubicLoad.updated_at)
+        .join(last, last.c.id == CubicLoad.id)
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicLoad.status == LoadStatus.ARCHIVED.value)
+    )
+    return [Passage(*row) for row in connection.execute(statement).tuples()]
+
+
+def source_times(connection: Connection, table: str, limit: int) -> list[datetime]:
+    """Select the latest source times of a table, newest first."""
+    statement = (
+        select(CubicLoad.source_at)
+        .where(CubicLoad.table_id == _id_of(table), CubicLoad.source_at >= _EPOCH)
+        .order_by(CubicLoad.source_at.desc(), CubicLoad.id.desc())
+        .limit(limit)
+    )
+    return [moment for moment in connection.execute(statement).scalars() if moment is not None]
+
+
+def has_source_times(connection: Connection, table: str, since: datetime, until: datetime) -> bool:
+    """Say whether a table has a file of a stretch of source time."""
+    statement = select(CubicLoad.id).where(
+        CubicLoad.table_id == _id_of(table), CubicLoad.source_at > since, CubicLoad.source_at <= until
+    )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+def days(connection: Connection, tables: Collection[str], since: datetime) -> Mapping[str, dict[date, datetime]]:
+    """Select when the first file of each day of data was registered."""
+    statement = (
+        select(CubicTable.name, CubicLoad.source_at, func.min(CubicLoad.inserted_at))
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicLoad.table_id.in_(_table_ids(connection, tables)), CubicLoad.source_at >= since)
+        .group_by(CubicTable.name, CubicLoad.source_at)
+    )
+    found: dict[str, dict[date, datetime]] = {}
+    for table, source_at, first in connection.execute(statement).tuples():
+        if source_at is not None:
+            days_of_table = found.setdefault(table, {})
+            days_of_table[source_at.date()] = min(first, days_of_table.get(source_at.date(), first))
+    return found
+
+
+def full_loads(connection: Connection, tables: Collection[str]) -> list[FullLoad]:
+    """Select the files of each table's newest snapshot, those that are not planned yet among them."""
+    snapshots = (
+        select(CubicTable.id, CubicTable.name, func.max(CubicTableOdsSnapshot.snapshot))
+        .join(CubicTableOdsSnapshot, CubicTableOdsSnapshot.table_id == CubicTable.id)
+        .where(CubicTable.name.in_(tables))
+        .group_by(CubicTable.id, CubicTable.name)
+        .order_by(CubicTable.name)
+    )
+    found = [
+        _full_load(connection, table_id, table, snapshot)
+        for table_id, table, snapshot in connection.execute(snapshots).tuples().all()
+        if snapshot is not None
+    ]
+    return [full_load for full_load in found if full_load.file_names]
+
+
+def _full_load(connection: Connection, table_id: int, table: str, snapshot: datetime) -> FullLoad:
+    is_unplanned = and_(CubicLoad.partition_key.is_(None), CubicLoad.s3_modified >= snapshot)
+    statement = select(CubicLoad.s3_key, CubicLoad.inserted_at).where(
+        CubicLoad.table_id == table_id,
+        CubicLoad.status.in_(_STATUSES),  # so that the index is used up to the partition
+        or_(CubicLoad.partition_key == snapshot_id(snapshot), is_unplanned),
+    )
+    rows = connection.execute(statement).tuples().all()
+    return FullLoad(
+        table, snapshot, [key.rpartition("/")[2] for key, _ in rows], max((at for _, at in rows), default=snapshot)
+    )
+
+
+def _table_ids(connection: Connection, tables: Collection[str] | None = None) -> list[int]:
+    """Select ids, which a statement then names one by one: that is what makes databases use an index by table."""
+    statement = select(CubicTable.id)
+    if tables is not None:
+        statement = statement.where(CubicTable.name.in_(tables))
+    return list(connection.execute(statement).scalars())
+
+
+def _id_of(table: str) -> object:
+    return select(CubicTable.id).where(CubicTable.name == table).scalar_subquery()

@@ -1,0 +1,72 @@
+"""The port ``LoadObserver`` on SQLite and PostgreSQL: one transaction a call, and it only reads."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+from typing_extensions import override
+
+from cubic_ingestion.metadata_db import observing
+from cubic_ingestion.metadata_db.engine import reading
+from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadObserver, LoadTotal, Newest, OpenLoads, Passage
+
+
+class SqlLoadObserver(LoadObserver):
+    """Reads the metadata database.
+
+    Args:
+        engine: From ``make_engine``.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @override
+    def open_loads(self, now: datetime) -> Sequence[OpenLoads]:
+        with reading(self._engine) as connection:
+            return observing.open_loads(connection, now)
+
+    @override
+    def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:
+        with reading(self._engine) as connection:
+            return observing.errored(connection, since)
+
+    @override
+    def settled_through(self) -> int:
+        with reading(self._engine) as connection:
+            return observing.settled_through(connection)
+
+    @override
+    def totals(self, after: int, through: int | None = None) -> Sequence[LoadTotal]:
+        with reading(self._engine) as connection:
+            return observing.totals(connection, after, through)
+
+    @override
+    def newest(self) -> Mapping[str, Newest]:
+        with reading(self._engine) as connection:
+            return observing.newest(connection)
+
+    @override
+    def passages(self, limit: int) -> Sequence[Passage]:
+        with reading(self._engine) as connection:
+            return observing.passages(connection, limit)
+
+    @override
+    def source_times(self, table: str, limit: int) -> Sequence[datetime]:
+        with reading(self._engine) as connection:
+            return observing.source_times(connection, table, limit)
+
+    @override
+    def has_source_times(self, table: str, since: datetime, until: datetime) -> bool:
+        with reading(self._engine) as connection:
+            return observing.has_source_times(connection, table, since, until)
+
+    @override
+    def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, datetime]]:
+        with reading(self._engine) as connection:
+            return observing.days(connection, tables, since)
+
+    @override
+    def full_loads(self, tables: Collection[str]) -> Sequence[FullLoad]:
+        with reading(self._engine) as connection:
+            return observing.full_loads(connection, tables)

@@ -1,0 +1,100 @@
+"""Health: whether loads move and arrive as they should, with thresholds that are told; what ``--check`` looks at."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.observability.arrivals import missing_arrivals
+from cubic_ingestion.observability.problems import Problem, ProblemCode
+from cubic_ingestion.ports import LoadObserver
+
+MAX_WAIT_SECONDS = 3_600
+"""A load that lacks nothing may be on its way for so long."""
+
+ERRORED_HOURS = 24
+"""Loads that were sent to Error within so many hours count."""
+
+CLAIM_GRACE = timedelta(minutes=5)
+"""A claim that expired is taken over by the next run, which may take so long to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From when on something is a problem."""
+
+    max_wait_seconds: int = MAX_WAIT_SECONDS
+    errored_hours: int = ERRORED_HOURS
+    ignored: Collection[ProblemCode] = ()
+    """Codes that are not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How things stood at one moment."""
+
+    checked_at: datetime
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def health(
+    tables: Mapping[str, Table], observer: LoadObserver, now: datetime, thresholds: Thresholds | None = None
+) -> Health:
+    """Find everything that is wrong. Cheap: no query reads what is archived.
+
+    Args:
+        tables: The declared tables by name; what lies ready of an inactive one waits on purpose.
+        observer: Reads the metadata database.
+        now: The present moment.
+        thresholds: From when on something is a problem.
+    """
+    limits = thresholds or Thresholds()
+    found = [
+        *_standing_still(tables, observer, now, limits),
+        *_errored(observer, now, limits),
+        *missing_arrivals(tables, observer, now),
+    ]
+    return Health(now, [problem for problem in found if problem.code not in limits.ignored])
+
+
+def _standing_still(
+    tables: Mapping[str, Table], observer: LoadObserver, now: datetime, limits: Thresholds
+) -> Iterator[Problem]:
+    longest = timedelta(seconds=limits.max_wait_seconds)
+    for loads in observer.open_loads(now):
+        table = tables.get(loads.table)
+        if table is None or not table.is_active:
+            continue  # nobody is to work on them; the audit names them
+        if loads.oldest_at and now - loads.oldest_at > longest:
+            yield Problem(
+                ProblemCode.WAITING_TOO_LONG,
+                loads.table,
+                loads.oldest_at,
+                f"A load is on its way since {loads.oldest_at:%Y-%m-%d %H:%M:%S} UTC, and now {loads.status.value}.",
+                f"'cubic loads list --table {loads.table} --status {loads.status.value}'; is the daemon running?",
+            )
+        if loads.oldest_expired_at and now - loads.oldest_expired_at > CLAIM_GRACE:
+            yield Problem(
+                ProblemCode.CLAIM_EXPIRED,
+                loads.table,
+                loads.oldest_expired_at,
+                f"A claim on a load that is {loads.status.value} expired at "
+                f"{loads.oldest_expired_at:%Y-%m-%d %H:%M:%S} UTC, and no run has taken the load since.",
+                "Is the daemon running, and do runs start? 'cubic ingest' takes such loads too.",
+            )
+
+
+def _errored(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterator[Problem]:
+    for loads in observer.errored(now - timedelta(hours=limits.errored_hours)):
+        yield Problem(
+            ProblemCode.ERRORED,
+            loads.table,
+            loads.newest_at,
+            f"{loads.n_loads} loads were sent to Error within {limits.errored_hours} hours: {loads.code}.",
+            f"'cubic loads list --table {loads.table} --status errored', then by the code, in the runbook.",
+        )

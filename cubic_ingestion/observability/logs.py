@@ -1,0 +1,81 @@
+"""Logs: structlog for our own events, and whatever libraries say through Python's logging, in one format.
+
+An event is a few words and its facts, by name: ``load_id``, ``table``, ``stream``, ``run_id``. What is bound with
+``structlog.contextvars`` while a load is worked on stands in every line of that time, those of libraries too.
+"""
+
+import logging
+import sys
+from collections.abc import Collection
+
+import structlog
+from structlog.typing import Processor
+
+from cubic_ingestion.observability.redaction import Redactor
+
+_SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+_QUIET = ("alembic", "botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
+"""Libraries that tell of every request at the level of information."""
+
+
+class LogStream(logging.StreamHandler):  # pyright: ignore[reportMissingTypeArgument] - generic in the stubs only
+    """Writes to whatever standard error is at the moment; Dagster puts another one there while a step runs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def set_up_logs(form: str, level: str, secrets: Collection[str] = ()) -> None:
+    """Have all logs of this process written to standard error; once more replaces what was before.
+
+    Args:
+        form: ``console`` for people, ``json`` for one object a line.
+        level: What is less important than this is left out.
+        secrets: Texts that no line may hold.
+    """
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    root = logging.getLogger()
+    for ours in [each for each in root.handlers if isinstance(each, LogStream)]:
+        root.removeHandler(ours)
+    root.addHandler(log_stream(form, secrets))
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def log_stream(form: str, secrets: Collection[str] = ()) -> LogStream:
+    """Make what writes records of Python's logging, our own or a library's, to standard error."""
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)
+    )
+    stream = LogStream()
+    stream.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                Redactor(secrets),
+                renderer,
+            ],
+        )
+    )
+    return stream

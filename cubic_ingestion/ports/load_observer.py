@@ -1,0 +1,129 @@
+"""The metadata database, as those who watch it see it: counts that stay cheap however many loads are on record."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from cubic_ingestion.domain.status import LoadStatus
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLoads:
+    """Loads of one table in one status in which they do not stay."""
+
+    table: str
+    status: LoadStatus
+    n_loads: int
+    n_lacking: int
+    """Of these, loads that wait for a sidecar or snapshot."""
+    oldest_at: datetime | None
+    """Since when the oldest of the others is on its way; None if there is none."""
+    oldest_expired_at: datetime | None
+    """Since when the oldest claim that is not given back has expired, if one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErroredLoads:
+    """Loads of one table in Error for one reason."""
+
+    table: str
+    code: str
+    n_loads: int
+    newest_at: datetime
+    """When the last of them was filed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTotal:
+    """What loads of one table in one status sum up to."""
+
+    table: str
+    status: LoadStatus
+    n_loads: int
+    n_rows: int
+    """Rows that stand in Springboard."""
+    n_quarantined: int
+    n_bytes: int
+    """Size of the Parquet files that stand in Springboard."""
+    n_source_bytes: int
+    """Size of the originals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest data of a table that can be queried."""
+
+    source_at: datetime
+    """The source's own time of the newest file."""
+    registered_at: datetime
+    """When that file was registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How long one load took."""
+
+    table: str
+    landed_at: datetime
+    """LastModified of the original."""
+    registered_at: datetime
+    archived_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FullLoad:
+    """The files of the newest snapshot of an ODS table."""
+
+    table: str
+    snapshot: datetime
+    file_names: Sequence[str]
+    newest_at: datetime
+    """When the last of them was registered."""
+
+
+class LoadObserver(Protocol):
+    """What is asked again and again by probes, dashboards and sensors; nothing is changed.
+
+    Every method raises ``DatabaseUnavailableError`` for what may pass.
+    """
+
+    def open_loads(self, now: datetime) -> Sequence[OpenLoads]:
+        """Count the loads that are under way, by table and status."""
+        ...
+
+    def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:
+        """Count the loads in Error by table and code: all, or those filed since a moment."""
+        ...
+
+    def settled_through(self) -> int:
+        """Return an id up to which every load has ended."""
+        ...
+
+    def totals(self, after: int, through: int | None = None) -> Sequence[LoadTotal]:
+        """Sum up the loads with ``after < id <= through`` by table and status."""
+        ...
+
+    def newest(self) -> Mapping[str, Newest]:
+        """Return the newest data of each table that has any."""
+        ...
+
+    def passages(self, limit: int) -> Sequence[Passage]:
+        """Return how long the archived ones of the ``limit`` newest loads took."""
+        ...
+
+    def source_times(self, table: str, limit: int) -> Sequence[datetime]:
+        """Return the source's own times of a table's latest files, newest first."""
+        ...
+
+    def has_source_times(self, table: str, since: datetime, until: datetime) -> bool:
+        """Say whether a table has a file with a source time in a stretch."""
+        ...
+
+    def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, datetime]]:
+        """Return, by table and day of data since a moment, when its first file was registered."""
+        ...
+
+    def full_loads(self, tables: Collection[str]) -> Sequence[FullLoad]:
+        """Return the newest full load of each table that has one."""
+        ...
