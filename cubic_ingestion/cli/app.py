@@ -13,6 +13,7 @@ from cubic_ingestion.cli.demo import demo
 from cubic_ingestion.cli.ingest import ingest
 from cubic_ingestion.cli.kafka import kafka
 from cubic_ingestion.cli.loads import loads
+from cubic_ingestion.cli.metrics import metrics
 from cubic_ingestion.cli.quarantine import quarantine
 from cubic_ingestion.cli.status import status
 from cubic_ingestion.cli.tables import tables
@@ -29,6 +30,7 @@ app.command()(demo)
 app.command()(ingest)
 app.command()(status)
 app.command()(audit)
+app.command()(metrics)
 app.add_typer(loads)
 app.add_typer(tables)
 app.add_typer(quarantine)

@@ -1,45 +1,117 @@
-"""``cubic status``: how things stand, per stream and table."""
+"""``cubic status``: how things stand, per stream and table, and what is wrong."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.observability.health import ERRORED_HOURS, MAX_WAIT_SECONDS, Thresholds, health
+from cubic_ingestion.observability.problems import ProblemCode
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.batch import ShardProgress
+    from cubic_ingestion.observability.health import Health
     from cubic_ingestion.ports import Platform, StatusCount
 
-_OPEN = (
-    LoadStatus.READY,
-    LoadStatus.INGESTING,
-    LoadStatus.READY_FOR_ARCHIVING,
-    LoadStatus.ARCHIVING,
-    LoadStatus.READY_FOR_ERRORING,
-    LoadStatus.ERRORING,
-)
+SCHEMA_VERSION = 1
+"""Of the JSON; docs/observability.md describes it. Fields may be added within a version, none changes or goes."""
+
+_ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
+
+Check = Annotated[bool, typer.Option("--check", help="Only what is wrong; exit 1 if anything is.")]
+MaxWait = Annotated[int, typer.Option(min=1, help="So long a load that lacks nothing may be on its way.")]
+ErroredHours = Annotated[int, typer.Option(min=0, help="Loads sent to Error within so many hours are a problem.")]
+Ignored = Annotated[list[ProblemCode] | None, typer.Option("--ignore", help="A problem not to look at; repeatable.")]
 
 
-def status(*, as_json: AsJson = False) -> None:
-    """Show loads by table and status, rows, the last archived, the oldest under way, and prefixes no table declares.
+def status(
+    *,
+    check: Check = False,
+    max_wait_seconds: MaxWait = MAX_WAIT_SECONDS,
+    errored_hours: ErroredHours = ERRORED_HOURS,
+    ignore: Ignored = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show loads by table and status, what is wrong, what did not arrive, and prefixes that no table declares.
 
-    Example: `cubic status --json`
+    With `--check`, which reads nothing that is archived, exit code 1 if anything is wrong, 2 if that cannot be told.
+
+    Example: `cubic status --check --ignore errored`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
-    from cubic_ingestion.pipeline.scan import undeclared_prefixes
+    from cubic_ingestion.bootstrap import observer_from_environment, platform_from_environment
 
     platform = platform_from_environment()
+    thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()))
+    found = health(platform.tables, observer_from_environment(), platform.clock.now(), thresholds)
+    if check:
+        _check(found, as_json=as_json)
+    else:
+        _show(platform, found, as_json=as_json)
+
+
+def _check(found: "Health", *, as_json: bool) -> None:
+    if as_json:
+        print_json(health_report(found))
+    else:
+        _print_problems(found)
+        console.print("Healthy." if found.is_healthy else f"Problems: {len(found.problems)}.")
+    if not found.is_healthy:
+        raise typer.Exit(1)
+
+
+def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
+    from cubic_ingestion.pipeline.scan import undeclared_prefixes
+
     rows = table_rows(platform)
     undeclared = undeclared_prefixes(platform.stores.incoming, platform.tables)
     shards = [_shard_row(platform, shard) for shard in platform.repository.shard_progress()]
     if as_json:
-        print_json({"tables": rows, "undeclared_prefixes": undeclared, "kafka_shards": shards})
+        report = {
+            "streams": stream_rows(rows),
+            "tables": rows,
+            "undeclared_prefixes": undeclared,
+            "kafka_shards": shards,
+        }
+        print_json(health_report(found) | report)
         return
     print_rows(rows, empty="No loads yet. 'cubic demo' puts a sample into Incoming, 'cubic ingest' ingests it.")
     if at_work := [row for row in shards if not row.pop("is_ended")]:
         print_rows(at_work, title="Kafka batcher")
+    _print_problems(found)
     for prefix in undeclared:
         console.print(f"Left alone, no table declares it: {prefix}", highlight=False, markup=False)
+
+
+def _print_problems(found: "Health") -> None:
+    for problem in found.problems:
+        line = f"{problem.code.value} {problem.table}: {problem.message} {problem.remedy}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def health_report(found: "Health") -> dict[str, object]:
+    """Return the part of the JSON that says whether anything is wrong."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "checked_at": found.checked_at,
+        "healthy": found.is_healthy,
+        "problems": [asdict(problem) for problem in found.problems],
+    }
+
+
+def stream_rows(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Sum up the rows of tables, by stream."""
+    by_stream: dict[str, list[Mapping[str, object]]] = {}
+    for row in rows:
+        by_stream.setdefault(str(row["stream"]), []).append(row)
+    return [_stream_row(stream, of_stream) for stream, of_stream in sorted(by_stream.items())]
+
+
+def _stream_row(stream: str, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    sums = ("under_way", "archived", "errored", "rows")
+    return {"stream": stream, "tables": len(rows), **{name: sum(int(str(row[name])) for row in rows) for name in sums}}
 
 
 def table_rows(platform: "Platform") -> list[dict[str, object]]:
@@ -70,7 +142,7 @@ def _shard_row(platform: "Platform", shard: "ShardProgress") -> dict[str, object
 
 def _row(platform: "Platform", name: str, counts: Sequence["StatusCount"]) -> dict[str, object]:
     table = platform.tables.get(name)
-    under_way = [count for count in counts if count.status in _OPEN]
+    under_way = [count for count in counts if count.status not in _ENDED]
     return {
         "stream": table.stream.value if table else "",
         "table": name,

@@ -36,6 +36,7 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         kinds=spec.kinds,
         metadata=spec.metadata,
         partitions_def=partitions_def,
+        freshness_policy=spec.freshness_policy,
         io_manager_key="springboard",
         output_required=False,
         check_specs=[dg.AssetCheckSpec(RECORD_COUNT, asset=spec.key, description=RECORD_COUNT_DESCRIPTION)],

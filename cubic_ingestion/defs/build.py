@@ -5,11 +5,13 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from cubic_ingestion.defs.arrivals import expected_arrivals, missing_arrivals_sensor
 from cubic_ingestion.defs.assets import build_table_asset
 from cubic_ingestion.defs.audit import audit_zones, daily_audit
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
+from cubic_ingestion.defs.loggers import console
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.sensors import build_incoming_sensor, build_originals_sensor, dead_runs, release_failed_run
 from cubic_ingestion.domain.table import StreamName, Table
@@ -31,15 +33,17 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
     platform = PlatformResource()
     active = {stream: [t for t in tables.values() if t.stream is stream and t.is_active] for stream in StreamName}
     return dg.Definitions(
-        assets=[*(build_table_asset(table) for table in tables.values()), audit_zones],
+        assets=[*(build_table_asset(table) for table in tables.values()), audit_zones, expected_arrivals],
         jobs=[move_originals, kafka_batch],
         sensors=[
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
             build_originals_sensor(),
             release_failed_run,
             dead_runs,
+            missing_arrivals_sensor,
         ],
         schedules=[daily_audit, kafka_batch_schedule],
         resources={"platform": platform, "springboard": SpringboardIOManager(platform=platform)},
+        loggers={"console": console},
         executor=dg.in_process_executor,
     )

@@ -1,6 +1,7 @@
 """The one place that maps a declared table to everything Dagster shows of it."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -45,6 +46,17 @@ def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg
         kinds={_KINDS[table.stream], "parquet"},
         metadata=metadata,
         partitions_def=partitions_def,
+        freshness_policy=freshness_policy(table),
+    )
+
+
+def freshness_policy(table: Table) -> dg.FreshnessPolicy | None:
+    """Translate what a table's declaration expects."""
+    if table.fresh_within_hours is None:
+        return None
+    warn = table.warn_after_hours
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=table.fresh_within_hours), warn_window=timedelta(hours=warn) if warn else None
     )
 
 

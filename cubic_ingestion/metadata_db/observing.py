@@ -93,7 +93,7 @@ def newest(connection: Connection) -> Mapping[str, Newest]:
         .correlate(CubicTable)
         .scalar_subquery()
     )
-    ids = dict(connection.execute(select(CubicTable.name, last)).tuples().all())
+    ids: dict[str, int | None] = dict(connection.execute(select(CubicTable.name, last)).tuples().all())
     by_id: dict[int, Newest] = {}
     for page in in_pages([load_id for load_id in ids.values() if load_id is not None]):
         columns = (CubicLoad.id, CubicLoad.source_at, CubicLoad.inserted_at)

@@ -6,10 +6,11 @@ An event is a few words and its facts, by name: ``load_id``, ``table``, ``stream
 
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any, cast
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from cubic_ingestion.observability.redaction import Redactor
 
@@ -19,12 +20,18 @@ _SHARED: tuple[Processor, ...] = (
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+_DAGSTER = ("dagster", "dagit", "dagster-webserver")
 _QUIET = ("alembic", "botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
 """Libraries that tell of every request at the level of information."""
 
 
 class LogStream(logging.StreamHandler):  # pyright: ignore[reportMissingTypeArgument] - generic in the stubs only
     """Writes to whatever standard error is at the moment; Dagster puts another one there while a step runs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out what Dagster's own processes write themselves (``--log-format json`` there)."""
+        first = record.name.partition(".")[0]
+        return bool(super().filter(record)) and not (first in _DAGSTER and logging.getLogger(first).handlers)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
@@ -56,7 +63,7 @@ def set_up_logs(form: str, level: str, secrets: Collection[str] = ()) -> None:
     root.addHandler(log_stream(form, secrets))
     root.setLevel(level.upper())
     for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 def log_stream(form: str, secrets: Collection[str] = ()) -> LogStream:
@@ -69,7 +76,7 @@ def log_stream(form: str, secrets: Collection[str] = ()) -> LogStream:
     stream = LogStream()
     stream.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
+            foreign_pre_chain=(*_SHARED, _as_dagster_means_it),
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -79,3 +86,18 @@ def log_stream(form: str, secrets: Collection[str] = ()) -> LogStream:
         )
     )
     return stream
+
+
+def _as_dagster_means_it(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take a run's ids out of the text that Dagster puts them into, where they are facts of their own."""
+    meta = getattr(event["_record"], "dagster_meta", None)
+    if not isinstance(meta, Mapping):
+        return event
+    facts = cast("Mapping[str, Any]", meta)
+    tags = facts.get("job_tags") or {}
+    told = {"run_id": facts.get("run_id"), "step": facts.get("step_key"), "stream": tags.get("cubic/stream")}
+    happened = facts.get("dagster_event")
+    if happened is not None:
+        told["dagster_event"] = happened.event_type_value
+    ours = {name: value for name, value in told.items() if value}
+    return {**event, **ours, "event": facts.get("orig_message") or event["event"]}

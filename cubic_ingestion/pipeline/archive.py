@@ -102,7 +102,8 @@ class _Mover:
     ) -> str | None:
         try:
             key = move_one(self, load, self._filing(load, taken))
-            _log.info("original moved", moved_to=key)
+            if key:
+                _log.info("original moved", moved_to=key)
         except (RetriableError, InvalidKeyError) as error:  # a name may fit one store and not another
             retry_at = self.platform.clock.now() + _PAUSE
             self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from cubic_ingestion.domain.load import Load
@@ -26,6 +27,8 @@ def in_parallel(work: Callable[[Load], Outcome], loads: Sequence[Load], at_once:
     small = [load for load in loads if load.version.size_bytes < LARGE_BYTES]
     if at_once == 1 or len(small) <= 1:
         return [work(load) for load in loads]
+    context = copy_context()  # what is logged in a thread says what its caller's lines say
     with ThreadPoolExecutor(max_workers=at_once) as pool:
-        outcomes = dict(zip((load.id for load in small), pool.map(work, small), strict=True))
+        done = pool.map(lambda load: context.copy().run(work, load), small)
+        outcomes = dict(zip((load.id for load in small), done, strict=True))
     return [outcomes[load.id] if load.id in outcomes else work(load) for load in loads]

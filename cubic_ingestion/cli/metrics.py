@@ -1,0 +1,42 @@
+"""``cubic metrics``: serves what Prometheus scrapes."""
+
+import signal
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from cubic_ingestion.cli.output import console
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on; CUBIC_METRICS_HOST if not given.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65_535, help="Port to listen on; CUBIC_METRICS_PORT if not given.")
+]
+Once = Annotated[bool, typer.Option("--once", help="Print what a scrape would get, and end.")]
+
+
+def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None:
+    """Serve metrics for Prometheus, read from the metadata database at each scrape, until stopped.
+
+    Example: `cubic metrics --port 9464`
+    """
+    from cubic_ingestion.bootstrap import declared_tables, logs_from_environment, observer_from_environment
+    from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
+    from cubic_ingestion.settings import SystemClock, read_settings
+
+    logs_from_environment()
+    collector = LedgerCollector(declared_tables(), observer_from_environment(), SystemClock())
+    if once:
+        typer.echo(exposition(collector), nl=False)
+        return
+    settings = read_settings()
+    address = host or settings.metrics_host
+    try:
+        listening, stop = serve(collector, address, settings.metrics_port if port is None else port)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen there ({error.strerror}); name another --host or --port") from error
+    console.print(f"Metrics on http://{address}:{listening}/metrics", highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        signal.pause()
+    stop()
