@@ -78,7 +78,7 @@ def missing_days(first_arrivals: Mapping[date, datetime], now: datetime) -> list
     """Find days without data in a table that has data of every day, or of every working day, oldest first.
 
     The habit is daily if the median step from one known day to the next is one day. A day of the week belongs to it
-    if data came for more than half of these days between the first and the last that are known. A day is due once the
+    if data came for at least half of these days between the first and the last that are known. A day is due once the
     median delay of the latest 14 days (from the end of a day to its first arrival) has passed, and another day.
 
     Args:
@@ -92,7 +92,7 @@ def missing_days(first_arrivals: Mapping[date, datetime], now: datetime) -> list
     delays = [first_arrivals[day] - _end(day) for day in known[-_RECENT_DAYS:]]
     delay = timedelta(seconds=median(each.total_seconds() for each in delays))
     weekdays = _weekdays(known)
-    until = (now - max(delay, timedelta(0)) - _GRACE).date()
+    until = (now - max(delay, timedelta(0)) - _GRACE).date() - _DAY  # the last day that ended by then
     days = _days(known[0], max(until, known[-1]))
     return [day for day in days if day not in first_arrivals and day.weekday() in weekdays]
 
@@ -147,7 +147,7 @@ def _missing(texts: Collection[str], base: int) -> list[int]:
 def _weekdays(known: Sequence[date]) -> set[int]:
     have = Counter(day.weekday() for day in known)
     there_were = Counter(day.weekday() for day in _days(known[0], known[-1]))
-    return {weekday for weekday, n_days in there_were.items() if have[weekday] > n_days / 2}
+    return {weekday for weekday, n_days in there_were.items() if have[weekday] >= n_days / 2}
 
 
 def _days(first: date, last: date) -> Iterator[date]:

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from cubic_ingestion.defs import build_definitions
+from cubic_ingestion.defs.arrivals import ARRIVALS
 from cubic_ingestion.defs.audit import AUDIT
 from cubic_ingestion.defs.partitions import DMAP_DAYS
 from cubic_ingestion.domain.table import StreamName, Table
@@ -60,7 +61,7 @@ def in_nowhere(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_loading_touches_no_network_no_database_and_no_file(tmp_path: Path, declared: Mapping[str, Table]) -> None:
     done = in_nowhere(tmp_path, sys.executable, "-c", LOADS_QUIETLY)
 
-    assert (done.returncode, done.stdout.strip()) == (0, str(len(declared) + 1)), done.stderr  # and the audit
+    assert (done.returncode, done.stdout.strip()) == (0, str(len(declared) + 2)), done.stderr  # the audit and the arrivals
     assert [line for line in done.stderr.splitlines() if line.startswith("touched")] == []
     assert list(tmp_path.iterdir()) == []
 
@@ -77,7 +78,7 @@ def test_dagster_finds_the_definitions_valid(tmp_path: Path) -> None:
 def test_every_declared_table_has_its_asset(declared: Mapping[str, Table], shipped: dg.Definitions) -> None:
     expected = {dg.AssetKey(["springboard", table.stream.value, name]) for name, table in declared.items()}
 
-    assert shipped.resolve_asset_graph().get_all_asset_keys() == expected | {AUDIT}
+    assert shipped.resolve_asset_graph().get_all_asset_keys() == expected | {AUDIT, ARRIVALS}
     assert len(expected) > 200
 
 
@@ -117,6 +118,7 @@ def test_one_sensor_a_stream_watches_its_tables_from_the_start(
         "originals",
         "release_failed_run",
         "dead_runs",
+        "missing_arrivals_sensor",
     }
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     graph = shipped.resolve_asset_graph()

@@ -1,0 +1,126 @@
+"""Health: what is a problem and from when on, on real databases."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cubic_ingestion.domain.arrivals import MAX_GAPS
+from cubic_ingestion.domain.load import Load, LoadError
+from cubic_ingestion.domain.snapshot import Snapshot
+from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.observability.health import Thresholds, health
+from cubic_ingestion.observability.problems import Problem, ProblemCode
+from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_ods_table
+from cubic_ingestion_tests.contracts.ledgers import an_ingested, archived, claim
+from cubic_ingestion_tests.observability.conftest import KAFKA, Watched
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
+
+
+def problems(watched: Watched, now: datetime, thresholds: Thresholds | None = None) -> list[Problem]:
+    """Ask at a moment."""
+    return health(watched.tables, watched.observer, now, thresholds).problems
+
+
+def codes(watched: Watched, now: datetime, thresholds: Thresholds | None = None) -> list[tuple[str, str]]:
+    return [(problem.code.value, problem.table) for problem in problems(watched, now, thresholds)]
+
+
+def test_an_empty_ledger_is_healthy(watched: Watched) -> None:
+    assert health(watched.tables, watched.observer, NOON).is_healthy
+
+
+def test_a_load_that_lacks_nothing_may_wait_as_long_as_the_threshold_says(watched: Watched) -> None:
+    watched.came(DMAP, "a.csv", NOON)
+    assert codes(watched, NOON + HOUR) == []
+    assert codes(watched, NOON + HOUR + MINUTE) == [("waiting_too_long", DMAP.name)]
+    assert codes(watched, NOON + HOUR + MINUTE, Thresholds(max_wait_seconds=7_200)) == []
+
+
+def test_a_load_of_an_inactive_table_waits_on_purpose(watched: Watched) -> None:
+    watched.came(DMAP, "a.csv", NOON)
+    watched.declare(replace(DMAP, is_active=False))
+    assert codes(watched, NOON + DAY) == []
+
+
+def test_a_claim_that_nobody_took_over_is_named(watched: Watched) -> None:
+    watched.came(DMAP, "a.csv", NOON)
+    claim(watched.repository, expires_at=NOON + MINUTE)
+    assert codes(watched, NOON + 2 * MINUTE) == []
+    assert codes(watched, NOON + 10 * MINUTE) == [("claim_expired", DMAP.name)]
+
+
+def test_loads_sent_to_error_count_for_a_day(watched: Watched) -> None:
+    load_id = watched.came(DMAP, "a.csv", NOON)
+    watched.repository.reject(load_id, LoadError("bad_value", "why"))
+    claim(watched.repository, Work.ERROR)
+    watched.repository.complete_error("run-1/a", {load_id: "e"})
+    (found,) = problems(watched, NOON + HOUR)
+    assert (found.code, found.since) == (ProblemCode.ERRORED, NOON)
+    assert "bad_value" in found.message
+    assert codes(watched, NOON + 25 * HOUR) == []
+    assert codes(watched, NOON + HOUR, Thresholds(ignored=[ProblemCode.ERRORED])) == []
+
+
+def test_a_dmap_day_that_did_not_come_is_named(watched: Watched) -> None:
+    for n in range(12):
+        if n != 7:
+            day = datetime(2022, 3, 1, tzinfo=UTC) + n * DAY
+            load_id = watched.came(DMAP, f"{day:%Y%m%d}.csv", day, at=day + DAY + 15 * HOUR)
+            claim(watched.repository)
+            watched.repository.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
+    now = datetime(2022, 3, 14, 14, tzinfo=UTC)
+    found = [one for one in problems(watched, now) if one.code is ProblemCode.MISSING_DAY]
+    assert [(one.table, "2022-03-08." in one.message) for one in found] == [(DMAP.name, True)]
+
+
+def test_a_gap_in_the_counters_of_a_full_load_is_named_once_it_is_quiet(watched: Watched) -> None:
+    watched.repository.open_snapshot(BASE.name, Snapshot(NOON, "k"))
+    for name in ("LOAD00000001.csv.gz", "LOAD00000003.csv.gz"):
+        watched.came(BASE, name, NOON, partition_key="20220304T120000Z")
+    assert codes(watched, NOON + 59 * MINUTE) == []
+    (found,) = problems(watched, NOON + HOUR)
+    assert (found.code, found.table) == (ProblemCode.MISSING_LOAD_FILE, BASE.name)
+    assert "lacks 1 files: LOAD00000002." in found.message
+    watched.came(BASE, "LOAD00000002.csv.gz", NOON, partition_key="20220304T120000Z")
+    assert codes(watched, NOON + HOUR) == []
+
+
+@pytest.mark.parametrize("chosen", [CHANGES, KAFKA], ids=lambda table: table.name)
+def test_a_table_that_fell_silent_against_its_habit_is_named(watched: Watched, chosen: Table) -> None:
+    for week in (4, 3, 2, 1):
+        watched.came(chosen, f"w{week}", NOON - week * 7 * DAY + 30 * MINUTE)
+    for n in reversed(range(MAX_GAPS)):
+        watched.came(chosen, f"n{n}", NOON - n * 5 * MINUTE)
+    ignore = Thresholds(ignored=[ProblemCode.WAITING_TOO_LONG])
+    assert codes(watched, NOON + HOUR, ignore) == []
+    (found,) = problems(watched, NOON + HOUR + MINUTE, ignore)
+    assert (found.code, found.table, found.since) == (ProblemCode.SILENT, chosen.name, NOON)
+    assert "5 minutes" in found.message
+
+
+def test_a_table_that_is_silent_at_these_hours_every_week_is_not(watched: Watched) -> None:
+    for n in reversed(range(40)):
+        watched.came(CHANGES, f"n{n}", NOON - n * 5 * MINUTE)
+    ignore = Thresholds(ignored=[ProblemCode.WAITING_TOO_LONG])
+    assert codes(watched, NOON + 6 * DAY, ignore) == []
+    assert codes(watched, NOON + 7 * DAY, ignore) == [("silent", CHANGES.name)]
+
+
+def test_a_declared_freshness_is_held_against_when_the_newest_data_came(watched: Watched) -> None:
+    watched.declare(replace(DMAP, fresh_within_hours=36))
+    archived(watched.repository, "a.csv")
+    assert codes(watched, NOON + 36 * HOUR) == []
+    assert codes(watched, NOON + 37 * HOUR) == [("stale", DMAP.name)]
+    watched.declare(replace(DMAP, is_active=False, fresh_within_hours=36))
+    assert codes(watched, NOON + 37 * HOUR) == []
+
+
+def watched_load(watched: Watched, load_id: int) -> Load:
+    """Return a load that is there."""
+    load = watched.repository.load(load_id)
+    assert load
+    return load
