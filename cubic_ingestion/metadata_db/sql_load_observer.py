@@ -6,7 +6,8 @@ from datetime import date, datetime
 from sqlalchemy import Engine
 from typing_extensions import override
 
-from cubic_ingestion.metadata_db import observing
+from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.metadata_db import kafka_batches, observing
 from cubic_ingestion.metadata_db.engine import reading
 from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadObserver, LoadTotal, Newest, OpenLoads, Passage
 
@@ -70,3 +71,8 @@ class SqlLoadObserver(LoadObserver):
     def full_loads(self, tables: Collection[str]) -> Sequence[FullLoad]:
         with reading(self._engine) as connection:
             return observing.full_loads(connection, tables)
+
+    @override
+    def shard_progress(self) -> Sequence[ShardProgress]:
+        with reading(self._engine) as connection:
+            return kafka_batches.progress(connection)

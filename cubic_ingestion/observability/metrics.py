@@ -16,6 +16,7 @@ from prometheus_client.exposition import generate_latest, start_http_server
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.observability.health import health
@@ -61,6 +62,7 @@ class LedgerCollector(Collector):
         yield self._lags(now)
         yield from self._durations()
         yield self._problems(now)
+        yield from self._shards(now)
 
     def _summed(self, totals: Sequence[LoadTotal]) -> Iterator[Metric]:
         loads = GaugeMetricFamily("cubic_loads", "Loads by status.", labels=["stream", "table", "status"])
@@ -151,6 +153,20 @@ class LedgerCollector(Collector):
             metric.add_metric(list(key), n_problems)
         return metric
 
+    def _shards(self, now: datetime) -> Iterator[Metric]:
+        texts = {
+            "behind_seconds": "How far the batcher's last read of a shard was behind its newest record.",
+            "open_batches": "Batches that are not cut yet.",
+            "open_records": "Records in them.",
+            "oldest_open_seconds": "Age of the oldest of them; 0 if there is none.",
+        }
+        shards = [shard for shard in self._observer.shard_progress() if not shard.is_ended]
+        for name, text in texts.items():
+            metric = GaugeMetricFamily(f"cubic_kafka_{name}", text, labels=["kinesis_stream", "shard"])
+            for shard in shards:
+                metric.add_metric([shard.stream, shard.shard], _of_shard(shard, now)[name])
+            yield metric
+
     def _by_table(
         self, metric: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]
     ) -> GaugeMetricFamily | CounterMetricFamily:
@@ -160,6 +176,16 @@ class LedgerCollector(Collector):
 
     def _stream(self, table: str) -> str:
         return self._tables[table].stream.value if table in self._tables else "undeclared"
+
+
+def _of_shard(shard: ShardProgress, now: datetime) -> Mapping[str, float]:
+    oldest = shard.oldest_open_at
+    return {
+        "behind_seconds": shard.behind_milliseconds / 1_000,
+        "open_batches": shard.n_open_batches,
+        "open_records": shard.n_open_records,
+        "oldest_open_seconds": (now - oldest).total_seconds() if oldest else 0.0,
+    }
 
 
 def exposition(collector: LedgerCollector) -> str:

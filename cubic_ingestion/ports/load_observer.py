@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.status import LoadStatus
 
 
@@ -126,4 +127,8 @@ class LoadObserver(Protocol):
 
     def full_loads(self, tables: Collection[str]) -> Sequence[FullLoad]:
         """Return the newest full load of each table that has one."""
+        ...
+
+    def shard_progress(self) -> Sequence[ShardProgress]:
+        """Return how far the Kafka batcher is with each shard of the streams it reads."""
         ...

@@ -14,7 +14,7 @@ from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.depot import Depot
 
-SECRET = "Pl4nted/S3cret"
+SECRET = "Pl4nted/S3cret"  # noqa: S105 - planted, to be searched for
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +72,7 @@ def test_threads_of_a_run_log_what_their_run_bound(depot: Depot) -> None:
         depot.put(f"cubic/dmap/agg_sample/{day}.csv", b"sample_id,sample_name,sample_count\n1,a,5\n")
     depot.settle()
     with structlog.contextvars.bound_contextvars(run_id="r"):
-        seen = in_parallel(
-            lambda _load: structlog.contextvars.get_contextvars(), depot.platform.repository.loads(), 2
-        )
+        seen = in_parallel(lambda _load: structlog.contextvars.get_contextvars(), depot.platform.repository.loads(), 2)
     assert seen == [{"run_id": "r"}] * 3
 
 

@@ -1,7 +1,7 @@
 """Metrics: scraped over HTTP from the real port, and parsed as Prometheus does."""
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -35,7 +35,7 @@ def of(samples: Samples, name: str, **labels: str) -> float:
 
 
 @contextmanager
-def served(collector: LedgerCollector) -> Iterator[str]:
+def served(collector: LedgerCollector) -> Generator[str]:
     """Serve on a free port; gives the URL."""
     port, stop = serve(collector, "127.0.0.1", 0)
     try:
