@@ -8,8 +8,7 @@ import typer
 
 from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.observability.health import ERRORED_HOURS, MAX_WAIT_SECONDS, Thresholds, health
-from cubic_ingestion.observability.problems import ProblemCode
+from cubic_ingestion.observability.problems import ERRORED_HOURS, MAX_WAIT_SECONDS, ProblemCode, Thresholds
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.batch import ShardProgress
@@ -42,6 +41,7 @@ def status(
     Example: `cubic status --check --ignore errored`
     """
     from cubic_ingestion.bootstrap import observer_from_environment, platform_from_environment
+    from cubic_ingestion.observability.health import health
 
     platform = platform_from_environment()
     thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()))

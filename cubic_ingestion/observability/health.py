@@ -1,32 +1,16 @@
 """Health: whether loads move and arrive as they should, with thresholds that are told; what ``--check`` looks at."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.observability.arrivals import missing_arrivals
-from cubic_ingestion.observability.problems import Problem, ProblemCode
+from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
 from cubic_ingestion.ports import LoadObserver
-
-MAX_WAIT_SECONDS = 3_600
-"""A load that lacks nothing may be on its way for so long."""
-
-ERRORED_HOURS = 24
-"""Loads that were sent to Error within so many hours count."""
 
 CLAIM_GRACE = timedelta(minutes=5)
 """A claim that expired is taken over by the next run, which may take so long to come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """From when on something is a problem."""
-
-    max_wait_seconds: int = MAX_WAIT_SECONDS
-    errored_hours: int = ERRORED_HOURS
-    ignored: Collection[ProblemCode] = ()
-    """Codes that are not looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
-"""What can be wrong with the platform as a whole, in codes that probes and alerts build on."""
+"""What can be wrong with the platform as a whole, in codes that probes and alerts build on, and from when on."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -38,3 +39,20 @@ class Problem:
     """Since when, as far as that can be said."""
     message: str
     remedy: str
+
+
+MAX_WAIT_SECONDS = 3_600
+"""A load that lacks nothing may be on its way for so long."""
+
+ERRORED_HOURS = 24
+"""Loads that were sent to Error within so many hours count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From when on something is a problem."""
+
+    max_wait_seconds: int = MAX_WAIT_SECONDS
+    errored_hours: int = ERRORED_HOURS
+    ignored: Collection[ProblemCode] = ()
+    """Codes that are not looked at."""

@@ -25,15 +25,16 @@ CHECKS = {"missing_day", "missing_load_file", "silent", "stale"}
 
 
 def put_days(depot: Depot, *, without: int) -> None:
-    """Let data of the last days land, but for one."""
-    for ago in range(12):
+    """Let data of the last weeks land, but for one day; every day of the week is there several times."""
+    for ago in range(26):
         if ago != without:
             put_dmap(depot, f"{TODAY - timedelta(days=ago):%Y%m%d}.csv")
 
 
 def look(definitions: dg.Definitions, instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
     """Evaluate the sensor once."""
-    context = dg.build_sensor_context(instance=instance, definitions=definitions, cursor=cursor)
+    platform = (definitions.resources or {})["platform"]
+    context = dg.build_sensor_context(instance=instance, resources={"platform": platform}, cursor=cursor)
     return cast("dg.SensorResult", missing_arrivals_sensor(context))
 
 
