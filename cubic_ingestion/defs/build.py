@@ -11,7 +11,6 @@ from cubic_ingestion.defs.audit import audit_zones, daily_audit
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
-from cubic_ingestion.defs.loggers import console
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.sensors import build_incoming_sensor, build_originals_sensor, dead_runs, release_failed_run
 from cubic_ingestion.domain.table import StreamName, Table
@@ -44,6 +43,5 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
         ],
         schedules=[daily_audit, kafka_batch_schedule],
         resources={"platform": platform, "springboard": SpringboardIOManager(platform=platform)},
-        loggers={"console": console},
         executor=dg.in_process_executor,
     )

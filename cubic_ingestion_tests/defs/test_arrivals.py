@@ -7,14 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import dagster as dg
-import pytest
 
 from cubic_ingestion.defs.arrivals import ARRIVALS, missing_arrivals_sensor
 from cubic_ingestion.defs.assets import build_table_asset
 from cubic_ingestion.defs.translator import asset_key
-from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.pipeline.plan import plan
-from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.domain.table import Table
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.defs.conftest import DMAP_TABLE
 from cubic_ingestion_tests.depot import Depot
@@ -90,31 +87,3 @@ def test_a_tables_expectation_is_its_assets_freshness_policy(tables: Mapping[str
     assert policy(replace(a_table(), fresh_within_hours=36)) == dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36)
     )
-
-
-@pytest.mark.parametrize("form", ["console", "json"])
-def test_what_runs_say_is_logged_in_the_format_of_the_settings(
-    form: str,
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    depot: Depot,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("CUBIC_LOG_FORMAT", form)
-    put_dmap(depot, "20220304.csv", "1,a,many\n")
-    register(depot.platform, StreamName.DMAP)
-    plan(depot.platform, StreamName.DMAP)
-    capsys.readouterr()
-    job = definitions.resolve_implicit_global_asset_job_def()
-    result = job.execute_in_process(
-        instance=instance, asset_selection=[asset_key(depot.platform.tables[DMAP_TABLE])], tags={"cubic/stream": "dmap"}
-    )
-    lines = [line for line in capsys.readouterr().err.splitlines() if "rejected: " in line and "agg_sample" in line]
-    assert lines
-    if form == "json":
-        told = json.loads(lines[0])
-        assert (told["run_id"], told["stream"], told["level"]) == (result.run_id, "dmap", "warning")
-        assert told["event"].startswith("Load 1 (cubic/dmap/agg_sample/20220304.csv) rejected: ")
-    else:
-        assert result.run_id in lines[0]
