@@ -110,7 +110,7 @@ def observer_from_environment() -> LoadObserver:
     settings = read_settings()
     make_home(settings)
     prepare_database(settings)
-    return SqlLoadObserver(make_engine(settings.metadata_url))
+    return SqlLoadObserver(make_engine(settings.metadata_url, postgres_limits(settings)))
 
 
 def logs_from_environment() -> None:

@@ -7,7 +7,7 @@ leaves again, to the end of an index, or to the ids after those that all have en
 from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.domain.status import LoadStatus
@@ -55,16 +55,35 @@ def errored(connection: Connection, since: datetime | None) -> list[ErroredLoads
     return [ErroredLoads(*row) for row in connection.execute(statement).tuples()]
 
 
-def settled_through(connection: Connection) -> int:
-    """Select the id before the first that is still under way, or the last of all."""
-    is_open = and_(CubicLoad.table_id.in_(_table_ids(connection)), CubicLoad.status.in_(_OPEN))
-    # Not the bare id, for which the primary key would be walked from its beginning, through all that is archived.
-    first = connection.execute(select(func.min(CubicLoad.id + 0)).where(is_open)).scalar()
-    return first - 1 if first is not None else connection.execute(select(func.max(CubicLoad.id))).scalar() or 0
+def newest_id(connection: Connection) -> int:
+    """Select the end of the primary key."""
+    return connection.execute(select(func.max(CubicLoad.id))).scalar() or 0
 
 
-def totals(connection: Connection, after: int, through: int | None) -> list[LoadTotal]:
+def open_ids(connection: Connection, after: int, through: int, limit: int) -> list[int]:
+    """Select the first loads of a stretch that are under way."""
+    statement = select(CubicLoad.id).where(
+        CubicLoad.table_id.in_(_table_ids(connection)),
+        CubicLoad.status.in_(_OPEN),
+        # Not the bare id, by which the primary key would be walked, through all that is archived.
+        CubicLoad.id + 0 > after,
+        CubicLoad.id + 0 <= through,
+    )
+    return list(connection.execute(statement.order_by(CubicLoad.id + 0).limit(limit)).scalars())
+
+
+def totals(connection: Connection, after: int, through: int | None, without: Collection[int]) -> list[LoadTotal]:
     """Sum up a stretch of the primary key."""
+    conditions = [CubicLoad.id > after, *([] if through is None else [CubicLoad.id <= through])]
+    return _totals(connection, *conditions, *([CubicLoad.id.not_in(without)] if without else []))
+
+
+def totals_of(connection: Connection, load_ids: Collection[int]) -> list[LoadTotal]:
+    """Sum up loads by their ids; some rows of a table and status for each page of ids."""
+    return [total for page in in_pages(load_ids) for total in _totals(connection, CubicLoad.id.in_(page))]
+
+
+def _totals(connection: Connection, *conditions: ColumnElement[bool]) -> list[LoadTotal]:
     stands = CubicLoad.location.is_not(None)
     n_rows, n_quarantined, n_bytes = (
         func.coalesce(func.sum(column).filter(stands), 0)
@@ -74,7 +93,7 @@ def totals(connection: Connection, after: int, through: int | None) -> list[Load
         select(CubicTable.name, CubicLoad.status, func.count(), n_rows, n_quarantined, n_bytes)
         .add_columns(func.sum(CubicLoad.s3_size))
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
-        .where(CubicLoad.id > after, *([] if through is None else [CubicLoad.id <= through]))
+        .where(*conditions)
         .group_by(CubicTable.name, CubicLoad.status)
     )
     return [

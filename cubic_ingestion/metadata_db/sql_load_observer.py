@@ -33,14 +33,24 @@ class SqlLoadObserver(LoadObserver):
             return observing.errored(connection, since)
 
     @override
-    def settled_through(self) -> int:
+    def newest_id(self) -> int:
         with reading(self._engine) as connection:
-            return observing.settled_through(connection)
+            return observing.newest_id(connection)
 
     @override
-    def totals(self, after: int, through: int | None = None) -> Sequence[LoadTotal]:
+    def open_ids(self, after: int, through: int, limit: int) -> Sequence[int]:
         with reading(self._engine) as connection:
-            return observing.totals(connection, after, through)
+            return observing.open_ids(connection, after, through, limit)
+
+    @override
+    def totals(self, after: int, through: int | None = None, without: Collection[int] = ()) -> Sequence[LoadTotal]:
+        with reading(self._engine) as connection:
+            return observing.totals(connection, after, through, without)
+
+    @override
+    def totals_of(self, load_ids: Collection[int]) -> Sequence[LoadTotal]:
+        with reading(self._engine) as connection:
+            return observing.totals_of(connection, load_ids)
 
     @override
     def newest(self) -> Mapping[str, Newest]:

@@ -1,12 +1,13 @@
 """Totals over all loads, without reading all of them each time.
 
-Up to the first load that is still under way, every load has ended and what they sum up to stays. So that part is summed
-up once and kept, and each reading adds the ids after it. What a replay or a retry changes in the kept part is seen when
-all is summed up anew, once an hour.
+A load that has ended stays as it is, and most have. So all but the newest are summed up once and the sums kept, apart
+from the few that are still under way: those, and what came since, are read each time. What a replay or a retry changes
+in the kept part is seen when all is summed up anew, once an hour.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cubic_ingestion.ports import LoadObserver, LoadTotal
@@ -16,34 +17,52 @@ if TYPE_CHECKING:
 
 REFRESHED = timedelta(hours=1)
 
+MOST_APART = 20_000
+"""Loads under way that are kept apart; behind so many, everything is read each time."""
+
+STILL_COMING = 5_000
+"""Ids below the newest that are not kept: a transaction that got one of them may not have ended yet."""
+
 
 class Totals:
     """Sums by table and status; one object is kept from reading to reading.
 
     Args:
         observer: Reads the metadata database.
+        still_coming: Newest ids that are not kept.
     """
 
-    def __init__(self, observer: LoadObserver) -> None:
+    def __init__(self, observer: LoadObserver, still_coming: int = STILL_COMING) -> None:
         self._observer = observer
-        self._settled: list[LoadTotal] = []
+        self._still_coming = still_coming
+        self._kept: list[LoadTotal] = []
+        self._apart: list[int] = []
         self._through = 0
         self._summed_at: datetime | None = None
 
     def read(self, now: datetime) -> Sequence[LoadTotal]:
         """Return the sums as of now."""
         if self._summed_at is None or now - self._summed_at > REFRESHED:
-            self._settled, self._through, self._summed_at = [], 0, now
-        through = self._observer.settled_through()
-        if through > self._through:
-            self._settled = _added(self._settled, self._observer.totals(self._through, through))
-            self._through = through
-        return _added(self._settled, self._observer.totals(self._through))
+            self._kept, self._apart, self._through, self._summed_at = [], [], 0, now
+        self._keep_more()
+        return _added(self._kept, self._observer.totals_of(self._apart), self._observer.totals(self._through))
+
+    def _keep_more(self) -> None:
+        through = self._observer.newest_id() - self._still_coming
+        room = MOST_APART - len(self._apart)
+        if through <= self._through or room == 0:
+            return
+        under_way = self._observer.open_ids(self._through, through, room)
+        if len(under_way) == room:
+            through = under_way[-1]
+        self._kept = _added(self._kept, self._observer.totals(self._through, through, under_way))
+        self._apart += under_way
+        self._through = through
 
 
-def _added(first: Iterable[LoadTotal], second: Iterable[LoadTotal]) -> list[LoadTotal]:
+def _added(*parts: Iterable[LoadTotal]) -> list[LoadTotal]:
     sums: dict[tuple[str, LoadStatus], LoadTotal] = {}
-    for total in (*first, *second):
+    for total in chain.from_iterable(parts):
         before = sums.get((total.table, total.status), LoadTotal(total.table, total.status, 0, 0, 0, 0, 0))
         sums[total.table, total.status] = LoadTotal(
             total.table,

@@ -97,12 +97,20 @@ class LoadObserver(Protocol):
         """Count the loads in Error by table and code: all, or those filed since a moment."""
         ...
 
-    def settled_through(self) -> int:
-        """Return an id up to which every load has ended."""
+    def newest_id(self) -> int:
+        """Return the id of the load registered last; 0 if there is none."""
         ...
 
-    def totals(self, after: int, through: int | None = None) -> Sequence[LoadTotal]:
-        """Sum up the loads with ``after < id <= through`` by table and status."""
+    def open_ids(self, after: int, through: int, limit: int) -> Sequence[int]:
+        """Return the first ids, in order, of loads with ``after < id <= through`` that are under way."""
+        ...
+
+    def totals(self, after: int, through: int | None = None, without: Collection[int] = ()) -> Sequence[LoadTotal]:
+        """Sum up the loads with ``after < id <= through`` by table and status, some left out."""
+        ...
+
+    def totals_of(self, load_ids: Collection[int]) -> Sequence[LoadTotal]:
+        """Sum up some loads by table and status."""
         ...
 
     def newest(self) -> Mapping[str, Newest]:

@@ -185,7 +185,8 @@ def test_a_bucket_within_another_is_refused(
     assert "bucket is, or lies in, the" in outcome.error
 
 
-def test_a_table_that_is_not_declared_is_named(cubic: Cubic) -> None:
+def test_a_table_that_is_not_declared_is_named(cubic: Cubic, home: Path) -> None:
+    assert home
     outcome = cubic("loads", "list", "--table", "cubic__dmap__nope")
     assert outcome.exit_code == 2
     assert "cubic__dmap__nope" in outcome.error

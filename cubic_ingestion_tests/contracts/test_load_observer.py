@@ -53,7 +53,7 @@ def errored(repository: SqlLoadRepository, name: str, code: str) -> int:
 def test_an_empty_database_has_nothing_to_tell(repository: SqlLoadRepository, observer: LoadObserver) -> None:
     assert repository.loads() == []
     assert (observer.open_loads(NOON), observer.errored(), observer.totals(0)) == ([], [], [])
-    assert (observer.settled_through(), observer.newest(), observer.passages(10)) == (0, {}, [])
+    assert (observer.newest_id(), observer.newest(), observer.passages(10)) == (0, {}, [])
     assert (observer.source_times(DMAP.name, 10), observer.days([DMAP.name], NOON)) == ([], {})
     assert observer.full_loads([BASE.name]) == []
 
@@ -109,17 +109,15 @@ def test_loads_in_error_are_counted_by_code_and_by_time(
     assert [(one.table, one.code) for one in observer.errored(LATER)] == [(DMAP.name, "empty_file")]
 
 
-def test_everything_before_the_first_open_load_is_settled(
-    repository: SqlLoadRepository, observer: LoadObserver
-) -> None:
-    (first,) = archived(repository, "a.csv")
-    assert observer.settled_through() == first.id
-    (second,) = ready(repository, "b.csv")
-    errored_id = errored(repository, "c.csv", "bad_value")
-    assert observer.settled_through() == second.id - 1
-    claim(repository)
-    assert errored_id > second.id
-    assert observer.settled_through() == second.id - 1
+def test_loads_under_way_are_found_by_their_ids(repository: SqlLoadRepository, observer: LoadObserver) -> None:
+    archived(repository, "a.csv")
+    second, third, fourth = ready(repository, "b.csv", "c.csv", "d.csv")
+    claim(repository, limit=1)
+
+    assert observer.newest_id() == fourth.id
+    assert observer.open_ids(0, fourth.id, 10) == [second.id, third.id, fourth.id]
+    assert observer.open_ids(0, fourth.id, 2) == [second.id, third.id]
+    assert observer.open_ids(second.id, third.id, 10) == [third.id]
 
 
 def test_totals_of_a_stretch_of_ids(repository: SqlLoadRepository, observer: LoadObserver) -> None:
@@ -131,6 +129,8 @@ def test_totals_of_a_stretch_of_ids(repository: SqlLoadRepository, observer: Loa
     assert sorted(observer.totals(0), key=lambda total: total.status) == [done, bad]
     assert observer.totals(0, second.id) == [done]
     assert [total.n_loads for total in observer.totals(first.id, second.id)] == [1]
+    assert observer.totals(0, without=[first.id, second.id]) == observer.totals_of([second.id + 1]) == [bad]
+    assert observer.totals_of([]) == []
 
 
 def test_the_newest_data_is_what_can_be_queried(

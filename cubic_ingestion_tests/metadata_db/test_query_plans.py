@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
+from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import Work
+from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import upgrade
-from cubic_ingestion_tests.builders import NOON
+from cubic_ingestion_tests.builders import NOON, a_table
 from cubic_ingestion_tests.databases import an_engine
 
 CLAIM: dict[str, Any] = {"claimant": "run-1/a", "now": NOON, "expires_at": NOON, "limit": 10}
@@ -32,11 +34,45 @@ QUERIES: list[tuple[str, Callable[[SqlLoadRepository], object]]] = [
 ]
 
 
+OBSERVED: list[tuple[str, Callable[[SqlLoadObserver], object]]] = [
+    ("ix_cubic_loads_work", lambda observer: observer.open_loads(NOON)),
+    ("ix_cubic_loads_work", lambda observer: observer.errored(NOON)),
+    ("ix_cubic_loads_work", lambda observer: observer.open_ids(0, 9, 9)),
+    ("INTEGER PRIMARY KEY (rowid>?)", lambda observer: observer.totals(7)),
+    ("INTEGER PRIMARY KEY (rowid=?)", lambda observer: observer.totals_of([7])),
+    ("ix_cubic_loads_source_at", lambda observer: observer.newest()),
+    ("INTEGER PRIMARY KEY", lambda observer: observer.passages(10)),
+    ("ix_cubic_loads_source_at", lambda observer: observer.source_times("t", 10)),
+    ("ix_cubic_loads_source_at", lambda observer: observer.has_source_times("t", NOON, NOON)),
+    ("ix_cubic_loads_source_at", lambda observer: observer.days(["t"], NOON)),
+    ("ix_cubic_loads_work", lambda observer: observer.full_loads(["t"])),
+]
+
+
 @pytest.mark.parametrize(("index", "query"), QUERIES)
 def test_a_query_uses_its_index(index: str, query: Callable[[SqlLoadRepository], object]) -> None:
+    plans = plans_of(lambda engine: query(SqlLoadRepository(engine)))
+    assert any(index in plan for plan in plans)
+    assert not [plan for plan in plans if "SCAN cubic_loads" in plan]
+
+
+@pytest.mark.parametrize(("index", "query"), OBSERVED)
+def test_what_watchers_ask_uses_its_index(index: str, query: Callable[[SqlLoadObserver], object]) -> None:
+    plans = plans_of(lambda engine: query(SqlLoadObserver(engine)))
+    assert any(index in plan for plan in plans), plans
+    # Its newest rows, or its last one, are at the end of the primary key; no more of it is read.
+    scans = [plan for plan in plans if "SCAN cubic_loads" in plan]
+    assert len(scans) == ("passages" in str(query.__code__.co_names))
+
+
+def plans_of(ask: Callable[[Engine], object]) -> list[str]:
+    """Return how SQLite would run each statement of a question to a ledger with one table."""
     plans: list[str] = []
     with an_engine("sqlite://") as engine:
         upgrade(engine)
+        repository = SqlLoadRepository(engine)
+        repository.sync_tables([a_table("t"), a_table("u", prefix="cubic/dmap/u/")])
+        repository.open_snapshot("t", Snapshot(NOON, "k"))
 
         @event.listens_for(engine, "before_cursor_execute")
         def explain(  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
@@ -45,6 +81,5 @@ def test_a_query_uses_its_index(index: str, query: Callable[[SqlLoadRepository],
             plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plans.append("\n".join(row[3] for row in plan))
 
-        query(SqlLoadRepository(engine))
-    assert any(index in plan for plan in plans)
-    assert not [plan for plan in plans if "SCAN cubic_loads" in plan]
+        ask(engine)
+    return plans

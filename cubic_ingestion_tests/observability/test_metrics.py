@@ -1,24 +1,31 @@
 """Metrics: scraped over HTTP from the real port, and parsed as Prometheus does."""
 
+import shutil
 import urllib.request
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import make_url
 
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
+from cubic_ingestion.observability import totals as totals_module
 from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
 from cubic_ingestion.observability.totals import REFRESHED, Totals
-from cubic_ingestion_tests.builders import NOON, a_table
+from cubic_ingestion.ports import LoadTotal
+from cubic_ingestion_tests.builders import NOON, a_change_table, a_table
 from cubic_ingestion_tests.contracts.ledgers import archived, claim, ready
-from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.databases import UrlFactory, an_engine
 from cubic_ingestion_tests.observability.conftest import Watched
 
-DMAP = a_table()
+DMAP, CHANGES = a_table(), a_change_table()
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -97,26 +104,59 @@ def test_a_database_that_is_away_is_told_and_ends_no_server(watched: Watched) ->
         assert parsed(exposition(collector)) == {("cubic_up", frozenset()): 0.0}
 
 
-def test_totals_read_again_only_what_was_not_settled(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    totals = Totals(watched.observer)
+def test_totals_keep_what_has_ended_and_read_the_rest_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready(watched.repository, "waits-for-ever.csv", table=CHANGES)
     fill(watched)
     asked: list[tuple[int, int | None]] = []
     honest = watched.observer.totals
 
-    def listening(after: int, through: int | None = None) -> object:
+    def listening(after: int, through: int | None = None, without: Collection[int] = ()) -> Sequence[LoadTotal]:
         asked.append((after, through))
-        return honest(after, through)
+        return honest(after, through, without)
 
     monkeypatch.setattr(watched.observer, "totals", listening)
-    first = totals.read(NOON)
-    again = totals.read(NOON)
-    assert first == again
-    assert asked == [(0, 3), (3, None), (3, None)]
-    claim(watched.repository)
-    late = archived(watched.repository, "e.csv")
-    assert sum(total.n_loads for total in totals.read(NOON)) == 5
-    assert late[0].id == 5
-    assert sum(total.n_rows for total in totals.read(NOON + REFRESHED + timedelta(seconds=1))) == sum(
-        total.n_rows for total in honest(0)
+    totals = Totals(watched.observer, still_coming=0)
+    assert by_status(totals.read(NOON)) == {"archived": 2, "errored": 1, "ready": 2}
+    assert by_status(totals.read(NOON)) == {"archived": 2, "errored": 1, "ready": 2}
+    assert asked == [(0, 5), (5, None), (5, None)]
+
+    archived(watched.repository, "e.csv")  # and d.csv, which was kept apart, is claimed with it
+    assert (
+        by_status(totals.read(NOON))
+        == by_status(honest(0))
+        == {"archived": 3, "errored": 1, "ingesting": 1, "ready": 1}
     )
-    assert (0, 3) in asked[3:]
+    assert asked[3:] == [(5, 6), (6, None)]
+    totals.read(NOON + REFRESHED + timedelta(seconds=1))
+    assert asked[5:] == [(0, 6), (6, None)]
+
+
+@given(moves=st.lists(st.sampled_from(["register", "archive", "reject", "read"]), max_size=12), most=st.integers(0, 3))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_totals_are_those_of_all_loads_whatever_happens_between_readings(
+    migrated_url: UrlFactory, tmp_path_factory: pytest.TempPathFactory, moves: list[str], most: int
+) -> None:
+    copy = tmp_path_factory.mktemp("totals") / "metadata.sqlite"
+    shutil.copyfile(str(make_url(migrated_url("sqlite")).database), copy)
+    with an_engine(f"sqlite:///{copy}") as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(totals_module, "MOST_APART", most)
+        watched = Watched(engine)
+        totals = Totals(watched.observer, still_coming=0)
+        for number, move in enumerate([*moves, "read"]):
+            if move == "register":
+                ready(watched.repository, f"{number}.csv")
+            elif move == "archive":
+                archived(watched.repository, f"{number}.csv")
+            elif move == "reject":
+                (load,) = ready(watched.repository, f"{number}.csv")
+                watched.repository.reject(load.id, LoadError("bad_value", "why"))
+            else:
+                assert sorted(map(repr, totals.read(NOON))) == sorted(map(repr, watched.observer.totals(0)))
+
+
+def by_status(totals: Iterable[LoadTotal]) -> dict[str, int]:
+    """Count loads by status."""
+    counts: Counter[str] = Counter()
+    for total in totals:
+        counts[total.status.value] += total.n_loads
+    return dict(counts)
