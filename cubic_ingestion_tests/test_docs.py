@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import typer.main
 from cubic_ingestion import errors
 from cubic_ingestion.cli.app import app
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.observability.problems import ProblemCode
 from cubic_ingestion.pipeline.audit import FindingCode
 from cubic_ingestion.settings import Settings
 
@@ -19,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+OBSERVABILITY = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 CONTEXT = (ROOT / "CONTEXT.md").read_text(encoding="utf-8")
 
 SETTINGS = {str(field.validation_alias or f"CUBIC_{name.upper()}") for name, field in Settings.model_fields.items()}
@@ -120,6 +125,19 @@ def test_every_error_code_is_in_the_runbook_and_no_other() -> None:
 
 def test_every_audit_finding_is_in_the_runbook_and_no_other() -> None:
     assert _first_cells(_section(RUNBOOK, "By audit finding")) == {code.value for code in FindingCode}
+
+
+def test_every_problem_is_in_the_runbook_and_the_probes_page_and_no_other() -> None:
+    codes = {code.value for code in ProblemCode}
+
+    assert _first_cells(_section(RUNBOOK, "By problem")) == codes
+    assert codes <= _first_cells(_section(OBSERVABILITY, "The probe"))
+
+
+def test_every_field_of_a_declaration_is_in_the_guide() -> None:
+    told = set(re.findall(r"`([a-z_]+)`", _section(CONTRIBUTING, "Add a table"))) | {"columns"}
+
+    assert {field.name for field in fields(Table)} - told == {"base"}  # which is not declared, but follows
 
 
 def test_every_error_that_people_meet_is_in_the_runbook() -> None:

@@ -1,11 +1,13 @@
 """Metrics: scraped over HTTP from the real port, and parsed as Prometheus does."""
 
+import re
 import shutil
 import urllib.request
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +27,7 @@ from cubic_ingestion_tests.contracts.ledgers import archived, claim, ready
 from cubic_ingestion_tests.databases import UrlFactory, an_engine
 from cubic_ingestion_tests.observability.conftest import Watched
 
+PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
 DMAP, CHANGES = a_table(), a_change_table()
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -96,6 +99,16 @@ def test_an_empty_ledger_is_scraped_without_a_gap(watched: Watched) -> None:
     samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched)))
     assert of(samples, "cubic_up") == 1
     assert {name for name, _ in samples} == {"cubic_up", "cubic_oldest_waiting_seconds", "cubic_lacking_loads"}
+
+
+def test_every_metric_is_told_on_its_page_and_no_other(watched: Watched) -> None:
+    fill(watched)
+    text = exposition(LedgerCollector(watched.tables, watched.observer, watched))
+    scraped = set(re.findall(r"^# HELP (\w+)", text, flags=re.MULTILINE))
+    told = set(re.findall(r"`(cubic_\w+)`", PAGE.partition("## Metrics")[2].partition("Alerts")[0]))
+
+    assert scraped - told == set()
+    assert {name for name in told - scraped if not name.startswith("cubic_kafka_")} == set()
 
 
 def test_a_database_that_is_away_is_told_and_ends_no_server(watched: Watched) -> None:
