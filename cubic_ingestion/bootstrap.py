@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from filelock import FileLock
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
-from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
+from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine
@@ -48,7 +48,7 @@ def build_platform(settings: Settings) -> Platform:
             error=open_store(settings.zone_url("error"), setting="CUBIC_ERROR_URL"),
             springboard=open_store(settings.zone_url("springboard"), setting="CUBIC_SPRINGBOARD_URL"),
         ),
-        catalog=DuckDBTableCatalog(settings.home.absolute() / "catalog.duckdb"),
+        catalog=open_catalog(settings.catalog, home=settings.home.absolute(), glue_database=settings.glue_database),
         clock=SystemClock(),
         limits=settings.limits,
     )

@@ -38,7 +38,12 @@ class Settings(BaseSettings):
     database_retry_seconds: int = Field(
         60, ge=1, description="How long PostgreSQL may be away in the midst of work before that fails."
     )
-    catalog: Literal["duckdb"] = Field("duckdb", description="Catalog: `duckdb`, a database file in the home.")
+    catalog: Literal["duckdb", "glue"] = Field(
+        "duckdb", description="Catalog: `duckdb`, a database file in the home; `glue`, the AWS Glue Data Catalog."
+    )
+    glue_database: str = Field(
+        "cubic", pattern=r"^[a-z0-9_]{1,255}$", description="Database in the Glue Data Catalog; made if it is missing."
+    )
     tables_dir: Path | None = Field(None, description="Folder with further table declarations (`*.toml`).")
     claim_timeout_seconds: int = Field(
         900, ge=1, description="A claim on loads expires so long after its last renewal."

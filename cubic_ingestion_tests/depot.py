@@ -1,7 +1,7 @@
 """A whole platform in a folder, on real parts, for tests: files go in, and what became of them comes out."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,16 +14,18 @@ from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import upgrade
 from cubic_ingestion.pipeline.archive import archive
+from cubic_ingestion.pipeline.catalog import CatalogReport, catalog
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.write import Written, write
-from cubic_ingestion.ports import Limits, Platform, Stores
+from cubic_ingestion.ports import CatalogEntry, Limits, Platform, Stores
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 
 
@@ -40,6 +42,21 @@ class StoppedClock:
     def advance(self, **by: float) -> None:
         """Move on."""
         self.moment += timedelta(**by)
+
+
+class CatalogThatIsDown:
+    """A catalog that refuses."""
+
+    address = "nowhere"
+
+    def query(self, table: Table) -> str:
+        """Say so."""
+        return f"nothing of {table.name}"
+
+    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+        """Refuse."""
+        assert entries
+        raise CatalogUnavailableError("any", "throttled")
 
 
 @dataclass(frozen=True)
@@ -90,11 +107,16 @@ class Depot:
         """Move all originals that wait for it."""
         archive(self.platform, list(self.platform.tables), run_id="test")
 
+    def catalog(self) -> CatalogReport:
+        """Tell the catalog all that it is to be told now."""
+        return catalog(self.platform, list(self.platform.tables), run_id="test")
+
     def settle(self) -> None:
         """Do all there is to do."""
         for _ in range(3):
             self.ingest()
             self.archive()
+        self.catalog()
 
     def write_load(
         self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]

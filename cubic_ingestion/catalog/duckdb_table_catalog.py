@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cubic_ingestion.catalog.duckdb_views import View, create_view, standing_views
+from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError
 from cubic_ingestion.ports import CatalogEntry
 
@@ -32,21 +33,30 @@ class DuckDBTableCatalog:
         """Path of the DuckDB file."""
         return str(self._path)
 
-    def register(self, entries: Collection[CatalogEntry]) -> None:
+    def query(self, table: Table) -> str:
+        """Return a command that shows the first rows of a table."""
+        connect = f"duckdb.connect('{self.address}', read_only=True)"
+        return f".venv/bin/python -c \"import duckdb; {connect}.table('{table.catalog_name}').limit(5).show()\""
+
+    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CatalogUnavailableError]:
         """Make sure that the tables can be queried, with at least the columns of their schemas.
 
         Costs one look at the file's time if nothing is new since this object looked last, else one copy of the file
-        for all entries together.
+        for all entries together. A view finds its partitions by itself.
+
+        Returns:
+            Why a view could not be made, by the table's name.
 
         Raises:
-            CatalogUnavailableError: A view could not be made, or the file could not be changed. The views of the
-                other entries stand.
+            CatalogUnavailableError: The file could not be changed.
         """
         signature, views = self._seen
+        entries = [entry for entry in entries if entry.schema.names]  # else nothing is there that a view could show
         if entries and (signature is None or signature != self._signature() or _due(entries, views)):
-            self._revise(entries)
+            return self._revise(entries)
+        return {}
 
-    def _revise(self, entries: Collection[CatalogEntry]) -> None:
+    def _revise(self, entries: Collection[CatalogEntry]) -> Mapping[str, CatalogUnavailableError]:
         import duckdb  # noqa: PLC0415 - costs 0.3 s, which no command that does without it should wait for
         from filelock import FileLock, Timeout  # noqa: PLC0415 - needed here only
 
@@ -54,13 +64,13 @@ class DuckDBTableCatalog:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._beside(".lock"), timeout=self._lock_timeout_seconds):
-                self._revise_draft(entries)
+                return self._revise_draft(entries)
         except Timeout as error:
             raise CatalogUnavailableError(names, f"another process holds '{error.lock_file}'") from error
         except (OSError, duckdb.Error) as error:
             raise CatalogUnavailableError(names, str(error)) from error
 
-    def _revise_draft(self, entries: Collection[CatalogEntry]) -> None:
+    def _revise_draft(self, entries: Collection[CatalogEntry]) -> Mapping[str, CatalogUnavailableError]:
         import duckdb  # noqa: PLC0415 - as above
 
         draft = self._fresh_draft()
@@ -74,8 +84,7 @@ class DuckDBTableCatalog:
             self._beside(".wal").unlink(missing_ok=True)
         draft.unlink(missing_ok=True)
         self._seen = (self._signature(), views)
-        if failures:
-            raise CatalogUnavailableError(", ".join(failures), "; ".join(failures.values()))
+        return failures
 
     def _fresh_draft(self) -> Path:
         """Copy the file, or begin an empty one. What an earlier process left of its draft is thrown away.
@@ -113,14 +122,16 @@ def _due(entries: Collection[CatalogEntry], views: Mapping[str, View]) -> list[C
     ]
 
 
-def _create(connection: "DuckDBPyConnection", entries: Collection[CatalogEntry]) -> Mapping[str, str]:
-    """Make the entries' views; returns the reason for each that could not be made."""
+def _create(
+    connection: "DuckDBPyConnection", entries: Collection[CatalogEntry]
+) -> Mapping[str, CatalogUnavailableError]:
+    """Make the entries' views; returns the reason for each that could not be made, by its table."""
     import duckdb  # noqa: PLC0415 - as above
 
-    failures: dict[str, str] = {}
+    failures: dict[str, CatalogUnavailableError] = {}
     for entry in entries:
         try:
             create_view(connection, entry)
         except duckdb.Error as error:
-            failures[entry.table.catalog_name] = str(error)
+            failures[entry.table.name] = CatalogUnavailableError(entry.table.catalog_name, str(error))
     return failures

@@ -13,7 +13,6 @@ from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
-    from cubic_ingestion.domain.table import Table
     from cubic_ingestion.ports import Platform
 
 _ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
@@ -134,14 +133,11 @@ def _print_summary(platform: "Platform", summary: list[dict[str, object]], failu
         console.print("See why: cubic loads list --status errored")
     if any(row["waiting"] for row in summary):
         console.print("See what they wait for: cubic loads list --status ready")
+    for behind in platform.repository.catalog_backlog():
+        if behind.error:
+            console.print(f"Not in the catalog yet: {behind.table}: {behind.error}", highlight=False, markup=False)
     queryable = next((platform.tables[str(row["table"])] for row in summary if row["loads"]), None)
     if queryable:
-        console.print(
-            f"\nA query to try:\n  {_query(platform, queryable)}", soft_wrap=True, highlight=False, markup=False
-        )
+        query = platform.catalog.query(queryable)
+        console.print(f"\nA query to try:\n  {query}", soft_wrap=True, highlight=False, markup=False)
     console.print("\nThe web UI: make dev, then http://127.0.0.1:3000", highlight=False)
-
-
-def _query(platform: "Platform", table: "Table") -> str:
-    connect = f"duckdb.connect('{platform.catalog.address}', read_only=True)"
-    return f".venv/bin/python -c \"import duckdb; {connect}.table('{table.catalog_name}').limit(5).show()\""

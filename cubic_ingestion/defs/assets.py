@@ -13,7 +13,6 @@ from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
-from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.ports import Platform
@@ -53,8 +52,6 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
             if context.retry_number:
                 release(built, context.run.run_id)  # what this step held when it failed, which it could not take again
             report = ingest(built, table, springboard.write_load, run_id=context.run.run_id, partition_keys=keys)
-            if keys is not None:
-                catalog(built, report.locations())
         except RetriableError as error:
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
         except FatalError as error:

@@ -9,10 +9,16 @@ from cubic_ingestion.defs.arrivals import expected_arrivals, missing_arrivals_se
 from cubic_ingestion.defs.assets import build_table_asset
 from cubic_ingestion.defs.audit import audit_zones, daily_audit
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
-from cubic_ingestion.defs.jobs import move_originals
+from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
 from cubic_ingestion.defs.resources import PlatformResource
-from cubic_ingestion.defs.sensors import build_incoming_sensor, build_originals_sensor, dead_runs, release_failed_run
+from cubic_ingestion.defs.sensors import (
+    build_catalog_sensor,
+    build_incoming_sensor,
+    build_originals_sensor,
+    dead_runs,
+    release_failed_run,
+)
 from cubic_ingestion.domain.table import StreamName, Table
 
 
@@ -33,10 +39,11 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
     active = {stream: [t for t in tables.values() if t.stream is stream and t.is_active] for stream in StreamName}
     return dg.Definitions(
         assets=[*(build_table_asset(table) for table in tables.values()), audit_zones, expected_arrivals],
-        jobs=[move_originals, kafka_batch],
+        jobs=[move_originals, update_catalog, kafka_batch],
         sensors=[
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
             build_originals_sensor(),
+            build_catalog_sensor(),
             release_failed_run,
             dead_runs,
             missing_arrivals_sensor,

@@ -6,9 +6,9 @@ from time import sleep
 
 import dagster as dg
 
-from cubic_ingestion.defs.jobs import move_originals, move_run_config
-from cubic_ingestion.defs.sensors import has_originals, ingest_request
-from cubic_ingestion.defs.translator import asset_key, stream_tags
+from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
+from cubic_ingestion.defs.sensors import has_catalog_changes, has_originals, ingest_request
+from cubic_ingestion.defs.translator import asset_key, catalog_tags, stream_tags
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.pipeline.plan import plan
@@ -20,14 +20,17 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform) -> list[str]:
-    """Register, ingest and archive all streams' files, and repeat while that finds more to do.
+    """Register, ingest and archive all streams' files, and repeat while that finds more; then tell the catalog.
 
     Returns:
         Messages of runs that failed; the loads they held wait for the next pass.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # Dagster's own, about what it does itself
-        return [failure for stream in StreamName for failure in _ingest_stream(definitions, instance, platform, stream)]
+        failures = [
+            failure for stream in StreamName for failure in _ingest_stream(definitions, instance, platform, stream)
+        ]
+        return failures + _tell_catalog(definitions, instance, platform)
 
 
 def replay_partitions(
@@ -50,6 +53,20 @@ def replay_partitions(
             raise_on_error=False,
         )
         _note(result, platform, failures)
+    return failures + _tell_catalog(definitions, instance, platform)
+
+
+def _tell_catalog(definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform) -> list[str]:
+    """Bring the catalog up to date, if there is something to tell it; loads wait for none of this."""
+    failures: list[str] = []
+    try:
+        if has_catalog_changes(platform):
+            job = definitions.resolve_job_def(update_catalog.name)
+            tags = catalog_tags(in_lane=False)
+            result = job.execute_in_process(run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False)
+            _note(result, platform, failures)
+    except RetriableError as error:
+        failures.append(f"catalog: {error}")
     return failures
 
 

@@ -1,4 +1,4 @@
-"""Jobs: moving originals to Archive and Error, apart from ingesting, so that neither waits for the other."""
+"""Jobs: moving originals, and telling the catalog, apart from ingesting, so that none waits for another."""
 
 from typing import cast
 
@@ -8,6 +8,7 @@ from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.archive import archive
+from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.release import release
 
 
@@ -32,8 +33,6 @@ def move(context: dg.OpExecutionContext, config: MoveConfig, platform: PlatformR
     except FatalError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     context.log.info("%s archived, %s errored", report.n_archived, report.n_errored)
-    if report.catalog_error:
-        context.log.warning("%s", report.catalog_error)
     for load, why in report.released:
         context.log.warning("Load %s (%s) given back: %s", load.id, load.version.key, why)
 
@@ -47,3 +46,24 @@ def move_originals() -> None:
 def move_run_config(stream: StreamName) -> dg.RunConfig:
     """Configure a run of ``move_originals`` for one stream."""
     return dg.RunConfig(ops={"move": MoveConfig(stream=stream.value)})
+
+
+@dg.op(description="Tells the catalog what came, was replaced or went in Springboard.")
+def tell_catalog(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    """Bring the catalog up to date; what it refuses for a while is tried again by a later run."""
+    built = platform.platform()
+    try:
+        report = catalog(built, list(built.tables), run_id=context.run_id)
+    except RetriableError as error:
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
+    context.log.info("%s changes told", report.n_changes)
+    for table, why in report.refused.items():
+        context.log.warning("Not in the catalog yet: %s: %s", table, why)
+    if report.fatal:
+        raise dg.Failure(description=str(report.fatal), allow_retries=False)
+
+
+@dg.job(description="Brings the catalog up to date with Springboard.")
+def update_catalog() -> None:
+    """Tell the catalog of all tables' changes."""
+    cast("object", tell_catalog())

@@ -1,13 +1,13 @@
-"""Sensors: one a stream watches Incoming; one sends originals on their way; two clear up after runs that failed."""
+"""Sensors: one a stream watches Incoming; one sends originals on their way, one tells the catalog; two clear up."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from cubic_ingestion.defs.jobs import move_originals, move_run_config
+from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
 from cubic_ingestion.defs.resources import PlatformResource
-from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, lane_tags
+from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.pipeline.plan import plan
@@ -84,11 +84,36 @@ def build_originals_sensor() -> dg.SensorDefinition:
 
 
 def has_originals(platform: Platform, stream: StreamName) -> bool:
-    """Say whether a stream has originals to move, or tables that the catalog refused."""
+    """Say whether a stream has originals to move."""
     names = [table.name for table in platform.tables.values() if table.stream is stream]
     now = platform.clock.now()
-    waiting = any(platform.repository.claimable(names, work, now) for work in (Work.ARCHIVE, Work.ERROR))
-    return waiting or bool(platform.repository.catalog_due(names, now))
+    return any(platform.repository.claimable(names, work, now) for work in (Work.ARCHIVE, Work.ERROR))
+
+
+def build_catalog_sensor() -> dg.SensorDefinition:
+    """Make the sensor that requests a run of ``update_catalog`` when there is something to tell."""
+
+    @dg.sensor(
+        name="catalog",
+        description="Tells the catalog of new rows.",
+        job_name=update_catalog.name,  # as above
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def catalog(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
+        tags = catalog_tags(in_lane=True)
+        if not has_catalog_changes(platform.platform()):
+            return dg.SkipReason("The catalog knows everything, or is not to be asked again yet.")
+        if _is_waiting(context.instance, tags):
+            return dg.SkipReason("A run that will tell it has not started yet.")
+        return dg.RunRequest(tags=tags)
+
+    return catalog
+
+
+def has_catalog_changes(platform: Platform) -> bool:
+    """Say whether the catalog is to be told something now."""
+    return bool(platform.repository.catalog_due(list(platform.tables), platform.clock.now()))
 
 
 @dg.run_failure_sensor(

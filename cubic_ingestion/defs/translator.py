@@ -15,7 +15,7 @@ TABLE_METADATA_KEY = "cubic/table"
 """Tells the IO manager which declared table an asset is."""
 
 STREAM_TAG = "cubic/stream"
-"""Tag of every run that works on loads."""
+"""Tag of every run that does the platform's work."""
 
 _LOCATIONS = 20
 _PREVIEW_COLUMNS = 20
@@ -130,6 +130,15 @@ def _cell(value: object) -> str:
 def stream_tags(stream: StreamName) -> dict[str, str]:
     """Tags of a run that goes through no queue, and so must not count in a lane if it dies."""
     return {STREAM_TAG: stream.value}
+
+
+def catalog_tags(*, in_lane: bool) -> dict[str, str]:
+    """Tags of a run that brings the catalog up to date, for all streams at once: it is one service.
+
+    Args:
+        in_lane: It goes through the queue, which limits by ``cubic/lane``.
+    """
+    return {STREAM_TAG: "all"} | ({"cubic/lane": "catalog"} if in_lane else {})
 
 
 def lane_tags(stream: StreamName, work: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.snapshot import snapshot_id
-from cubic_ingestion.domain.table import Table
+from cubic_ingestion.domain.table import StreamName, Table
 
 PART_NAME = "part-0.parquet"
 """One file a load: replacing one object is atomic in every store, replacing several is not (docs/adr/0003)."""
@@ -28,6 +28,42 @@ def springboard_prefix(table: Table) -> str:
 def springboard_key(table: Table, load: Load) -> str:
     """Key of the Parquet file of a load: one ``identifier=`` partition a load."""
     return f"{springboard_prefix(table)}{_snapshot_part(load)}identifier={load.version.file_name}/{PART_NAME}"
+
+
+def partition_names(table: Table) -> tuple[str, ...]:
+    """Names of the folders that a table's Parquet files lie in, outermost first.
+
+    >>> from cubic_ingestion.domain.table import StreamName
+    >>> partition_names(Table("a", StreamName.DMAP, "cubic/dmap/a/"))
+    ('identifier',)
+    """
+    return ("snapshot", "identifier") if table.stream is StreamName.ODS else ("identifier",)
+
+
+def partition_values(table: Table, location: str) -> tuple[str, ...] | None:
+    """Read the values of a table's partition from the key of a file in it; None if it lies in no such folder.
+
+    >>> from cubic_ingestion.domain.table import StreamName
+    >>> table = Table("a", StreamName.DMAP, "cubic/dmap/a/")
+    >>> partition_values(table, "cubic/dmap/a/identifier=20220304.csv/part-0.parquet")
+    ('20220304.csv',)
+    """
+    names = partition_names(table)
+    folders = [folder.partition("=") for folder in location.split("/")[-1 - len(names) : -1]]
+    if tuple(name for name, _, _ in folders) != names:
+        return None
+    return tuple(value for _, _, value in folders)
+
+
+def partition_folder(table: Table, values: tuple[str, ...]) -> str:
+    """Prefix of the files of a table's partition.
+
+    >>> from cubic_ingestion.domain.table import StreamName
+    >>> partition_folder(Table("a", StreamName.DMAP, "cubic/dmap/a/"), ("20220304.csv",))
+    'cubic/dmap/a/identifier=20220304.csv/'
+    """
+    folders = zip(partition_names(table), values, strict=True)
+    return springboard_prefix(table) + "".join(f"{name}={value}/" for name, value in folders)
 
 
 def quarantine_key(table: Table, location: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.metadata_db.catalog_changes import release_catalog
 from cubic_ingestion.metadata_db.changes import GIVEN_BACK, UNCLAIMED, moved
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
@@ -107,6 +108,7 @@ def release(
 
 def release_prefix(connection: Connection, prefix: str, retry_at: datetime, now: datetime) -> int:
     """Give back what claimants with this prefix hold."""
+    release_catalog(connection, prefix)
     return _give_back(connection, _is_held_by(prefix), retry_at, now)
 
 

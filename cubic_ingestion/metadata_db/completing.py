@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from cubic_ingestion.domain.load import Ingested, LoadError
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.metadata_db.catalog_changes import note_changes
 from cubic_ingestion.metadata_db.changes import UNCLAIMED, explained, held_rows, moved
 from cubic_ingestion.metadata_db.models import CubicLoad
 from cubic_ingestion.metadata_db.rows import in_pages
@@ -128,7 +129,7 @@ def _ready_row(connection: Connection, load_id: int) -> dict[int, Row[Any]]:
 def _write(connection: Connection, rows: Mapping[int, Row[Any]], changes: Mapping[int, Values], now: datetime) -> None:
     """Set column values by load id, each a compare-and-set on the status and holder that the decision was made on.
 
-    All changes set the same columns.
+    All changes set the same columns. Where they change what stands in Springboard, the catalog is to learn of it.
     """
     if not changes:
         return
@@ -150,6 +151,18 @@ def _write(connection: Connection, rows: Mapping[int, Row[Any]], changes: Mappin
         for load_id, change in changes.items()
     ]
     connection.execute(statement, values)
+    note_changes(connection, _changed_places(rows, changes), now)
+
+
+def _changed_places(rows: Mapping[int, Row[Any]], changes: Mapping[int, Values]) -> list[tuple[int, str]]:
+    """Return where rows came, were replaced or went, each place with the id of its table."""
+    return [
+        (rows[load_id].table_id, place)
+        for load_id, change in changes.items()
+        if "location" in change
+        for place in dict.fromkeys((rows[load_id].location, change["location"]))
+        if place is not None
+    ]
 
 
 def _lost(held: Mapping[int, Row[Any]], load_ids: Collection[int]) -> list[int]:

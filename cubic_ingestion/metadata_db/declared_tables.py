@@ -65,11 +65,6 @@ def apply_changes(connection: Connection, changes: TableChanges, now: datetime) 
         connection.execute(statement.values(deleted_at=now, updated_at=now))
 
 
-def postpone_catalog(connection: Connection, tables: Collection[str], due_at: datetime | None) -> None:
-    """Set when tables are to be put in the catalog again."""
-    connection.execute(update(CubicTable).where(CubicTable.name.in_(tables)).values(catalog_due_at=due_at))
-
-
 def _values(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,

@@ -1,7 +1,6 @@
 """What people and the pipeline ask about loads."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, null, or_, select, union_all
@@ -38,19 +37,6 @@ def quarantined(connection: Connection, tables: Collection[str] | None) -> list[
     if tables is not None:
         statement = statement.where(CubicTable.name.in_(tables))
     return _loads(connection, statement.order_by(CubicLoad.id))
-
-
-def catalog_due(connection: Connection, tables: Collection[str], now: datetime) -> Mapping[str, str]:
-    """Select the tables that are to be put in the catalog by now, each with where one of its loads stands."""
-    newest = (
-        select(CubicLoad.location)
-        .where(CubicLoad.table_id == CubicTable.id, CubicLoad.location.is_not(None), CubicLoad.status.in_(INGESTED))
-        .order_by(CubicLoad.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    statement = select(CubicTable.name, newest).where(CubicTable.name.in_(tables), CubicTable.catalog_due_at <= now)
-    return {name: location for name, location in connection.execute(statement).tuples() if location is not None}
 
 
 def newest_at(connection: Connection, locations: Collection[str]) -> Mapping[str, Load]:

@@ -49,7 +49,13 @@ class CubicTable(Base):
     is_raw: Mapped[bool]
     is_active: Mapped[bool]
     catalog_due_at: Mapped[datetime | None]
-    """When to put it in the catalog again, if the catalog refused it last."""
+    """Its changes are left alone until then: somebody holds them for so long, or the catalog refused the table."""
+    catalog_claimed_by: Mapped[str | None]
+    """Who brings its changes to the catalog."""
+    catalog_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often in a row the catalog has refused it."""
+    catalog_error: Mapped[str | None]
+    """Why it did so last."""
     deleted_at: Mapped[datetime | None]
     """Since when it is declared no longer."""
     inserted_at: Mapped[datetime]
@@ -144,6 +150,20 @@ class CubicTableSchema(Base):
     """SHA-256 of ``columns``, because an index over long texts has limits."""
     columns: Mapped[str]
     """JSON: each column as name, type, the vendor's own name of the type."""
+    inserted_at: Mapped[datetime]
+
+
+class CubicCatalogChange(Base):
+    """A place in Springboard whose rows came, were replaced or went, and of which the catalog does not know yet."""
+
+    __tablename__ = "cubic_catalog_changes"
+    __table_args__ = (Index("ix_cubic_catalog_changes_table_id", "table_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    table_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_catalog_changes_table_id")
+    )
+    location: Mapped[str]
     inserted_at: Mapped[datetime]
 
 

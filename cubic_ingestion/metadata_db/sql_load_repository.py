@@ -14,6 +14,7 @@ from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.metadata_db import (
     auditing,
+    catalog_changes,
     claiming,
     completing,
     declared_tables,
@@ -25,7 +26,7 @@ from cubic_ingestion.metadata_db import (
 )
 from cubic_ingestion.metadata_db.engine import SYNC_LOCK, be_alone
 from cubic_ingestion.metadata_db.transactions import Transactions
-from cubic_ingestion.ports import LoadRepository, PartitionTotal, Place, StatusCount
+from cubic_ingestion.ports import CatalogBacklog, CatalogWork, LoadRepository, PartitionTotal, Place, StatusCount
 
 RETRY_SECONDS = 60.0
 """How long a PostgreSQL server may be away before a call fails: as long as a restart takes, and most failovers."""
@@ -202,12 +203,49 @@ class SqlLoadRepository(LoadRepository):
         return self._database.read(looking_up.locations, table, partition_keys)
 
     @override
-    def postpone_catalog(self, tables: Collection[str], due_at: datetime | None) -> None:
-        self._database.write(declared_tables.postpone_catalog, tables, due_at)
+    def catalog_due(self, tables: Collection[str], now: datetime) -> Sequence[str]:
+        return self._database.read(catalog_changes.due, tables, now)
 
     @override
-    def catalog_due(self, tables: Collection[str], now: datetime) -> Mapping[str, str]:
-        return self._database.read(looking_up.catalog_due, tables, now)
+    def claim_catalog(
+        self,
+        tables: Collection[str],
+        *,
+        claimant: str,
+        now: datetime,
+        expires_at: datetime,
+        n_tables: int,
+        n_changes: int,
+    ) -> Sequence[CatalogWork]:
+        return self._database.write(
+            catalog_changes.claim,
+            tables,
+            claimant=claimant,
+            now=now,
+            expires_at=expires_at,
+            n_tables=n_tables,
+            n_changes=n_changes,
+        )
+
+    @override
+    def complete_catalog(self, claimant: str, work: CatalogWork) -> bool:
+        return self._database.write(catalog_changes.complete, claimant, work)
+
+    @override
+    def postpone_catalog(self, claimant: str, table: str, due_at: datetime, reason: str) -> bool:
+        return self._database.write(catalog_changes.postpone, claimant, table, due_at, reason)
+
+    @override
+    def refresh_catalog(self, tables: Collection[str] | None = None) -> int:
+        return self._database.write(catalog_changes.refresh, tables, self._now())
+
+    @override
+    def catalog_backlog(self) -> Sequence[CatalogBacklog]:
+        return self._database.read(catalog_changes.backlog)
+
+    @override
+    def columns_at(self, locations: Collection[str]) -> Mapping[str, tuple[Column, ...]]:
+        return self._database.read(table_schemas.columns_at, locations)
 
     @override
     def known_schemas(self, table: str) -> Sequence[tuple[Column, ...]]:

@@ -10,9 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.load import LoadSchema
 from cubic_ingestion.domain.table import Column
-from cubic_ingestion.metadata_db.changes import INGESTED
+from cubic_ingestion.metadata_db.changes import INGESTED, TO_ERROR
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable, CubicTableSchema
-from cubic_ingestion.metadata_db.rows import PAGE_SIZE
+from cubic_ingestion.metadata_db.rows import PAGE_SIZE, in_pages
 
 Columns = tuple[Column, ...]
 
@@ -92,6 +92,23 @@ def _schemas_by_id(connection: Connection, table: str) -> Mapping[int, Columns]:
         .order_by(CubicTableSchema.id)
     )
     return {schema_id: _columns(text) for schema_id, text in connection.execute(statement).tuples()}
+
+
+def columns_at(connection: Connection, locations: Collection[str]) -> Mapping[str, Columns]:
+    """Select the columns of the rows at Springboard keys."""
+    found: dict[str, Columns] = {}
+    texts: dict[str, Columns] = {}
+    for page in in_pages(locations):
+        statement = (
+            select(CubicLoad.location, CubicTableSchema.columns)
+            .join(CubicTableSchema, CubicTableSchema.id == CubicLoad.schema_id)
+            .where(CubicLoad.location.in_(page), CubicLoad.status.not_in(TO_ERROR))
+            .order_by(CubicLoad.id)
+        )
+        for location, columns in connection.execute(statement).tuples():
+            if location is not None:
+                found[location] = texts[columns] if columns in texts else texts.setdefault(columns, _columns(columns))
+    return found
 
 
 def _recorded(connection: Connection, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:

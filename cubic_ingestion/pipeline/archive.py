@@ -1,4 +1,4 @@
-"""Archive: put ingested loads in the catalog and their originals in Archive; rejected ones in Error, with reasons."""
+"""Archive: move the originals of ingested loads to Archive; of rejected ones to Error, with reasons."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +13,6 @@ from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
-from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.log_context import about
 from cubic_ingestion.pipeline.move import choose_filing, move_load
@@ -38,8 +37,6 @@ class MoveReport:
     n_errored: int = 0
     released: list[tuple[Load, str]] = field(default_factory=list[tuple[Load, str]])
     """Loads given back for another try, with the reason."""
-    catalog_error: str | None = None
-    """Why a table could not be put in the catalog, if one could not."""
 
     @property
     def n_moved(self) -> int:
@@ -50,12 +47,7 @@ class MoveReport:
 def archive(platform: Platform, tables: Collection[str], *, run_id: str) -> MoveReport:
     """Move the originals of all loads that wait for it, chunk by chunk."""
     report = MoveReport()
-    if due := platform.repository.catalog_due(tables, platform.clock.now()):
-        _catalog(platform, due, report)
-        if report.catalog_error is None:
-            platform.repository.postpone_catalog(due, None)
     while (held := claim(platform, tables, Work.ARCHIVE, run_id=run_id, limit=CHUNK_LOADS)).loads:
-        _catalog(platform, {load.table: load.location for load in held.loads if load.location}, report)
         moved = _Mover(platform, platform.stores.archive, held, archive_filing, report).move(_archive_one)
         report.n_archived += len(moved) - len(platform.repository.complete_archive(held.claimant, moved))
     while (held := claim(platform, tables, Work.ERROR, run_id=run_id, limit=CHUNK_LOADS)).loads:
@@ -148,16 +140,6 @@ def _error_one(mover: _Mover, load: Load, filing: Filing) -> str:
         return mover.move_files(load, filing, must_be_whole=False)
     except RejectedLoadError:
         return filing.key(load.version.key)
-
-
-def _catalog(platform: Platform, locations: Mapping[str, str], report: MoveReport) -> None:
-    """Make tables queryable; a catalog that is down delays no load, and is asked again a little later."""
-    try:
-        catalog(platform, locations)
-    except RetriableError as error:
-        report.catalog_error = str(error)
-        _log.warning("catalog refused", tables=sorted(locations), reason=str(error))
-        platform.repository.postpone_catalog(locations, platform.clock.now() + _PAUSE)
 
 
 def _write_reason(error_store: ObjectStore, filing: Filing, load: Load) -> None:

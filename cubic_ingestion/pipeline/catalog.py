@@ -1,49 +1,128 @@
-"""Catalog: make tables' Parquet queryable by name."""
+"""Catalog: make tables' Parquet queryable by name, a little after it was written, so that no load waits for it."""
 
-from collections.abc import Mapping
-from typing import BinaryIO, cast
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cubic_ingestion.domain.layout import springboard_prefix
+from cubic_ingestion.domain.layout import (
+    PART_NAME,
+    partition_folder,
+    partition_names,
+    partition_values,
+    springboard_prefix,
+)
+from cubic_ingestion.domain.table import Column, Table
+from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, FatalError, SettingsError
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema
-from cubic_ingestion.pipeline.whole import WholeBody
-from cubic_ingestion.ports import CatalogEntry, CatalogPart, ObjectChangedError, ObjectMissingError, Platform
+from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, CatalogWork, Platform
+
+CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
+"""Tables, and changes of each, that the catalog is told of under one claim; at Glue's pace well within its time."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
+_LOAD_ID = pa.field("load_id", pa.int64())
 
 
-def catalog(platform: Platform, locations: Mapping[str, str]) -> None:
-    """Register tables where people look for them.
+@dataclass(slots=True)
+class CatalogReport:
+    """What the catalog took and what it refused."""
 
-    Args:
-        platform: The platform.
-        locations: By table, the Springboard key of one of its files, whose columns the catalog is to have.
+    n_changes: int = 0
+    """Changes that it knows now."""
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a table was refused, by its name; it is tried again later."""
+    fatal: FatalError | None = None
+    """Why it will be refused until a person acts, if so."""
 
-    Raises:
-        CatalogUnavailableError: The catalog refused; the rows are safe in Springboard.
+
+def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> CatalogReport:
+    """Bring the catalog up to date with all changes of some tables that nobody else holds.
+
+    A catalog that is down loses nothing: the changes stay on record, and are tried again after a pause that doubles
+    with each refusal, up to an hour.
     """
-    entries = [entry for name, key in locations.items() if (entry := _entry(platform, name, key))]
-    if entries:
-        platform.catalog.register(entries)
+    report = CatalogReport()
+    whole: CubicIngestionError | None = None
+    claimant = f"{run_id}/{uuid4().hex}"
+    while claimed := _claim(platform, tables, claimant):
+        failures: Mapping[str, CubicIngestionError] = {}
+        try:
+            if whole is None:
+                failures = platform.catalog.register([_entry(platform, work) for work in claimed])
+        except (CatalogUnavailableError, SettingsError) as error:
+            whole = error
+        for work in claimed:
+            _conclude(platform, claimant, work, whole or failures.get(work.table), report)
+    return report
 
 
-def _entry(platform: Platform, name: str, key: str) -> CatalogEntry | None:
-    """Describe a table by one of its files; None if a newer version took the file's place meanwhile."""
-    table, springboard = platform.tables[name], platform.stores.springboard
-    uri = springboard.uri(springboard_prefix(table))
-    if _has_conflict([arrow_schema(columns) for columns in platform.repository.known_schemas(name)]):
-        parts = _parts(platform, name)
-        return CatalogEntry(table, uri, common_schema(part.schema for part in parts), parts)
-    standing = springboard.head(key)
-    if standing is None:
-        return None
-    try:
-        with springboard.open(key, standing.etag) as file:
-            schema = pq.read_schema(cast("BinaryIO", WholeBody(file, key, standing.size_bytes)))
-    except (ObjectMissingError, ObjectChangedError):
-        return None
-    return CatalogEntry(table, uri, schema)
+def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequence[CatalogWork]:
+    now = platform.clock.now()
+    return platform.repository.claim_catalog(
+        tables,
+        claimant=claimant,
+        now=now,
+        expires_at=now + timedelta(seconds=platform.limits.claim_timeout_seconds),
+        n_tables=CHUNK_TABLES,
+        n_changes=CHUNK_CHANGES,
+    )
+
+
+def _conclude(
+    platform: Platform, claimant: str, work: CatalogWork, failure: CubicIngestionError | None, report: CatalogReport
+) -> None:
+    """Forget the changes of a table that the catalog took, or give it a pause."""
+    if failure is None:
+        if platform.repository.complete_catalog(claimant, work):
+            report.n_changes += len(work.changes)
+        return
+    report.refused[work.table] = str(failure)
+    if isinstance(failure, FatalError):
+        report.fatal = failure
+    pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)
+    platform.repository.postpone_catalog(claimant, work.table, platform.clock.now() + pause, str(failure))
+
+
+def _entry(platform: Platform, work: CatalogWork) -> CatalogEntry:
+    """Describe a table, and those of its partitions that changed, by what stands in Springboard now."""
+    table, springboard = platform.tables[work.table], platform.stores.springboard
+    partitions, gone = _changed_partitions(platform, table, work.changes.values())
+    parts: list[CatalogPart] = []
+    if _has_conflict([arrow_schema(columns) for columns in platform.repository.known_schemas(table.name)]):
+        parts = _parts(platform, table.name)
+    return CatalogEntry(
+        table,
+        springboard.uri(springboard_prefix(table)),
+        common_schema(each.schema for each in parts or partitions),
+        parts,
+        partition_names=partition_names(table),
+        partitions=partitions,
+        gone=gone,
+    )
+
+
+def _changed_partitions(
+    platform: Platform, table: Table, locations: Collection[str]
+) -> tuple[list[CatalogPartition], list[tuple[str, ...]]]:
+    """Tell partitions that have rows from those that have none any more.
+
+    A place that lies elsewhere (the table's prefix was another) counts as gone only if nothing took its values.
+    """
+    values = {place: found for place in locations if (found := partition_values(table, place)) is not None}
+    keys = {found: partition_folder(table, found) + PART_NAME for found in values.values()}
+    standing = platform.repository.columns_at({*values, *keys.values()})
+    uri = platform.stores.springboard.uri
+    partitions = [
+        CatalogPartition(found, uri(partition_folder(table, found)), _schema(standing[key]))
+        for found, key in keys.items()
+        if key in standing
+    ]
+    kept = {found for place, found in values.items() if place in standing or keys[found] in standing}
+    return partitions, [found for found in keys if found not in kept]
 
 
 def _has_conflict(schemas: list[pa.Schema]) -> bool:
@@ -53,9 +132,10 @@ def _has_conflict(schemas: list[pa.Schema]) -> bool:
 
 
 def _parts(platform: Platform, name: str) -> list[CatalogPart]:
-    springboard = platform.stores.springboard
-    load_id = pa.field("load_id", pa.int64())
-    return [
-        CatalogPart(arrow_schema(columns).append(load_id), [springboard.uri(key) for key in keys])
-        for columns, keys in platform.repository.locations_by_schema(name).items()
-    ]
+    uri = platform.stores.springboard.uri
+    by_schema = platform.repository.locations_by_schema(name)
+    return [CatalogPart(_schema(columns), [uri(key) for key in keys]) for columns, keys in by_schema.items()]
+
+
+def _schema(columns: Sequence[Column]) -> pa.Schema:
+    return arrow_schema(columns).append(_LOAD_ID)

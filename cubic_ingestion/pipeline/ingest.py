@@ -64,10 +64,6 @@ class Report:
     schema_changes: list[tuple[Load, SchemaChange]] = field(default_factory=list[tuple[Load, SchemaChange]])
     """What columns that no file had before differ in from the files before, with the first load that has them."""
 
-    def locations(self) -> dict[str, str]:
-        """Return, by table, the location of a file that was written."""
-        return {load.table: ingested.location for load, ingested in self.ingested if ingested.location}
-
     def by_partition(self) -> dict[str, list[Ingested]]:
         """Return what was ingested, by partition."""
         partitions: dict[str, list[Ingested]] = {}

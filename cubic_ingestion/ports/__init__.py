@@ -1,6 +1,7 @@
 """What the platform needs from outside, as roles; adapters in ``storage``, ``metadata_db``, ``catalog`` fill them."""
 
 from cubic_ingestion.ports.batch_ledger import BatchLedger
+from cubic_ingestion.ports.catalog_ledger import CatalogBacklog, CatalogLedger, CatalogWork
 from cubic_ingestion.ports.ingestion_platform import Clock, Limits, Platform, Stores
 from cubic_ingestion.ports.load_observer import (
     ErroredLoads,
@@ -14,12 +15,16 @@ from cubic_ingestion.ports.load_observer import (
 from cubic_ingestion.ports.load_repository import LoadRepository, PartitionTotal, Place, StatusCount
 from cubic_ingestion.ports.object_store import ObjectChangedError, ObjectMissingError, ObjectStore, ObjectWriter
 from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
-from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, TableCatalog
+from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, CatalogPartition, TableCatalog
 
 __all__ = [
     "BatchLedger",
+    "CatalogBacklog",
     "CatalogEntry",
+    "CatalogLedger",
     "CatalogPart",
+    "CatalogPartition",
+    "CatalogWork",
     "Clock",
     "ErroredLoads",
     "FullLoad",

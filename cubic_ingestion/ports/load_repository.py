@@ -11,6 +11,7 @@ from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, Load
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import Column, Table
+from cubic_ingestion.ports.catalog_ledger import CatalogLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Place(StrEnum):
     SPRINGBOARD = "location"
 
 
-class LoadRepository(Protocol):
+class LoadRepository(CatalogLedger, Protocol):
     """The metadata database. Every change of status is an atomic compare-and-set."""
 
     def sync_tables(self, tables: Collection[Table]) -> None:
@@ -159,7 +160,11 @@ class LoadRepository(Protocol):
         ...
 
     def release_runs(self, claimant_prefix: str, *, retry_at: datetime) -> int:
-        """Give back whatever claimants with this prefix (a run's id) hold; returns how many."""
+        """Give back whatever claimants with this prefix (a run's id) hold, tables on their way to the catalog too.
+
+        Returns:
+            How many loads they held.
+        """
         ...
 
     def newest_at(self, locations: Collection[str]) -> Mapping[str, Load]:
@@ -192,14 +197,6 @@ class LoadRepository(Protocol):
 
     def locations(self, table: str, partition_keys: Collection[str]) -> Sequence[str]:
         """Return the Springboard keys of the loads of some partitions, oldest first."""
-        ...
-
-    def postpone_catalog(self, tables: Collection[str], due_at: datetime | None) -> None:
-        """Have tables put in the catalog at a later time; None if they are in it now."""
-        ...
-
-    def catalog_due(self, tables: Collection[str], now: datetime) -> Mapping[str, str]:
-        """Return the tables that are to be put in the catalog by now, each with the Springboard key of a load."""
         ...
 
     def known_schemas(self, table: str) -> Sequence[tuple[Column, ...]]:

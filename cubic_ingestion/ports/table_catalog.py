@@ -1,12 +1,13 @@
 """The catalog, as the pipeline sees it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.errors import CubicIngestionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +19,34 @@ class CatalogPart:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogPartition:
+    """A folder of a table's Parquet: the rows of one load."""
+
+    values: tuple[str, ...]
+    """What its folders are named after, in the order of the entry's ``partition_names``."""
+    location: str
+    """URI of the folder; ends with ``/``."""
+    schema: pa.Schema
+    """Columns of the file in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A table that people should find."""
+    """A table that people should find, and what of it is new."""
 
     table: Table
     location: str
     """URI of the prefix that holds all the table's Parquet files."""
     schema: pa.Schema
-    """Columns of a Parquet file below it; of all of them, if there are parts."""
+    """Columns of the partitions given, of all files if there are parts; none if all that changed is gone."""
     parts: Sequence[CatalogPart] = ()
     """All its files, where a column has not the same type in each; else none."""
+    partition_names: Sequence[str] = ()
+    """Columns that stand in the names of folders, outermost first."""
+    partitions: Sequence[CatalogPartition] = ()
+    """Those that are new or were written again; not all there are."""
+    gone: Sequence[tuple[str, ...]] = ()
+    """Values of partitions that have no rows any more."""
 
 
 class TableCatalog(Protocol):
@@ -38,12 +57,21 @@ class TableCatalog(Protocol):
         """What a client connects to."""
         ...
 
-    def register(self, entries: Collection[CatalogEntry]) -> None:
-        """Make sure that tables can be queried, with at least the columns of their entries.
+    def query(self, table: Table) -> str:
+        """Return what a person types to see the first rows of a table."""
+        ...
 
-        Many at once cost about as much as one; one that fails does not stop the others.
+    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+        """Make sure that tables can be queried, with at least the columns and partitions of their entries.
+
+        Many at once cost no more than one by one; one that fails does not stop the others. Doing it again changes
+        nothing.
+
+        Returns:
+            Why it failed, by the name of each table that did.
 
         Raises:
-            CatalogUnavailableError: The catalog refused one of them.
+            CatalogUnavailableError: The catalog as a whole refused; it may take everything later.
+            SettingsError: The catalog as a whole cannot be used as it is configured.
         """
         ...

@@ -115,6 +115,22 @@ def test_a_reader_with_an_open_connection_sees_rows_and_columns_that_come_later(
         assert reader.ask("select a, b from sample order by a") == "[(1, None), (2, 3)]"
 
 
+def test_loads_that_come_later_are_seen_without_registering_again(path: Path, tmp_path: Path) -> None:
+    DuckDBTableCatalog(path).register([an_entry(tmp_path, "sample", "1", n=[1])])
+
+    an_entry(tmp_path, "sample", "2", n=[2])
+
+    assert query(path, "select n from sample order by n") == [(1,), (2,)]
+
+
+def test_a_column_that_a_replay_removed_everywhere_is_gone(path: Path, tmp_path: Path) -> None:
+    catalog = DuckDBTableCatalog(path)
+    catalog.register([an_entry(tmp_path, "sample", a=[1], b=[2])])
+    catalog.register([an_entry(tmp_path, "sample", a=[3])])
+
+    assert query(path, "select * exclude (identifier) from sample") == [(3,)]
+
+
 def test_a_connection_of_the_same_process_may_be_open_too(path: Path, tmp_path: Path) -> None:
     catalog = DuckDBTableCatalog(path)
     catalog.register([an_entry(tmp_path, "first")])

@@ -7,8 +7,18 @@ from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.ports import LoadRepository
 from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP
 from cubic_ingestion_tests.databases import database_url, engine, migrated_url, postgres_url
+from cubic_ingestion_tests.glue import database, glue, glue_url
 
-__all__ = ["database_url", "engine", "migrated_url", "postgres_url", "repository"]
+__all__ = [
+    "database",
+    "database_url",
+    "engine",
+    "glue",
+    "glue_url",
+    "migrated_url",
+    "postgres_url",
+    "repository",
+]
 
 
 @pytest.fixture

@@ -1,65 +1,25 @@
 """What every catalog promises."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
-from cubic_ingestion.domain.layout import springboard_prefix
-from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import CatalogUnavailableError
-from cubic_ingestion.ports import CatalogEntry, CatalogPart, TableCatalog
-from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion.ports import CatalogPart
 from cubic_ingestion_tests.builders import a_table, an_ods_table
-
-Query = Callable[[str], list[tuple[Any, ...]]]
-
-
-@pytest.fixture(params=["duckdb"])
-def path(tmp_path: Path) -> Path:
-    """Return where the catalog is; a further adapter is a further parameter."""
-    return tmp_path / "home" / "catalog.duckdb"
+from cubic_ingestion_tests.contracts.catalogs import CatalogUnderTest, Springboard, a_duckdb_catalog, a_glue_catalog
 
 
-@pytest.fixture
-def catalog(path: Path) -> TableCatalog:
-    """Return an empty catalog."""
-    return DuckDBTableCatalog(path)
-
-
-@pytest.fixture
-def query(path: Path) -> Query:
-    """Return the way in which people query the catalog."""
-
-    def run(sql: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(path, read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-    return run
-
-
-class Springboard:
-    """A folder with the Parquet of tables."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = LocalObjectStore(root)
-
-    def entry(self, table: Table, partition: str = "identifier=1.csv/", **columns: Any) -> CatalogEntry:
-        """Write a load of a table and return what the catalog is told of it."""
-        rows = pa.table(columns or {"sample_id": [1], "load_id": [1]})
-        prefix = springboard_prefix(table)
-        with self.store.writer(f"{prefix}{partition}part-0.parquet") as writer:
-            pq.write_table(rows, writer.file)
-            writer.commit()
-        return CatalogEntry(table, self.store.uri(prefix), rows.schema)
+@pytest.fixture(params=["duckdb", "glue"])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> CatalogUnderTest:
+    """Return an empty catalog of each kind in turn."""
+    if request.param == "duckdb":
+        return a_duckdb_catalog(tmp_path)
+    return a_glue_catalog(request.getfixturevalue("glue"), request.getfixturevalue("database"))
 
 
 @pytest.fixture
@@ -68,62 +28,96 @@ def springboard(tmp_path: Path) -> Springboard:
     return Springboard(tmp_path / "springboard")
 
 
-def register(catalog: TableCatalog, entry: CatalogEntry) -> None:
-    catalog.register([entry])
+def test_a_registered_table_can_be_queried_by_name(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    catalog.register(springboard.entry(a_table(), sample_id=[7], load_id=[3]))
+
+    assert catalog.query("select sample_id, load_id from cubic__dmap__agg_sample") == [(7, 3)]
 
 
-def test_a_registered_table_can_be_queried_by_name(
-    catalog: TableCatalog, springboard: Springboard, query: Query
-) -> None:
-    register(catalog, springboard.entry(a_table(), sample_id=[7], load_id=[3]))
+def test_partitions_are_columns_of_text(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    catalog.register(springboard.entry(an_ods_table(), "20220301T000000Z", "0012"))
 
-    assert query("select sample_id, load_id from cubic__dmap__agg_sample") == [(7, 3)]
-
-
-def test_partitions_are_columns_of_text(catalog: TableCatalog, springboard: Springboard, query: Query) -> None:
-    partition = "snapshot=20220301T000000Z/identifier=0012/"
-    register(catalog, springboard.entry(an_ods_table(), partition))
-
-    assert query("select snapshot, identifier, typeof(identifier) from cubic__ods_qlik__edw_sample") == [
+    assert catalog.query("select snapshot, identifier, typeof(identifier) from cubic__ods_qlik__edw_sample") == [
         ("20220301T000000Z", "0012", "VARCHAR")
     ]
 
 
-def test_a_raw_table_has_its_own_name(catalog: TableCatalog, springboard: Springboard, query: Query) -> None:
-    register(catalog, springboard.entry(a_table(is_raw=True), sample_id=["07"]))
+def test_a_raw_table_has_its_own_name(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    catalog.register(springboard.entry(a_table(is_raw=True), sample_id=["07"]))
 
-    assert query("select sample_id from raw_cubic__dmap__agg_sample") == [("07",)]
+    assert catalog.query("select sample_id from raw_cubic__dmap__agg_sample") == [("07",)]
 
 
 def test_a_base_table_does_not_hold_the_rows_of_its_change_table(
-    catalog: TableCatalog, springboard: Springboard, query: Query
+    catalog: CatalogUnderTest, springboard: Springboard
 ) -> None:
     base, change = an_ods_table(), an_ods_table(name="change", prefix="cubic/ods_qlik/EDW.SAMPLE__ct/")
 
-    catalog.register([springboard.entry(base, n=[1]), springboard.entry(change, n=[2])])
+    catalog.register(springboard.entry(base, n=[1]), springboard.entry(change, n=[2]))
 
-    assert query("select n from cubic__ods_qlik__edw_sample") == [(1,)]
-    assert query("select n from change") == [(2,)]
+    assert catalog.query("select n from cubic__ods_qlik__edw_sample") == [(1,)]
+    assert catalog.query("select n from change") == [(2,)]
 
 
-def test_loads_that_come_later_are_seen_without_registering_again(
-    catalog: TableCatalog, springboard: Springboard, query: Query
+def test_loads_that_come_later_are_seen(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    catalog.register(springboard.entry(a_table(), "1", n=[1]))
+    catalog.register(springboard.entry(a_table(), "2", n=[2]))
+
+    assert catalog.query("select n from cubic__dmap__agg_sample order by n") == [(1,), (2,)]
+
+
+def test_a_load_that_was_written_again_shows_its_new_rows_once(
+    catalog: CatalogUnderTest, springboard: Springboard
 ) -> None:
-    register(catalog, springboard.entry(a_table(), "identifier=1/", n=[1]))
+    catalog.register(springboard.entry(a_table(), "1", n=[1]), springboard.entry(a_table("b", prefix="b/"), n=[5]))
+    catalog.register(springboard.entry(a_table(), "1", n=[2], m=["new"]))
 
-    springboard.entry(a_table(), "identifier=2/", n=[2])
+    assert catalog.query("select n, m from cubic__dmap__agg_sample") == [(2, "new")]
 
-    assert query("select n from cubic__dmap__agg_sample order by n") == [(1,), (2,)]
+
+def test_a_load_whose_rows_are_gone_is_seen_no_longer(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    catalog.register(springboard.entry(a_table(), "1", n=[1]))
+    entry = springboard.entry(a_table(), "2", n=[2])
+    catalog.register(entry)
+    key = "cubic/dmap/agg_sample/identifier=2/part-0.parquet"
+    standing = springboard.store.head(key)
+    assert standing is not None
+    springboard.store.delete(key, standing.etag)
+
+    for _ in range(2):
+        catalog.register(replace(entry, schema=pa.schema([]), partitions=(), gone=[("2",)]))
+
+    assert catalog.query("select n from cubic__dmap__agg_sample") == [(1,)]
+
+
+def test_a_table_of_which_all_is_gone_before_it_was_ever_seen_is_no_trouble(
+    catalog: CatalogUnderTest, springboard: Springboard
+) -> None:
+    entry = springboard.entry(a_table())
+    catalog.register(springboard.entry(an_ods_table(), n=[1]))
+
+    catalog.register(replace(entry, schema=pa.schema([]), partitions=(), gone=[("1.csv",)]))
+
+    assert catalog.query("select n from cubic__ods_qlik__edw_sample") == [(1,)]
+
+
+def test_registering_again_changes_nothing(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    entries = [springboard.entry(a_table()), springboard.entry(an_ods_table())]
+    catalog.register(*entries)
+    catalog.register(*entries, *entries)
+
+    assert catalog.query("select count(*) from cubic__dmap__agg_sample") == [(1,)]
+    assert catalog.query("select count(*) from cubic__ods_qlik__edw_sample") == [(1,)]
 
 
 def test_columns_that_come_later_are_seen_and_are_null_before(
-    catalog: TableCatalog, springboard: Springboard, query: Query
+    catalog: CatalogUnderTest, springboard: Springboard
 ) -> None:
-    register(catalog, springboard.entry(a_table(), "identifier=1/", a=[1]))
-    register(catalog, springboard.entry(a_table(), "identifier=2/", a=[2], b=["x"]))
+    catalog.register(springboard.entry(a_table(), "1", a=[1]))
+    catalog.register(springboard.entry(a_table(), "2", a=[2], b=["x"]))
 
-    assert query("select a, b from cubic__dmap__agg_sample order by a") == [(1, None), (2, "x")]
-    assert query(
+    assert catalog.query("select a, b from cubic__dmap__agg_sample order by a") == [(1, None), (2, "x")]
+    assert catalog.query(
         "select column_name from information_schema.columns where table_name = 'cubic__dmap__agg_sample' order by all"
     ) == [("a",), ("b",), ("identifier",)]
 
@@ -156,87 +150,81 @@ FAR, FINE = datetime(9999, 12, 31), "2022-03-04 12:00:00.123456789"  # noqa: DTZ
     ids=["scales", "integer and decimal", "integer and float", "boolean and integer", "units of time", "text"],
 )
 def test_a_column_of_several_types_loses_no_value(
-    catalog: TableCatalog,
+    catalog: CatalogUnderTest,
     springboard: Springboard,
-    query: Query,
     values: list["pa.Array[Any]"],
     common: pa.DataType,
     expected: list[object],
 ) -> None:
     parts: list[CatalogPart] = []
     for number, array in enumerate(values):
-        entry = springboard.entry(a_table(), f"identifier={number} '[*].csv/", v=array, other=["x"])
-        uri = f"{entry.location}identifier={number} '[*].csv/part-0.parquet".replace(" ", "%20").replace("[", "%5B")
-        parts.append(CatalogPart(entry.schema, [uri.replace("]", "%5D")]))
+        entry = springboard.entry(a_table(), f"{number} '[*].csv", v=array, other=["x"])
+        parts.append(CatalogPart(entry.schema, [f"{entry.partitions[0].location}part-0.parquet"]))
         schema = pa.schema([("v", common if number else array.type), ("other", pa.string())])
-        register(catalog, CatalogEntry(a_table(), entry.location, schema, tuple(parts)))
+        catalog.register(replace(entry, schema=schema, parts=tuple(parts)))
 
-    assert query("select v from cubic__dmap__agg_sample order by v") == [(value,) for value in expected]
-    assert query("select distinct other from cubic__dmap__agg_sample") == [("x",)]
-    assert query("select identifier from cubic__dmap__agg_sample order by all") == [("0 '[*].csv",), ("1 '[*].csv",)]
+    assert catalog.query("select v from cubic__dmap__agg_sample order by v") == [(value,) for value in expected]
+    assert catalog.query("select distinct other from cubic__dmap__agg_sample") == [("x",)]
+    assert catalog.query("select identifier from cubic__dmap__agg_sample order by all") == [
+        ("0 '[*].csv",),
+        ("1 '[*].csv",),
+    ]
 
 
-def test_a_load_with_fewer_columns_takes_none_away(
-    catalog: TableCatalog, springboard: Springboard, query: Query
-) -> None:
-    register(catalog, springboard.entry(a_table(), "identifier=1/", a=[1], b=["x"]))
-    register(catalog, springboard.entry(a_table(), "identifier=2/", a=[2]))
+def test_a_load_with_fewer_columns_takes_none_away(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    catalog.register(springboard.entry(a_table(), "1", a=[1], b=["x"]))
+    catalog.register(springboard.entry(a_table(), "2", a=[2]))
 
-    assert query("select a, b from cubic__dmap__agg_sample order by a") == [(1, "x"), (2, None)]
+    assert catalog.query("select a, b from cubic__dmap__agg_sample order by a") == [(1, "x"), (2, None)]
 
 
 def test_a_column_that_is_widened_is_read_in_its_widest_type(
-    catalog: TableCatalog, springboard: Springboard, query: Query
+    catalog: CatalogUnderTest, springboard: Springboard
 ) -> None:
-    register(catalog, springboard.entry(a_table(), "identifier=1/", a=[1]))
-    register(catalog, springboard.entry(a_table(), "identifier=2/", a=["two"]))
+    catalog.register(springboard.entry(a_table(), "1", a=[1]))
+    catalog.register(springboard.entry(a_table(), "2", a=["two"]))
 
-    assert query("select a from cubic__dmap__agg_sample order by a") == [("1",), ("two",)]
-
-
-def test_a_column_that_a_replay_removed_everywhere_is_gone(
-    catalog: TableCatalog, springboard: Springboard, query: Query
-) -> None:
-    register(catalog, springboard.entry(a_table(), a=[1], b=["x"]))
-    register(catalog, springboard.entry(a_table(), a=["1"]))
-
-    assert query("select * exclude (identifier) from cubic__dmap__agg_sample") == [("1",)]
+    assert catalog.query("select a from cubic__dmap__agg_sample order by a") == [("1",), ("two",)]
 
 
-def test_a_table_that_moved_is_read_from_its_new_place(
-    catalog: TableCatalog, springboard: Springboard, query: Query
-) -> None:
-    register(catalog, springboard.entry(a_table(), n=[1]))
-    register(catalog, springboard.entry(a_table(prefix="cubic/dmap/elsewhere/"), n=[2]))
+def test_a_table_that_moved_is_read_from_its_new_place(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    catalog.register(springboard.entry(a_table(), n=[1]))
+    catalog.register(springboard.entry(a_table(prefix="cubic/dmap/elsewhere/"), n=[2]))
 
-    assert query("select n from cubic__dmap__agg_sample") == [(2,)]
+    assert catalog.query("select n from cubic__dmap__agg_sample") == [(2,)]
 
 
-def test_many_tables_are_registered_at_once(catalog: TableCatalog, springboard: Springboard, query: Query) -> None:
+def test_many_tables_are_registered_at_once(catalog: CatalogUnderTest, springboard: Springboard) -> None:
     tables = [a_table(f"table_{number}", prefix=f"cubic/dmap/{number}/") for number in range(3)]
 
-    catalog.register([springboard.entry(table) for table in tables])
+    catalog.register(*(springboard.entry(table) for table in tables))
 
-    assert [query(f"select count(*) from {table.name}") for table in tables] == [[(1,)]] * 3
+    assert [catalog.query(f"select count(*) from {table.name}") for table in tables] == [[(1,)]] * 3
 
 
 def test_a_table_that_cannot_be_registered_does_not_stop_the_others(
-    catalog: TableCatalog, springboard: Springboard, query: Query
+    catalog: CatalogUnderTest, springboard: Springboard
 ) -> None:
-    good = springboard.entry(a_table())
-    empty = replace(good, table=a_table("empty"), location=springboard.store.uri("nothing/"))
+    good, bad = springboard.entry(a_table()), springboard.entry(a_table("bad", prefix="cubic/dmap/bad/"))
+    catalog.spoil(bad)
 
-    with pytest.raises(CatalogUnavailableError, match="empty"):
-        catalog.register([empty, good])
+    failures = catalog.catalog.register([bad, good])
 
-    assert query("select count(*) from cubic__dmap__agg_sample") == [(1,)]
+    assert list(failures) == ["bad"]
+    assert "bad" in str(failures["bad"])
+    assert catalog.query("select count(*) from cubic__dmap__agg_sample") == [(1,)]
+
+
+def test_a_query_to_try_names_the_table(catalog: CatalogUnderTest) -> None:
+    assert "raw_cubic__dmap__agg_sample" in catalog.catalog.query(a_table(is_raw=True))
+    assert catalog.catalog.address
 
 
 @pytest.mark.parametrize("folder", ["it's", 'a "b"', "a [b] *?", "a%20b", "é{1,2}", "a b;--"])
-def test_odd_paths_and_names_are_quoted(catalog: TableCatalog, tmp_path: Path, query: Query, folder: str) -> None:
+def test_odd_paths_and_names_are_quoted(catalog: CatalogUnderTest, tmp_path: Path, folder: str) -> None:
     springboard = Springboard(tmp_path / folder)
     springboard.entry(a_table(prefix="cubic/dmap/other/"), n=[2])
 
-    register(catalog, springboard.entry(a_table('odd "name"'), n=[1]))
+    catalog.register(springboard.entry(a_table('odd "name"'), n=[1]))
 
-    assert query('select n from "odd ""name"""') == [(1,)]
+    assert catalog.query('select n from "odd ""name"""') == [(1,)]

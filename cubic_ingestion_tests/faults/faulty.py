@@ -3,7 +3,7 @@
 import io
 import os
 import signal
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -11,8 +11,10 @@ from typing import Any, BinaryIO
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import (
     CatalogUnavailableError,
+    CubicIngestionError,
     DatabaseUnavailableError,
     RetriableError,
     StoreUnavailableError,
@@ -185,10 +187,14 @@ class FaultyCatalog:
         self._plan = plan
         self.address = catalog.address
 
-    def register(self, entries: Collection[CatalogEntry]) -> None:
+    def query(self, table: Table) -> str:
+        """Name a query; nothing can go wrong."""
+        return self._catalog.query(table)
+
+    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Register."""
         error = CatalogUnavailableError("any", "throttled")
-        self._plan.around("catalog.register", lambda: self._catalog.register(entries), error)
+        return self._plan.around("catalog.register", lambda: self._catalog.register(entries), error)
 
 
 def _named(call: str, key: str) -> str:

@@ -14,6 +14,7 @@ from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.upgrade import upgrade
 from cubic_ingestion.pipeline.archive import archive
+from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
@@ -161,6 +162,10 @@ def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None 
                 archive(platform, [table.name], run_id=f"struck {number}")
             except RetriableError:
                 release(depot.platform, f"struck {number}")
+        try:
+            catalog(platform, list(platform.tables), run_id=f"struck {number}")
+        except RetriableError:
+            release(depot.platform, f"struck {number}")
 
 
 def heal(root: Path) -> Depot:
@@ -170,6 +175,7 @@ def heal(root: Path) -> Depot:
         depot.clock.advance(seconds=2 * depot.platform.limits.claim_timeout_seconds)
         depot.ingest()
         depot.archive()
+        depot.catalog()
     return depot
 
 

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cubic_ingestion.catalog.athena_types import athena_type
 from cubic_ingestion.parsing.arrow_types import arrow_type, type_text
 from cubic_ingestion.parsing.common_schema import common_schema
 from cubic_ingestion.parsing.qlik_types import is_known, qlik_source_type, qlik_type_text
@@ -60,20 +61,6 @@ CHANGES = (
     (Source("BOOLEAN"), INT4),
     (INT4, Source("STRING")),
 )
-_ATHENA = {
-    "bool": "boolean",
-    "int64": "bigint",
-    "uint64": "none",
-    "float32": "float",
-    "float64": "double",
-    "date32": "date",
-    "time64[ns]": "none",
-    "timestamp[us]": "timestamp",
-    "timestamp[ns]": "timestamp",
-    "string": "string",
-}
-"""Names for ``CREATE TABLE``: https://docs.aws.amazon.com/athena/latest/ug/data-types.html."""
-
 _TEXT = """\
 # Types
 
@@ -99,8 +86,8 @@ Arrow's types itself ([CONTRIBUTING](../CONTRIBUTING.md#add-a-table)). This page
 * A type that is not known is text, and the load's metadata names column and type (`unknown_types`).
 * `header__change_seq` is text whatever its type: its 35 digits have a fixed width, so that it sorts as text too.
 * Athena's tables have no unsigned integers and no times of day
-  ([its types](https://docs.aws.amazon.com/athena/latest/ug/data-types.html)). Leave a column marked *none* out of the
-  table; DuckDB, pyarrow and pandas read it. Timestamps are shown there to the millisecond.
+  ([its types](https://docs.aws.amazon.com/athena/latest/ug/data-types.html)). A column marked *none* is left out of
+  tables in Glue; DuckDB, pyarrow and pandas read it. Timestamps are shown there to the millisecond.
 
 ## When a type changes
 
@@ -121,7 +108,7 @@ def page() -> str:
     """Write the page."""
     duckdb_types = _duckdb_types({type_text(source.arrow): source.arrow for source in SOURCES})
     names = [(source, type_text(source.arrow)) for source in SOURCES]
-    sources = [(f"{source}", f"`{name}`", f"`{duckdb_types[name]}`", _athena(name)) for source, name in names]
+    sources = [(f"{source}", f"`{name}`", f"`{duckdb_types[name]}`", _athena(source.arrow)) for source, name in names]
     changes = [(f"{one}", f"{other}", f"`{_common(one, other)}`") for one, other in CHANGES]
     return _TEXT.format(
         sources=_table(("`.dfm`", "Arrow and Parquet", "DuckDB", "Athena"), sources),
@@ -138,10 +125,9 @@ def _duckdb_types(types: Mapping[str, pa.DataType]) -> dict[str, str]:
     return {name: duckdb_type for name, duckdb_type, *_ in described}
 
 
-def _athena(name: str) -> str:
-    if name.startswith("decimal128"):
-        return f"`{name.replace('128', '').replace(', ', ',')}`"
-    return "*none*" if _ATHENA[name] == "none" else f"`{_ATHENA[name]}`"
+def _athena(arrow: pa.DataType) -> str:
+    name = athena_type(arrow)
+    return f"`{name}`" if name else "*none*"
 
 
 def _common(one: Source, other: Source) -> str:

@@ -1,6 +1,6 @@
 """What happens when a worker dies, a store is down, or two work at once."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
@@ -10,17 +10,16 @@ import pytest
 
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion.errors import CatalogUnavailableError, StoreUnavailableError
+from cubic_ingestion.errors import StoreUnavailableError
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.claim import claim
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
-from cubic_ingestion.ports import CatalogEntry
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_table
-from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
 
 TEXT = b"sample_id,sample_name,sample_count\n1,a,5\n"
 KEY = "cubic/dmap/agg_sample/20220304.csv"
@@ -109,33 +108,25 @@ def test_a_read_that_always_fails_ends_in_error_with_the_last_reason(planned: De
     assert failing.files("incoming") == []
 
 
-class CatalogThatIsDown:
-    """A catalog that refuses."""
-
-    address = "nowhere"
-
-    def register(self, entries: Sequence[CatalogEntry]) -> None:
-        """Refuse."""
-        raise CatalogUnavailableError(entries[0].table.name, "throttled")
+def down(depot: Depot) -> Depot:
+    return replace(depot, platform=replace(depot.platform, catalog=CatalogThatIsDown()))
 
 
 def test_a_catalog_that_is_down_delays_nothing(planned: Depot) -> None:
-    down = Depot(planned.root, replace(planned.platform, catalog=CatalogThatIsDown()), planned.clock)
-    down.settle()
-    assert down.loads()[0].status is LoadStatus.ARCHIVED
+    down(planned).settle()
+    assert planned.loads()[0].status is LoadStatus.ARCHIVED
 
 
 def test_a_table_that_the_catalog_refused_is_put_there_later_without_another_load(planned: Depot) -> None:
-    down = Depot(planned.root, replace(planned.platform, catalog=CatalogThatIsDown()), planned.clock)
-    down.settle()
+    down(planned).settle()
     due_now = planned.platform.repository.catalog_due([a_table().name], planned.clock.now())
-    planned.clock.advance(seconds=60)
+    planned.clock.advance(minutes=1)
     due_later = planned.platform.repository.catalog_due([a_table().name], planned.clock.now())
-    planned.archive()
-    assert (list(due_now), list(due_later)) == ([], [a_table().name])
+    planned.settle()
+    assert (due_now, due_later) == ([], [a_table().name])
     with duckdb.connect(planned.platform.catalog.address, read_only=True) as catalog:
         assert catalog.table(a_table().name).count("*").fetchall() == [(1,)]
-    assert planned.platform.repository.catalog_due([a_table().name], planned.clock.now()) == {}
+    assert planned.platform.repository.catalog_due([a_table().name], planned.clock.now()) == []
 
 
 def test_the_catalog_shows_rows_with_their_partition_as_columns(planned: Depot) -> None:

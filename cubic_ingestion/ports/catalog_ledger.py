@@ -1,0 +1,87 @@
+"""What the catalog does not know yet, as the metadata database keeps it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cubic_ingestion.domain.table import Column
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogWork:
+    """Changes of one table that somebody holds, to bring them to the catalog."""
+
+    table: str
+    changes: Mapping[int, str]
+    """Springboard keys at which rows came, were replaced or went, by the change's id; a key may have several."""
+    attempts: int
+    """How often in a row the catalog has refused the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogBacklog:
+    """What of one table the catalog does not know yet."""
+
+    table: str
+    n_changes: int
+    oldest_at: datetime
+    """When the first of them was recorded."""
+    due_at: datetime | None
+    """When it is tried (again), or a claim on it ends; None if at once."""
+    error: str | None
+    """Why the catalog refused the table last."""
+
+
+class CatalogLedger(Protocol):
+    """Changes of Springboard on their way to the catalog.
+
+    ``complete_ingest`` and ``reject`` record them in the transaction in which the rows' place changes hands, so none is
+    ever lost; the catalog itself is asked later, by whoever claims them.
+    """
+
+    def catalog_due(self, tables: Collection[str], now: datetime) -> Sequence[str]:
+        """Return the tables with changes that a claim would get now."""
+        ...
+
+    def claim_catalog(
+        self,
+        tables: Collection[str],
+        *,
+        claimant: str,
+        now: datetime,
+        expires_at: datetime,
+        n_tables: int,
+        n_changes: int,
+    ) -> Sequence[CatalogWork]:
+        """Take the oldest changes of some tables, atomically; a table is held by one claimant at a time.
+
+        Args:
+            tables: Names of tables.
+            claimant: Who takes them; begins with a run's id.
+            now: The present moment.
+            expires_at: From then on somebody else may take the tables.
+            n_tables: At most so many tables.
+            n_changes: At most so many changes of each.
+        """
+        ...
+
+    def complete_catalog(self, claimant: str, work: CatalogWork) -> bool:
+        """Forget changes that the catalog knows now, and give the table back; False, and nothing is done, if lost."""
+        ...
+
+    def postpone_catalog(self, claimant: str, table: str, due_at: datetime, reason: str) -> bool:
+        """Give a table back that the catalog refused, to be tried again at ``due_at``; False if it was lost."""
+        ...
+
+    def refresh_catalog(self, tables: Collection[str] | None = None) -> int:
+        """Record all places with rows as changed, and all refused tables as due; returns the number of places."""
+        ...
+
+    def catalog_backlog(self) -> Sequence[CatalogBacklog]:
+        """Return what the catalog does not know yet, by table."""
+        ...
+
+    def columns_at(self, locations: Collection[str]) -> Mapping[str, tuple[Column, ...]]:
+        """Return the columns of the rows at Springboard keys; a key at which none stand is left out."""
+        ...
