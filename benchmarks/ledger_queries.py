@@ -13,6 +13,7 @@ from cubic_ingestion.domain.load import Arrival, Ingested, LoadError, ObjectVers
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.metadata_db import (
     auditing,
+    catalog_changes,
     claiming,
     completing,
     declared_tables,
@@ -100,7 +101,7 @@ def queries(connection: Connection) -> list[Query]:
         Query("partition_totals: 10 days", lambda c: looking_up.partition_totals(c, names[0], days[:10])),
         Query("n_rows: largest table", lambda c: looking_up.n_rows(c, names[0])),
         Query("locations: a day", lambda c: looking_up.locations(c, names[0], days[:1])),
-        Query("catalog_due: a stream", lambda c: looking_up.catalog_due(c, ods, now)),
+        Query("catalog_due: a stream", lambda c: catalog_changes.due(c, ods, now)),
         Query("known_schemas", lambda c: table_schemas.known_schemas(c, names[0])),
         Query("schema_changes: largest table", lambda c: list(table_schemas.schema_changes(c, names[0]))),
         Query("quarantined: a table", lambda c: list(looking_up.quarantined(c, names[:1]))),

@@ -1,7 +1,7 @@
 """A whole platform in a folder, on real parts, for tests: files go in, and what became of them comes out."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,6 +52,11 @@ class CatalogThatIsDown:
     def query(self, table: Table) -> str:
         """Say so."""
         return f"nothing of {table.name}"
+
+    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
+        """Refuse."""
+        assert names
+        raise CatalogUnavailableError(table.name, "throttled")
 
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Refuse."""

@@ -1,12 +1,12 @@
 """The catalog as a DuckDB file with one view per table, kept right while others read it."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cubic_ingestion.catalog.duckdb_views import View, create_view, standing_views
+from cubic_ingestion.catalog.duckdb_views import View, create_view, select_partitions, standing_views
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError
 from cubic_ingestion.ports import CatalogEntry
@@ -37,6 +37,23 @@ class DuckDBTableCatalog:
         """Return a command that shows the first rows of a table."""
         connect = f"duckdb.connect('{self.address}', read_only=True)"
         return f".venv/bin/python -c \"import duckdb; {connect}.table('{table.catalog_name}').limit(5).show()\""
+
+    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
+        """Read the partitions that have rows from a table's view; none if it has no view.
+
+        Raises:
+            CatalogUnavailableError: The file or the view cannot be read.
+        """
+        import duckdb  # noqa: PLC0415 - as below
+
+        if not self._path.exists():
+            return []
+        try:
+            with closing(duckdb.connect(self._path, read_only=True)) as connection:
+                has_view = table.catalog_name in standing_views(connection)
+                return select_partitions(connection, table.catalog_name, names) if has_view else []
+        except duckdb.Error as error:
+            raise CatalogUnavailableError(table.catalog_name, str(error)) from error
 
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CatalogUnavailableError]:
         """Make sure that the tables can be queried, with at least the columns of their schemas.

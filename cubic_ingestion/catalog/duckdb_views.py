@@ -1,6 +1,6 @@
 """The SQL of a view over a table's Parquet files, and the state of the views in a database file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -53,6 +53,12 @@ def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
     name = _identifier(entry.table.catalog_name)
     connection.execute(f"create or replace view {name} as {rows}")
     connection.execute(f"comment on view {name} is {_literal(entry.location)}")
+
+
+def select_partitions(connection: "DuckDBPyConnection", view: str, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Select the values of the folders that a view finds rows in."""
+    columns = ", ".join(map(_identifier, names))
+    return connection.execute(f"select distinct {columns} from {_identifier(view)}").fetchall()  # noqa: S608 - quoted
 
 
 def _part(connection: "DuckDBPyConnection", part: CatalogPart, schema: pa.Schema) -> str:

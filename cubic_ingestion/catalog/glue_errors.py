@@ -51,6 +51,11 @@ def translated(database: str, what: str) -> Generator[None]:
         raise CatalogUnavailableError(what, str(error)) from error
 
 
+def is_silence(error: CatalogUnavailableError | SettingsError) -> bool:
+    """Say whether nobody answered at all, so that other tables would wait as long for the same."""
+    return isinstance(error.__cause__, BotoCoreError)
+
+
 def _translated(error: ClientError, database: str, what: str) -> CatalogUnavailableError | SettingsError:
     code, message = code_of(error), error.response.get("Error", {}).get("Message", "")
     if code in _REFUSED:

@@ -58,6 +58,11 @@ class GluePartitions:
             answer = self._client.batch_delete_partition(**self._names, PartitionsToDelete=wanted)
             self._contested(answer, "PartitionValues", NOT_FOUND)
 
+    def values(self) -> list[Values]:
+        """Read the values of all partitions."""
+        pages = self._client.get_paginator("get_partitions").paginate(**self._names, ExcludeColumnSchema=True)
+        return [tuple(each["Values"]) for page in pages for each in page["Partitions"]]
+
     def _put_page(self, wanted: Mapping[Values, Definition]) -> dict[Values, Definition]:
         """Write what has to be written; returns what another writer created or deleted in between."""
         standing = self._standing(list(wanted))

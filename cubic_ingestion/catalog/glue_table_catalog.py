@@ -1,6 +1,7 @@
 """The catalog as a database of the AWS Glue Data Catalog, which Athena, Spark and others read."""
 
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +10,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cubic_ingestion.catalog.glue_definitions import Definition, is_as_wanted, table_definition, table_name
-from cubic_ingestion.catalog.glue_errors import ALREADY_EXISTS, CHANGED_MEANWHILE, NOT_FOUND, code_of, translated
+from cubic_ingestion.catalog.glue_errors import (
+    ALREADY_EXISTS,
+    CHANGED_MEANWHILE,
+    NOT_FOUND,
+    code_of,
+    is_silence,
+    translated,
+)
 from cubic_ingestion.catalog.glue_partitions import ROUNDS, GluePartitions
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, SettingsError
@@ -45,6 +53,23 @@ class GlueTableCatalog:
         """Return SQL for Athena that shows the first rows of a table."""
         return f'SELECT * FROM "{self._database}"."{table.catalog_name.lower()}" LIMIT 5'  # noqa: S608 - for people to read
 
+    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
+        """Read the values of a table's partitions, page by page; none if there is no such table.
+
+        Raises:
+            CatalogUnavailableError: Glue did not answer.
+            SettingsError: AWS permits that to nobody here.
+        """
+        name = table.catalog_name.lower()
+        with translated(self._database, name):
+            try:
+                found = GluePartitions(self._client, self._database, name).values()
+            except ClientError as error:
+                if code_of(error) != NOT_FOUND:
+                    raise
+                return []
+        return [values for values in found if len(values) == len(names)]
+
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Bring tables and their partitions to Glue: four calls for a table with up to a hundred new partitions.
 
@@ -58,13 +83,18 @@ class GlueTableCatalog:
         if entries:
             self._make_database()
         failures: dict[str, CubicIngestionError] = {}
-        for entry in entries:
+        pending = deque(entries)
+        while pending:
+            entry = pending.popleft()
             try:
                 with translated(self._database, table_name(entry)):
                     self._put(entry)
             except (CatalogUnavailableError, SettingsError) as error:
                 failures[entry.table.name] = error
                 self._is_there = False  # somebody may have dropped the database
+                if is_silence(error):
+                    failures |= {each.table.name: error for each in pending}
+                    break
         return failures
 
     @cached_property

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cubic_ingestion.cli.audit import audit
+from cubic_ingestion.cli.catalog import catalog
 from cubic_ingestion.cli.db import db
 from cubic_ingestion.cli.demo import demo
 from cubic_ingestion.cli.ingest import ingest
@@ -35,6 +36,7 @@ app.add_typer(loads)
 app.add_typer(tables)
 app.add_typer(quarantine)
 app.add_typer(kafka)
+app.add_typer(catalog)
 app.add_typer(db)
 
 COULD_NOT_RUN = 2

@@ -30,7 +30,7 @@ def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, p
         failures = [
             failure for stream in StreamName for failure in _ingest_stream(definitions, instance, platform, stream)
         ]
-        return failures + _tell_catalog(definitions, instance, platform)
+        return failures + bring_catalog_up_to_date(definitions, instance, platform)
 
 
 def replay_partitions(
@@ -53,11 +53,17 @@ def replay_partitions(
             raise_on_error=False,
         )
         _note(result, platform, failures)
-    return failures + _tell_catalog(definitions, instance, platform)
+    return failures + bring_catalog_up_to_date(definitions, instance, platform)
 
 
-def _tell_catalog(definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform) -> list[str]:
-    """Bring the catalog up to date, if there is something to tell it; loads wait for none of this."""
+def bring_catalog_up_to_date(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform
+) -> list[str]:
+    """Tell the catalog what it does not know yet, if there is something; loads wait for none of this.
+
+    Returns:
+        Messages of a run that failed.
+    """
     failures: list[str] = []
     try:
         if has_catalog_changes(platform):

@@ -57,17 +57,20 @@ def claim(
     return [CatalogWork(row.name, _changes(connection, row.id, n_changes), row.catalog_attempts) for row in rows]
 
 
-def complete(connection: Connection, claimant: str, work: CatalogWork) -> bool:
+def complete(connection: Connection, claimant: str, work: CatalogWork, now: datetime) -> bool:
     """Delete just those changes that were claimed; what was noted since waits for the next claim."""
     values = {"catalog_attempts": 0, "catalog_error": None, **_FREE}
     if not connection.execute(update(CubicTable).where(*_is_held(claimant, work.table)).values(values)).rowcount:
+        _note_again(connection, work, now)
         return False
     for page in in_pages(work.changes):
         connection.execute(delete(CubicCatalogChange).where(CubicCatalogChange.id.in_(page)))
     return True
 
 
-def postpone(connection: Connection, claimant: str, table: str, due_at: datetime, reason: str) -> bool:
+def postpone(
+    connection: Connection, claimant: str, work: CatalogWork, due_at: datetime, reason: str, now: datetime
+) -> bool:
     """Give a table back with the reason; its changes stay."""
     values = {
         "catalog_claimed_by": None,
@@ -75,14 +78,21 @@ def postpone(connection: Connection, claimant: str, table: str, due_at: datetime
         "catalog_attempts": CubicTable.catalog_attempts + 1,
         "catalog_error": reason[:_MOST_REASON_CHARACTERS],
     }
-    return connection.execute(update(CubicTable).where(*_is_held(claimant, table)).values(values)).rowcount > 0
+    if not connection.execute(update(CubicTable).where(*_is_held(claimant, work.table)).values(values)).rowcount:
+        _note_again(connection, work, now)
+        return False
+    return True
+
+
+def is_telling(connection: Connection, prefix: str, now: datetime) -> bool:
+    """Say whether a claimant with this prefix holds a table under a claim that has not expired."""
+    statement = select(CubicTable.id).where(_is_held_by(prefix), CubicTable.catalog_due_at > now).limit(1)
+    return connection.execute(statement).first() is not None
 
 
 def release_catalog(connection: Connection, prefix: str) -> None:
     """Give back the tables that claimants with this prefix hold."""
-    held = CubicTable.catalog_claimed_by
-    is_held = held.is_not(None) & (func.substr(held, 1, len(prefix)) == prefix)
-    connection.execute(update(CubicTable).where(is_held).values(_FREE))
+    connection.execute(update(CubicTable).where(_is_held_by(prefix)).values(_FREE))
 
 
 def refresh(connection: Connection, tables: Collection[str] | None, now: datetime) -> int:
@@ -112,6 +122,21 @@ def backlog(connection: Connection) -> list[CatalogBacklog]:
     return [CatalogBacklog(*row) for row in connection.execute(statement).tuples()]
 
 
+def pending(connection: Connection, table: str) -> set[str]:
+    """Select the places of a table that the catalog has yet to be told of."""
+    statement = select(CubicCatalogChange.location).join(CubicTable, CubicTable.id == CubicCatalogChange.table_id)
+    return set(connection.execute(statement.where(CubicTable.name == table)).scalars())
+
+
+def _note_again(connection: Connection, work: CatalogWork, now: datetime) -> None:
+    """Have changes told once more that a claimant told after its claim was lost.
+
+    Who holds the table by now may have told newer ones already, and they were overwritten with what stood there before.
+    """
+    table_id = connection.execute(select(CubicTable.id).where(CubicTable.name == work.table)).scalar_one()
+    note_changes(connection, [(table_id, place) for place in dict.fromkeys(work.changes.values())], now)
+
+
 def _changes(connection: Connection, table_id: int, limit: int) -> dict[int, str]:
     statement = (
         select(CubicCatalogChange.id, CubicCatalogChange.location)
@@ -132,3 +157,8 @@ def _is_due(tables: Collection[str], now: datetime) -> list[ColumnElement[bool]]
 
 def _is_held(claimant: str, table: str) -> list[ColumnElement[bool]]:
     return [CubicTable.name == table, CubicTable.catalog_claimed_by == claimant]
+
+
+def _is_held_by(prefix: str) -> ColumnElement[bool]:
+    held = CubicTable.catalog_claimed_by
+    return held.is_not(None) & (func.substr(held, 1, len(prefix)) == prefix)

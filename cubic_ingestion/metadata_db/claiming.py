@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
-from cubic_ingestion.metadata_db.catalog_changes import release_catalog
+from cubic_ingestion.metadata_db.catalog_changes import is_telling, release_catalog
 from cubic_ingestion.metadata_db.changes import GIVEN_BACK, UNCLAIMED, moved
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
@@ -93,7 +93,7 @@ def holds(connection: Connection, claimant: str, load_id: int) -> bool:
 def is_at_work(connection: Connection, prefix: str, now: datetime) -> bool:
     """Say whether a claimant with this prefix holds something that has not expired."""
     statement = select(CubicLoad.id).where(_is_held_by(prefix), CubicLoad.claim_expires_at > now).limit(1)
-    return connection.execute(statement).first() is not None
+    return connection.execute(statement).first() is not None or is_telling(connection, prefix, now)
 
 
 def release(

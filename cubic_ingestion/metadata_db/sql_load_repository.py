@@ -229,11 +229,11 @@ class SqlLoadRepository(LoadRepository):
 
     @override
     def complete_catalog(self, claimant: str, work: CatalogWork) -> bool:
-        return self._database.write(catalog_changes.complete, claimant, work)
+        return self._database.write(catalog_changes.complete, claimant, work, self._now())
 
     @override
-    def postpone_catalog(self, claimant: str, table: str, due_at: datetime, reason: str) -> bool:
-        return self._database.write(catalog_changes.postpone, claimant, table, due_at, reason)
+    def postpone_catalog(self, claimant: str, work: CatalogWork, due_at: datetime, reason: str) -> bool:
+        return self._database.write(catalog_changes.postpone, claimant, work, due_at, reason, self._now())
 
     @override
     def refresh_catalog(self, tables: Collection[str] | None = None) -> int:
@@ -242,6 +242,10 @@ class SqlLoadRepository(LoadRepository):
     @override
     def catalog_backlog(self) -> Sequence[CatalogBacklog]:
         return self._database.read(catalog_changes.backlog)
+
+    @override
+    def catalog_pending(self, table: str) -> Collection[str]:
+        return self._database.read(catalog_changes.pending, table)
 
     @override
     def columns_at(self, locations: Collection[str]) -> Mapping[str, tuple[Column, ...]]:

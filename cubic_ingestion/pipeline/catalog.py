@@ -84,7 +84,7 @@ def _conclude(
     if isinstance(failure, FatalError):
         report.fatal = failure
     pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)
-    platform.repository.postpone_catalog(claimant, work.table, platform.clock.now() + pause, str(failure))
+    platform.repository.postpone_catalog(claimant, work, platform.clock.now() + pause, str(failure))
 
 
 def _entry(platform: Platform, work: CatalogWork) -> CatalogEntry:

@@ -67,11 +67,20 @@ class CatalogLedger(Protocol):
         ...
 
     def complete_catalog(self, claimant: str, work: CatalogWork) -> bool:
-        """Forget changes that the catalog knows now, and give the table back; False, and nothing is done, if lost."""
+        """Forget changes that the catalog knows now, and give the table back.
+
+        Returns:
+            False if the claim was lost. Then they are recorded once more: what was told late may have taken the place
+            of something newer, which whoever held the table since had told.
+        """
         ...
 
-    def postpone_catalog(self, claimant: str, table: str, due_at: datetime, reason: str) -> bool:
-        """Give a table back that the catalog refused, to be tried again at ``due_at``; False if it was lost."""
+    def postpone_catalog(self, claimant: str, work: CatalogWork, due_at: datetime, reason: str) -> bool:
+        """Give a table back that the catalog refused, to be tried again at ``due_at``.
+
+        Returns:
+            False if the claim was lost; then as ``complete_catalog``, since a part may have been told.
+        """
         ...
 
     def refresh_catalog(self, tables: Collection[str] | None = None) -> int:
@@ -80,6 +89,10 @@ class CatalogLedger(Protocol):
 
     def catalog_backlog(self) -> Sequence[CatalogBacklog]:
         """Return what the catalog does not know yet, by table."""
+        ...
+
+    def catalog_pending(self, table: str) -> Collection[str]:
+        """Return the Springboard keys of a table with changes that the catalog does not know yet."""
         ...
 
     def columns_at(self, locations: Collection[str]) -> Mapping[str, tuple[Column, ...]]:

@@ -152,7 +152,7 @@ class LoadRepository(CatalogLedger, Protocol):
         ...
 
     def is_at_work(self, claimant_prefix: str, now: datetime) -> bool:
-        """Say whether a claimant with this prefix (a run's id) holds a load under a claim that has not expired."""
+        """Say whether a claimant with this prefix (a run's id) holds something under a claim that has not expired."""
         ...
 
     def release(self, claimant: str, *, retry_at: datetime, load_ids: Collection[int] | None = None) -> int:

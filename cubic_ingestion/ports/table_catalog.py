@@ -61,6 +61,22 @@ class TableCatalog(Protocol):
         """Return what a person types to see the first rows of a table."""
         ...
 
+    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
+        """Return the partitions of a table that people find; none if the catalog has no such table.
+
+        Args:
+            table: The table.
+            names: Columns that stand in the names of folders, outermost first.
+
+        Returns:
+            Their values, in the order of ``names``. One without rows may be left out.
+
+        Raises:
+            CatalogUnavailableError: The catalog did not answer, or cannot read the table.
+            SettingsError: The catalog cannot be used as it is configured.
+        """
+        ...
+
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Make sure that tables can be queried, with at least the columns and partitions of their entries.
 

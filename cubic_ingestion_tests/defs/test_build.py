@@ -117,6 +117,7 @@ def test_one_sensor_a_stream_watches_its_tables_from_the_start(
         "dmap_incoming",
         "kafka_incoming",
         "originals",
+        "catalog",
         "release_failed_run",
         "dead_runs",
         "missing_arrivals_sensor",

@@ -191,6 +191,10 @@ class FaultyCatalog:
         """Name a query; nothing can go wrong."""
         return self._catalog.query(table)
 
+    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
+        """Read partitions; the audit alone does, and it is never struck."""
+        return self._catalog.partitions(table, names)
+
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Register."""
         error = CatalogUnavailableError("any", "throttled")

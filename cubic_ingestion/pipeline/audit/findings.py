@@ -32,6 +32,10 @@ class FindingCode(StrEnum):
     QUARANTINE_MISSING = "quarantine_missing"
     QUARANTINE_MISMATCH = "quarantine_mismatch"
     STUCK = "stuck"
+    NOT_IN_CATALOG = "not_in_catalog"
+    DANGLING_PARTITION = "dangling_partition"
+    CATALOG_BEHIND = "catalog_behind"
+    CATALOG_UNREADABLE = "catalog_unreadable"
 
 
 _REPLAY = "Materialize the load's partition: a replay writes it again from Archive."
@@ -52,6 +56,10 @@ REMEDIES = {
     FindingCode.QUARANTINE_MISSING: _REPLAY,
     FindingCode.QUARANTINE_MISMATCH: _REPLAY,
     FindingCode.STUCK: "Declare the table active, or run 'cubic ingest'; if it stays, restart the daemon.",
+    FindingCode.NOT_IN_CATALOG: "Run 'cubic catalog refresh' with '--table'.",
+    FindingCode.DANGLING_PARTITION: "Drop these partitions in the catalog; no rows are lost by that.",
+    FindingCode.CATALOG_BEHIND: "Look at the sensor 'catalog' and the runs of 'update_catalog'; mend what it refuses.",
+    FindingCode.CATALOG_UNREADABLE: "Mend what the problem says, and audit again; the zones are audited all the same.",
 }
 """What to do, by code."""
 
@@ -98,6 +106,8 @@ class Audit:
     """Rows in Springboard that the footers of Parquet files and the loads agree on."""
     n_quarantined: int = 0
     """The same, of records in quarantine."""
+    n_partitions: int = 0
+    """Partitions that the catalog and the metadata database agree on."""
 
     def report(self, finding: Finding) -> None:
         """Pass a finding on, and count it."""
@@ -121,4 +131,5 @@ class Audit:
     def proved(self) -> dict[str, int]:
         """How much was looked at and agreed on."""
         zones = {f"{zone}_objects": n for zone, n in sorted(self.objects.items())}
-        return {**zones, "loads": self.n_loads, "rows": self.n_rows, "quarantined": self.n_quarantined}
+        counts = {"rows": self.n_rows, "quarantined": self.n_quarantined, "partitions": self.n_partitions}
+        return {**zones, "loads": self.n_loads, **counts}

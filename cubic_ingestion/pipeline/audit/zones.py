@@ -1,9 +1,10 @@
-"""The audit: zones first, then loads; whatever looks wrong is looked at again before it is reported."""
+"""The audit: zones, then loads, then the catalog; what looks wrong is looked at again before it is reported."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from cubic_ingestion.domain.load import ObjectVersion
+from cubic_ingestion.pipeline.audit.catalogued import CatalogCheck
 from cubic_ingestion.pipeline.audit.expected import Tally
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding
 from cubic_ingestion.pipeline.audit.originals import FiledCheck, IncomingCheck
@@ -29,7 +30,7 @@ class ZoneCheck(Protocol):
 
 
 def audit(platform: Platform, tell: Tell | None = None, take: Callable[[Finding], None] | None = None) -> Audit:
-    """Compare all zones with the metadata database; nothing is changed, and ingestion may go on.
+    """Compare all zones and the catalog with the metadata database; nothing is changed, and ingestion may go on.
 
     Args:
         platform: The platform.
@@ -37,7 +38,8 @@ def audit(platform: Platform, tell: Tell | None = None, take: Callable[[Finding]
         take: Told of every discrepancy as it is found.
 
     Returns:
-        The first discrepancies, the number of all, and what was proved. Memory is the same whatever is found.
+        The first discrepancies, the number of all, and what was proved. Memory is the same whatever is found; it grows
+        with the partitions of the largest table.
     """
     done, seen = Audit(take), Tally()
     checks: Sequence[ZoneCheck] = (
@@ -55,6 +57,8 @@ def audit(platform: Platform, tell: Tell | None = None, take: Callable[[Finding]
             if tell:
                 tell(check.zone, len(page))
     for finding in LoadsCheck(platform, done).check(seen, tell):
+        done.report(finding)
+    for finding in CatalogCheck(platform, done).check(tell):
         done.report(finding)
     return done
 

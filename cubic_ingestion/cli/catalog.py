@@ -1,0 +1,76 @@
+"""``cubic catalog``: what the catalog does not know yet, and telling it everything again."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+
+if TYPE_CHECKING:
+    from cubic_ingestion.ports import Platform
+
+catalog = typer.Typer(name="catalog", help="Where people find the tables to query.", no_args_is_help=True)
+
+Tables = Annotated[list[str] | None, typer.Option("--table", help="Only this table; may be repeated.")]
+
+
+@catalog.command("list")
+def list_catalog(*, as_json: AsJson = False) -> None:
+    """List the tables with changes that the catalog does not know yet, and why it refused them last.
+
+    Example: `cubic catalog list --json`
+    """
+    from cubic_ingestion.bootstrap import platform_from_environment
+
+    rows = _rows(platform_from_environment())
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, empty="The catalog knows everything.")
+
+
+@catalog.command()
+def refresh(*, table: Tables = None, as_json: AsJson = False) -> None:
+    """Tell the catalog of all tables and partitions again: after it was chosen, dropped or changed by hand.
+
+    It is told through Dagster, now; what it refuses stays on record, and is tried again by the sensor. Doing it twice
+    changes nothing.
+
+    Exit code 0 if the catalog knows everything, 1 if something still waits, 2 if it could not run.
+
+    Example: `cubic catalog refresh --table cubic__dmap__agg_sample`
+    """
+    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.defs import build_definitions
+    from cubic_ingestion.defs.headless import bring_catalog_up_to_date
+    from cubic_ingestion.defs.instance import dagster_instance
+    from cubic_ingestion.settings import read_settings
+
+    platform = platform_from_environment()
+    if unknown := [name for name in table or () if name not in platform.tables]:
+        raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
+    n_places = platform.repository.refresh_catalog(table)
+    with dagster_instance(read_settings()) as instance:
+        failures = bring_catalog_up_to_date(build_definitions(platform.tables), instance, platform)
+    rows = _rows(platform)
+    if as_json:
+        print_json({"partitions": n_places, "waiting": rows, "failures": failures})
+    else:
+        for failure in failures:
+            console.print(failure, style="red", highlight=False, markup=False)
+        print_rows(rows, empty=f"The catalog at {platform.catalog.address} knows all {n_places:,} partitions.")
+    if failures or rows:
+        raise typer.Exit(2 if failures else 1)
+
+
+def _rows(platform: "Platform") -> list[dict[str, object]]:
+    return [
+        {
+            "table": behind.table,
+            "changes": behind.n_changes,
+            "oldest": behind.oldest_at,
+            "due": behind.due_at,
+            "refused": behind.error,
+        }
+        for behind in platform.repository.catalog_backlog()
+    ]
