@@ -5,12 +5,15 @@ A conftest imports the fixtures it wants. One server serves a session; each test
 
 from collections.abc import Iterator
 from itertools import count
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import duckdb
 import pytest
 from boto3.session import Session
+from moto.core.exceptions import JsonRESTError
+from moto.glue.responses import GlueResponse
 from moto.server import ThreadedMotoServer
 
 Rows = list[tuple[Any, ...]]
@@ -21,11 +24,30 @@ _number = count()
 @pytest.fixture(scope="session")
 def glue_url() -> Iterator[str]:
     """Return the endpoint of a Glue that is empty at first."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GlueResponse, "update_table", _update_table)
+        server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+_moto_update_table = GlueResponse.update_table
+_one_at_a_time = Lock()
+
+
+def _update_table(response: GlueResponse) -> Any:
+    """Refuse to replace another version than the one that is named, as Glue does and moto does not.
+
+    https://docs.aws.amazon.com/glue/latest/webapi/API_UpdateTable.html
+    """
+    names = response.parameters["DatabaseName"], response.parameters["TableInput"]["Name"]
+    with _one_at_a_time:
+        standing = response.glue_backend.get_table(*names).as_dict()["VersionId"]
+        if response.parameters.get("VersionId", standing) != standing:
+            raise JsonRESTError("ConcurrentModificationException", f"The table is at version {standing}.")
+        return _moto_update_table(response)
 
 
 @pytest.fixture

@@ -100,14 +100,15 @@ def refresh(connection: Connection, tables: Collection[str] | None, now: datetim
     is_asked_for: list[ColumnElement[bool]] = [] if tables is None else [CubicTable.name.in_(tables)]
     is_free = CubicTable.catalog_claimed_by.is_(None)
     connection.execute(update(CubicTable).where(is_free, *is_asked_for).values(catalog_due_at=None))
-    places = (
-        select(CubicLoad.table_id, CubicLoad.location, literal(now, UtcDateTime))
-        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
-        .where(CubicLoad.location.is_not(None), CubicLoad.status.in_(INGESTED), *is_asked_for)
-        .order_by(CubicLoad.id)
-    )
-    statement = insert(CubicCatalogChange).from_select(["table_id", "location", "inserted_at"], places)
-    return connection.execute(statement).rowcount
+    has_rows = [CubicLoad.location.is_not(None), CubicLoad.status.in_(INGESTED), *is_asked_for]
+    is_of = CubicTable.id == CubicLoad.table_id
+    columns = (CubicLoad.table_id, CubicLoad.location, literal(now, UtcDateTime))
+    places = select(*columns).join(CubicTable, is_of).where(*has_rows).order_by(CubicLoad.id)
+    connection.execute(insert(CubicCatalogChange).from_select(["table_id", "location", "inserted_at"], places))
+    # Drivers do not agree on how many rows such a statement says it wrote.
+    return connection.execute(
+        select(func.count()).select_from(CubicLoad).join(CubicTable, is_of).where(*has_rows)
+    ).scalar_one()
 
 
 def backlog(connection: Connection) -> list[CatalogBacklog]:

@@ -131,4 +131,4 @@ def test_what_was_put_and_ingested_before_is_not_again(cubic: Cubic, ingested_ho
 def test_upgrading_again_changes_nothing(cubic: Cubic) -> None:
     first, second = cubic("db", "upgrade"), cubic("db", "upgrade")
     assert first == second
-    assert "is at revision 0004" in first.out
+    assert "is at revision 0005" in first.out

@@ -1,0 +1,174 @@
+"""What every ledger of the catalog's changes promises."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from cubic_ingestion.domain.load import LoadError
+from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.ports import CatalogWork, LoadRepository
+from cubic_ingestion_tests.builders import NOON
+from cubic_ingestion_tests.contracts.ledgers import BASE, DMAP, LATER, an_ingested, claim, ingested, ready
+
+TABLES = (DMAP.name, BASE.name)
+ERROR = LoadError("bad_value", "It is bad.")
+
+
+def claim_catalog(
+    repository: LoadRepository, claimant: str = "run-1/a", *, n_tables: int = 10, n_changes: int = 100
+) -> Sequence[CatalogWork]:
+    """Claim at noon for a quarter of an hour."""
+    return repository.claim_catalog(
+        TABLES, claimant=claimant, now=NOON, expires_at=LATER, n_tables=n_tables, n_changes=n_changes
+    )
+
+
+def places(work: CatalogWork) -> list[str]:
+    return list(work.changes.values())
+
+
+def test_rows_that_came_are_changes_of_their_table(repository: LoadRepository) -> None:
+    assert repository.catalog_due(TABLES, NOON) == []
+    ingested(repository, "a.csv", "b.csv")
+
+    assert repository.catalog_due(TABLES, NOON) == [DMAP.name]
+    assert repository.catalog_due([BASE.name], NOON) == []
+    (work,) = claim_catalog(repository)
+    assert (work.table, work.attempts) == (DMAP.name, 0)
+    assert places(work) == [f"{DMAP.prefix}{name}.csv.parquet" for name in "ab"]
+    assert repository.catalog_pending(DMAP.name) == set(places(work))
+
+
+def test_a_place_that_rows_left_and_one_that_they_came_to_are_both_changes(repository: LoadRepository) -> None:
+    (load,) = ingested(repository, "a.csv")
+    (before,) = claim_catalog(repository)
+    assert repository.complete_catalog("run-1/a", before)
+    claim(repository, Work.ARCHIVE)
+    repository.complete_archive("run-1/a", {load.id: "archive/a.csv"})
+    repository.mark_replay([load.id])
+    claim(repository, Work.REPLAY)
+    repository.complete_ingest("run-1/a", [an_ingested(load, location="elsewhere.parquet")])
+
+    (work,) = claim_catalog(repository)
+
+    assert places(work) == [*places(before), "elsewhere.parquet"]
+
+
+def test_a_rejected_load_that_never_had_rows_is_no_change(repository: LoadRepository) -> None:
+    (load,) = ready(repository, "a.csv")
+    assert repository.reject(load.id, ERROR)
+
+    assert repository.catalog_due(TABLES, NOON) == []
+
+
+def test_a_table_is_held_by_one_claimant_until_its_claim_expires(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv")
+    (work,) = claim_catalog(repository)
+
+    assert claim_catalog(repository, "run-2/b") == []
+    assert repository.catalog_due(TABLES, LATER - timedelta(seconds=1)) == []
+    assert repository.catalog_due(TABLES, LATER) == [DMAP.name]
+    assert repository.complete_catalog("run-1/a", work)
+    assert repository.catalog_due(TABLES, LATER) == []
+    assert repository.catalog_backlog() == []
+
+
+def test_at_most_so_many_tables_and_changes_are_taken_the_oldest_first(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv", "b.csv", "c.csv")
+    ingested(repository, "LOAD1.csv.gz", table=BASE)
+
+    (first,) = claim_catalog(repository, n_tables=1, n_changes=2)
+    (other,) = claim_catalog(repository, n_tables=1)
+    assert repository.complete_catalog("run-1/a", first)
+    (rest,) = claim_catalog(repository)
+
+    assert [each.table for each in (first, other, rest)] == [DMAP.name, BASE.name, DMAP.name]
+    assert [places(each) for each in (first, rest)] == [
+        [f"{DMAP.prefix}{name}.csv.parquet" for name in names] for names in ("ab", "c")
+    ]
+
+
+def test_what_changes_while_a_table_is_held_is_told_next_time(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv")
+    (work,) = claim_catalog(repository)
+    ingested(repository, "b.csv")
+    assert repository.complete_catalog("run-1/a", work)
+
+    (later,) = claim_catalog(repository)
+
+    assert places(later) == [f"{DMAP.prefix}b.csv.parquet"]
+
+
+def test_a_refused_table_waits_and_keeps_its_changes_and_the_reason(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv")
+    (work,) = claim_catalog(repository)
+    assert repository.postpone_catalog("run-1/a", work, LATER, "throttled")
+
+    assert repository.catalog_due(TABLES, NOON) == []
+    (behind,) = repository.catalog_backlog()
+    assert (behind.table, behind.n_changes, behind.due_at, behind.error) == (DMAP.name, 1, LATER, "throttled")
+    (again,) = repository.claim_catalog(
+        TABLES, claimant="run-2/b", now=LATER, expires_at=LATER + timedelta(minutes=15), n_tables=1, n_changes=10
+    )
+    assert (again.changes, again.attempts) == (work.changes, 1)
+    assert repository.complete_catalog("run-2/b", again)
+    ingested(repository, "b.csv")
+    (fresh,) = claim_catalog(repository)
+    assert fresh.attempts == 0
+
+
+def test_what_is_told_under_a_claim_that_was_lost_is_told_once_more(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv")
+    (slow,) = claim_catalog(repository)
+    repository.release_runs("run-1", retry_at=NOON)
+    (work,) = claim_catalog(repository, "run-2/b")
+    assert repository.complete_catalog("run-2/b", work)
+
+    assert not repository.complete_catalog("run-1/a", slow)
+    (again,) = claim_catalog(repository, "run-3/c")
+    assert not repository.postpone_catalog("run-1/a", slow, LATER, "late")
+
+    assert places(again) == places(slow)
+    assert {behind.error for behind in repository.catalog_backlog()} == {None}
+    assert repository.complete_catalog("run-3/c", again)
+    assert [places(work) for work in claim_catalog(repository)] == [places(slow)]
+
+
+def test_a_run_that_holds_a_table_is_at_work_until_it_is_released(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv")
+    assert not repository.is_at_work("run-7", NOON)
+    claim_catalog(repository, "run-7/a")
+
+    assert repository.is_at_work("run-7", NOON)
+    assert not repository.is_at_work("run-7", LATER)
+    assert not repository.is_at_work("run-70", NOON)
+    assert repository.release_runs("run-7", retry_at=NOON) == 0
+    assert not repository.is_at_work("run-7", NOON)
+    assert repository.catalog_due(TABLES, NOON) == [DMAP.name]
+
+
+def test_a_refresh_tells_all_places_with_rows_again_and_ends_pauses(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv", "b.csv")
+    ingested(repository, "LOAD1.csv.gz", table=BASE)
+    ready(repository, "c.csv")
+    for work in claim_catalog(repository):
+        repository.complete_catalog("run-1/a", work)
+
+    assert repository.refresh_catalog([BASE.name]) == 1
+    assert repository.catalog_due(TABLES, NOON) == [BASE.name]
+    (work,) = claim_catalog(repository)
+    repository.postpone_catalog("run-1/a", work, LATER, "throttled")
+    assert repository.refresh_catalog() == 3
+
+    assert repository.catalog_due(TABLES, NOON) == [DMAP.name, BASE.name]
+    assert {behind.table: behind.n_changes for behind in repository.catalog_backlog()} == {DMAP.name: 2, BASE.name: 2}
+
+
+def test_the_columns_of_the_rows_at_a_place_are_known(repository: LoadRepository) -> None:
+    one, other = (Column("id", "int64"),), (Column("id", "string"), Column("größe'", "float64"))
+    a, b = ready(repository, "a.csv", "b.csv")
+    claim(repository)
+    repository.complete_ingest("run-1/a", [an_ingested(a, columns=one), an_ingested(b, columns=other)])
+    places = {load.id: f"{load.version.key}.parquet" for load in (a, b)}
+
+    assert repository.columns_at([*places.values(), "nowhere"]) == {places[a.id]: one, places[b.id]: other}
