@@ -29,8 +29,8 @@ def note_changes(connection: Connection, places: Sequence[tuple[int, str]], now:
 
 def due(connection: Connection, tables: Collection[str], now: datetime) -> list[str]:
     """Select the tables with changes that nobody holds and whose pause is over."""
-    statement = select(CubicTable.name).where(*_is_due(tables, now)).order_by(CubicTable.id)
-    return list(connection.execute(statement).scalars())
+    statement = select(CubicTable.name).where(CubicTable.name.in_(tables), _has_changes(), _is_free_at(now))
+    return list(connection.execute(statement.order_by(CubicTable.id)).scalars())
 
 
 def claim(
@@ -43,10 +43,14 @@ def claim(
     n_tables: int,
     n_changes: int,
 ) -> list[CatalogWork]:
-    """Lock the tables that are due, hold them, and read their oldest changes."""
+    """Lock the tables that are due, hold them, and read their oldest changes.
+
+    Tables that this claimant holds already count as due: a claim whose commit was not answered is made again.
+    """
+    is_ours = CubicTable.catalog_claimed_by == claimant
     statement = (
         select(CubicTable.id, CubicTable.name, CubicTable.catalog_attempts)
-        .where(*_is_due(tables, now))
+        .where(CubicTable.name.in_(tables), _has_changes(), or_(_is_free_at(now), is_ours))
         .order_by(CubicTable.id)
         .limit(n_tables)
         .with_for_update(key_share=True)  # registering loads, which refers to the tables, goes on
@@ -148,12 +152,12 @@ def _changes(connection: Connection, table_id: int, limit: int) -> dict[int, str
     return dict(connection.execute(statement).tuples().all())
 
 
-def _is_due(tables: Collection[str], now: datetime) -> list[ColumnElement[bool]]:
-    return [
-        CubicTable.name.in_(tables),
-        or_(CubicTable.catalog_due_at.is_(None), CubicTable.catalog_due_at <= now),
-        exists().where(CubicCatalogChange.table_id == CubicTable.id),
-    ]
+def _is_free_at(now: datetime) -> ColumnElement[bool]:
+    return or_(CubicTable.catalog_due_at.is_(None), CubicTable.catalog_due_at <= now)
+
+
+def _has_changes() -> ColumnElement[bool]:
+    return exists().where(CubicCatalogChange.table_id == CubicTable.id)
 
 
 def _is_held(claimant: str, table: str) -> list[ColumnElement[bool]]:

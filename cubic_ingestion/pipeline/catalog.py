@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pyarrow as pa
+import structlog
 
 from cubic_ingestion.domain.layout import (
     PART_NAME,
@@ -24,6 +25,8 @@ CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
 """Tables, and changes of each, that the catalog is told of under one claim; at Glue's pace well within its time."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
 _LOAD_ID = pa.field("load_id", pa.int64())
 
 
@@ -81,6 +84,7 @@ def _conclude(
             report.n_changes += len(work.changes)
         return
     report.refused[work.table] = str(failure)
+    _log.warning("catalog refused", table=work.table, reason=str(failure))
     if isinstance(failure, FatalError):
         report.fatal = failure
     pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)

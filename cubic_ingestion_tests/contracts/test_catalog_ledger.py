@@ -78,7 +78,7 @@ def test_at_most_so_many_tables_and_changes_are_taken_the_oldest_first(repositor
     ingested(repository, "LOAD1.csv.gz", table=BASE)
 
     (first,) = claim_catalog(repository, n_tables=1, n_changes=2)
-    (other,) = claim_catalog(repository, n_tables=1)
+    (other,) = claim_catalog(repository, "run-2/b", n_tables=1)
     assert repository.complete_catalog("run-1/a", first)
     (rest,) = claim_catalog(repository)
 
@@ -172,3 +172,9 @@ def test_the_columns_of_the_rows_at_a_place_are_known(repository: LoadRepository
     places = {load.id: f"{load.version.key}.parquet" for load in (a, b)}
 
     assert repository.columns_at([*places.values(), "nowhere"]) == {places[a.id]: one, places[b.id]: other}
+
+
+def test_a_claim_that_is_made_again_by_the_same_claimant_has_the_same(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv")
+
+    assert claim_catalog(repository) == claim_catalog(repository)
