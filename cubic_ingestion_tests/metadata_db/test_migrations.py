@@ -14,9 +14,10 @@ from cubic_ingestion.metadata_db.models import CubicDmapDataset, CubicDmapFeed, 
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import downgrade, upgrade
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_arrival, an_ods_table
+from cubic_ingestion_tests.contracts import ledgers
 from cubic_ingestion_tests.databases import an_engine
 
-BASE, CHANGES = an_ods_table(), a_change_table()
+BASE, CHANGES, DMAP = an_ods_table(), a_change_table(), a_table()
 SNAPSHOT = datetime(2022, 3, 1, tzinfo=UTC)
 OLD_STATUSES = {
     "ready": LoadStatus.READY,
@@ -158,6 +159,27 @@ def test_ids_go_on_after_the_upgrade(old: Engine) -> None:
     repository.sync_tables([BASE, CHANGES, a_table()])
     repository.register([an_arrival(a_table())])
     assert repository.loads(limit=1)[0].id == 101
+
+
+def test_what_the_catalog_has_yet_to_be_told_goes_down_and_up(engine: Engine) -> None:
+    repository = SqlLoadRepository(engine)
+    repository.sync_tables([DMAP, BASE])
+    told, moved, waiting = ledgers.ingested(repository, "told.csv", "moved.csv", "waiting.csv")
+    (refused,) = ledgers.archived(repository, "LOAD1.csv.gz", table=BASE)
+    repository.claim([DMAP.name], Work.ARCHIVE, claimant="run/1", now=NOON, expires_at=NOON, limit=2)
+    repository.complete_archive("run/1", {told.id: "told", moved.id: "moved"})
+
+    downgrade(engine, "0004")
+    assert _rows(engine, "SELECT name FROM cubic_tables WHERE catalog_due_at IS NOT NULL ORDER BY id") == [
+        (DMAP.name,),
+        (BASE.name,),
+    ]
+    _execute(engine, f"UPDATE cubic_tables SET catalog_due_at = NULL WHERE name = '{DMAP.name}'")  # it was told
+    upgrade(engine)
+
+    assert repository.catalog_pending(DMAP.name) == {f"{waiting.version.key}.parquet"}
+    assert repository.catalog_pending(BASE.name) == {f"{refused.version.key}.parquet"}
+    assert repository.catalog_due([DMAP.name, BASE.name], NOON) == [DMAP.name, BASE.name]
 
 
 def _fill(engine: Engine) -> None:
