@@ -89,6 +89,7 @@ def ask_again(root: Path, story: str) -> Depot:
         depot.clock.advance(seconds=2 * depot.platform.limits.claim_timeout_seconds)
         depot.ingest()
         depot.archive()
+        depot.catalog()
     return depot
 
 

@@ -66,6 +66,7 @@ def test_all_is_accounted_for_and_counted(depot: Depot) -> None:
         "loads": 11,
         "rows": sum(load.n_rows or 0 for load in standing),
         "quarantined": 1,
+        "partitions": 7,
     }
     assert done.n_rows == 9
 
@@ -188,7 +189,8 @@ def test_what_is_broken_is_found_and_nothing_else(depot: Depot, breaks: Break, c
     breaks(depot)
     done = audit(depot.platform)
 
-    assert found(done) == [(code, zone, key)]
+    # A Parquet file that cannot be read keeps DuckDB from the whole table, which is told beside it.
+    assert [each for each in found(done) if each[0] != "catalog_unreadable"] == [(code, zone, key)]
     assert done.findings[0].remedy
 
 

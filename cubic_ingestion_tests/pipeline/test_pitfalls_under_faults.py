@@ -58,6 +58,7 @@ def healed(depot: Depot) -> None:
         depot.clock.advance(seconds=2 * depot.platform.limits.claim_timeout_seconds)
         depot.ingest()
         depot.archive()
+        depot.catalog()
     assert audit(depot.platform).findings == []
 
 

@@ -13,6 +13,9 @@ from cubic_ingestion.ports import Platform
 _LONGEST_PAUSE = timedelta(hours=1)
 """After so long at the most, a table that the catalog refused is tried again."""
 
+_MOST_UNREADABLE = 3
+"""After so many the catalog itself is taken for unreadable; further tables would wait as long for the same answer."""
+
 Values = tuple[str, ...]
 
 
@@ -43,13 +46,15 @@ class CatalogCheck:
         """Yield what is wrong, one finding a table and kind."""
         yield from self._waiting()
         names = dict.fromkeys(count.table for count in self._platform.repository.status_counts())
+        n_unreadable = 0
         for table in (self._platform.tables[name] for name in names if name in self._platform.tables):
             try:
                 yield from self._differing(table, tell)
             except (CatalogUnavailableError, SettingsError) as error:
-                # The tables after it are not asked for: they would wait as long for the same answer.
                 yield self._finding(FindingCode.CATALOG_UNREADABLE, table, str(error))
-                return
+                n_unreadable += 1
+                if n_unreadable == _MOST_UNREADABLE:
+                    return
 
     def _waiting(self) -> Iterator[Finding]:
         patience = _LONGEST_PAUSE + timedelta(seconds=2 * self._platform.limits.claim_timeout_seconds)
