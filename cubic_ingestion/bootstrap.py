@@ -21,8 +21,8 @@ from cubic_ingestion.observability.logs import set_up_logs
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.ports import LoadObserver, Platform, Stores
-from cubic_ingestion.settings import Settings, SystemClock, read_settings
-from cubic_ingestion.storage import open_store
+from cubic_ingestion.settings import ZONES, Settings, SystemClock, read_settings
+from cubic_ingestion.storage import S3Options, open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
 
 
@@ -42,15 +42,17 @@ def build_platform(settings: Settings) -> Platform:
         repository=SqlLoadRepository(
             make_engine(settings.metadata_url, postgres_limits(settings)), retry_seconds=settings.database_retry_seconds
         ),
-        stores=Stores(
-            incoming=open_store(settings.zone_url("incoming"), setting="CUBIC_INCOMING_URL"),
-            archive=open_store(settings.zone_url("archive"), setting="CUBIC_ARCHIVE_URL"),
-            error=open_store(settings.zone_url("error"), setting="CUBIC_ERROR_URL"),
-            springboard=open_store(settings.zone_url("springboard"), setting="CUBIC_SPRINGBOARD_URL"),
-        ),
+        stores=_open_stores(settings),
         catalog=open_catalog(settings.catalog, home=settings.home.absolute(), glue_database=settings.glue_database),
         clock=SystemClock(),
         limits=settings.limits,
+    )
+
+
+def _open_stores(settings: Settings) -> Stores:
+    s3 = S3Options(settings.s3_addressing_style, settings.s3_kms_key_id)
+    return Stores(
+        **{zone: open_store(settings.zone_url(zone), setting=f"CUBIC_{zone.upper()}_URL", s3=s3) for zone in ZONES}
     )
 
 

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     glue_database: str = Field(
         "cubic", pattern=r"^[a-z0-9_]{1,255}$", description="Database in the Glue Data Catalog; made if it is missing."
     )
+    s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Where a bucket's name stands in S3's URLs; `path` for most servers that are not AWS."
+    )
+    s3_kms_key_id: str = Field("", description="KMS key for new objects in S3; default: the bucket's own setting.")
     tables_dir: Path | None = Field(None, description="Folder with further table declarations (`*.toml`).")
     claim_timeout_seconds: int = Field(
         900, ge=1, description="A claim on loads expires so long after its last renewal."

@@ -12,8 +12,8 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from cubic_ingestion.storage.keys import HIDDEN
 from cubic_ingestion.storage.local_files import ObjectFile
-from cubic_ingestion.storage.local_paths import HIDDEN
 
 _LOOKS = 10
 """A draft that is published between being opened and being locked is no longer one."""

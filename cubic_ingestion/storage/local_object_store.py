@@ -14,9 +14,10 @@ from urllib.parse import quote
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.errors import InvalidKeyError
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
+from cubic_ingestion.storage.keys import HIDDEN
 from cubic_ingestion.storage.local_files import ObjectFile, translated
 from cubic_ingestion.storage.local_object_writer import LocalObjectWriter
-from cubic_ingestion.storage.local_paths import HIDDEN, RealFolders, folder_and_start, listing_order, local_path
+from cubic_ingestion.storage.local_paths import RealFolders, folder_and_start, listing_order, local_path
 
 PAGE_SIZE = 1_000
 BUFFER_BYTES = 1 << 17

@@ -5,9 +5,7 @@ import stat
 from pathlib import Path
 
 from cubic_ingestion.errors import InvalidKeyError
-
-HIDDEN = "."
-"""Files and folders whose names begin with it are no objects: unfinished writes, and what editors and systems leave."""
+from cubic_ingestion.storage.keys import check_key
 
 _REMEMBERED_FOLDERS = 10_000
 
@@ -19,9 +17,7 @@ def local_path(root: Path, key: str) -> Path:
         InvalidKeyError: The key is empty, absolute, has an empty or a hidden segment (``..`` is one), or cannot be
             a file name on this system.
     """
-    if any(not segment or segment.startswith(HIDDEN) for segment in key.split("/")):
-        raise InvalidKeyError(key, "an empty segment, or one that begins with '.'")
-    return root / _encodable(key)
+    return root / _encodable(check_key(key))
 
 
 def folder_and_start(root: Path, prefix: str) -> tuple[Path, str, str]:

@@ -8,6 +8,7 @@ from cubic_ingestion.ports import LoadRepository
 from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP
 from cubic_ingestion_tests.databases import database_url, engine, migrated_url, postgres_url
 from cubic_ingestion_tests.glue import database, glue, glue_url
+from cubic_ingestion_tests.s3 import s3
 
 __all__ = [
     "database",
@@ -18,6 +19,7 @@ __all__ = [
     "migrated_url",
     "postgres_url",
     "repository",
+    "s3",
 ]
 
 

@@ -1,0 +1,38 @@
+"""S3 over HTTP: moto's server, and buckets on it."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from cubic_ingestion.storage.s3_object_store import S3ObjectStore
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Any]:
+    """Run the server on a free port; gives a client."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",  # noqa: S106 - moto takes any
+    )
+    yield client
+    client.close()
+    server.stop()
+
+
+def new_store(s3: Any, *, is_versioned: bool = False, prefix: str = "dev/") -> S3ObjectStore:
+    """Make an empty bucket, and a store below a prefix of it."""
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=bucket)
+    if is_versioned:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return S3ObjectStore(s3, bucket, prefix)
