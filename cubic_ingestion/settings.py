@@ -153,6 +153,7 @@ def read_settings() -> Settings:
         name = "CUBIC_" + str(first["loc"][0]).upper()
         raise SettingsError(name, f"{first['msg']}.", "See the settings table in README.md.") from error
     _check_zones(settings)
+    _check_catalog(settings)
     return settings
 
 
@@ -164,3 +165,10 @@ def _check_zones(settings: Settings) -> None:
             if zone != other and url.startswith(other_url):
                 name = f"CUBIC_{zone.upper()}_URL"
                 raise SettingsError(name, f"the {zone} bucket is, or lies in, the {other} bucket.", "Name another one.")
+
+
+def _check_catalog(settings: Settings) -> None:
+    """Refuse a DuckDB catalog of what stands in S3: its views would need an extension that has to be downloaded."""
+    if settings.catalog == "duckdb" and settings.springboard_url.startswith("s3://"):
+        problem = "The DuckDB catalog reads local folders alone, and Springboard is in S3."
+        raise SettingsError("CUBIC_CATALOG", problem, "Set CUBIC_CATALOG=glue.")

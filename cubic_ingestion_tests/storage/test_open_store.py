@@ -25,7 +25,7 @@ def test_a_file_url_may_be_percent_encoded(tmp_path: Path) -> None:
     assert open_store(f"file://{tmp_path}/a%20b").uri("") == f"file://{tmp_path}/a%20b/"
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/prefix/", "https://host/folder", "file://host/folder", "file://", " "])
+@pytest.mark.parametrize("url", ["s3:///prefix/", "https://host/folder", "file://host/folder", "file://", " "])
 def test_any_other_url_is_a_mistake_of_the_setting(url: str) -> None:
     with pytest.raises(SettingsError, match="CUBIC_INCOMING_URL"):
         open_store(url, setting="CUBIC_INCOMING_URL")
