@@ -25,9 +25,8 @@ def runs(instance: dg.DagsterInstance) -> list[str]:
     """Name each run's stream and work; none is in a lane, which it would close if it died."""
     found = instance.get_runs()
     assert all("cubic/lane" not in run.tags for run in found)
-    return sorted(
-        f"{run.tags['cubic/stream']}-{'move' if run.job_name == 'move_originals' else 'ingest'}" for run in found
-    )
+    works = {"move_originals": "move", "update_catalog": "catalog"}
+    return sorted(f"{run.tags['cubic/stream']}-{works.get(run.job_name, 'ingest')}" for run in found)
 
 
 def test_all_streams_are_done_in_one_ingesting_and_one_moving_run_each(
@@ -44,7 +43,7 @@ def test_all_streams_are_done_in_one_ingesting_and_one_moving_run_each(
     assert set(depot.statuses().values()) == {LoadStatus.ARCHIVED}
     assert depot.files("incoming") == []
     lanes = [f"{stream}-{work}" for stream in ("dmap", "kafka", "ods") for work in ("ingest", "move")]
-    assert runs(instance) == lanes
+    assert runs(instance) == ["all-catalog", *lanes]
 
 
 def test_a_second_time_there_is_nothing_to_run(
