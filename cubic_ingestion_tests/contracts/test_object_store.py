@@ -269,6 +269,8 @@ def test_any_keys_are_listed_in_order_and_read_back(
     new_store: Callable[[], ObjectStore], wanted: set[str], after: str
 ) -> None:
     store = new_store()
+    if not isinstance(store, LocalObjectStore):  # moto's server loses control characters of a key on its way
+        wanted = {key for key in wanted if key.isprintable()}
     for key in wanted:
         put(store, key, key.encode())
     in_order = sorted(wanted, key=str.encode)
