@@ -1,15 +1,36 @@
-"""``cubic demo``: something to ingest."""
+"""``cubic demo``: something to ingest, or somebody to fetch from."""
+
+from typing import Annotated
 
 import typer
 
 from cubic_ingestion.cli.sample import sample_files
 
+Dmap = Annotated[bool, typer.Option("--dmap", help="Start a stand-in of the vendor's DMAP API instead.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="With --dmap: port to listen on; 0: any free one.")]
+Honest = Annotated[bool, typer.Option("--honest", help="With --dmap: without misbehaviour.")]
 
-def demo() -> None:
+
+def demo(*, dmap: Dmap = False, port: Port = 0, honest: Honest = False) -> None:
     """Put a small sample of all three streams into Incoming; what was put there before is not put again.
+
+    With `--dmap`, put nothing there, but serve the vendor's DMAP API on localhost until Ctrl-C or SIGTERM.
+    It prints what to paste in another shell, and each request it sees. It misbehaves a little: now, and once a minute
+    again, it refuses a list (429), lets a link expire, and restates a data set.
 
     Example: `cubic demo && cubic ingest`
     """
+    if dmap:
+        from cubic_ingestion.cli.demo_vendor import serve
+
+        serve(port, honest=honest)
+    elif port or honest:
+        raise typer.BadParameter("--port and --honest go with --dmap")
+    else:
+        _put_sample()
+
+
+def _put_sample() -> None:
     from cubic_ingestion.bootstrap import platform_from_environment
 
     platform = platform_from_environment()

@@ -8,7 +8,7 @@ SAMPLE_FEED = "/datasetpublicusersapi/aggregations/sample"
 """Path of the sample feed."""
 
 _TYPE = "agg_sample"
-_FIRST_DAY = date(2022, 5, 17)
+_FIRST_DAY = date(2023, 5, 17)
 _N_DAYS = 4
 _RESTATED_DAYS_LATER = 10
 

@@ -33,6 +33,7 @@ class VendorServer(ThreadingHTTPServer):
     """A server that ends when it is told to, whatever its clients do."""
 
     daemon_threads = False  # all are joined in the end
+    allow_reuse_port = False  # later Pythons would share a port with whoever has it
     request_queue_size = 128
 
     def __init__(self, respond: Respond, port: int) -> None:

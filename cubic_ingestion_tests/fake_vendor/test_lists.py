@@ -125,13 +125,13 @@ def test_the_sample_has_one_restated_day_and_can_have_more(vendor: FakeVendor, c
     sample_feed(vendor)
     first = client.get(vendor.url + SAMPLE_FEED, headers=KEY).json()["results"]
 
-    restated = restate_sample(vendor, 6, 2, "2022-07-01T00:00:00")
+    restated = restate_sample(vendor, 6, 2, "2023-07-01T00:00:00")
 
     assert [item["dataset_id"][-2:] for item in first] == ["17", "19", "20", "18"]
     assert {item["id"] for item in first} == {"agg_sample"}
-    assert first[0]["last_updated"] == "2022-05-18T12:12:24"
-    again = client.get(vendor.url + SAMPLE_FEED, params={"last_updated": "2022-06-01"}, headers=KEY).json()["results"]
-    assert [item["dataset_id"] for item in again] == [restated] == ["sample_20220519"]
+    assert first[0]["last_updated"] == "2023-05-18T12:12:24"
+    again = client.get(vendor.url + SAMPLE_FEED, params={"last_updated": "2023-06-01"}, headers=KEY).json()["results"]
+    assert [item["dataset_id"] for item in again] == [restated] == ["sample_20230519"]
 
 
 def test_what_was_asked_is_on_record_but_not_what_headers_said(vendor: FakeVendor, client: httpx.Client) -> None:
