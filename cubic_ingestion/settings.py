@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     max_loads_per_run: int = Field(10_000, ge=1, description="Loads that one table may bring into one run.")
 
     parallel_loads: int = Field(4, ge=1, description="Small loads that a run works on at the same time.")
+    run_retention_days: int = Field(
+        30, ge=1, description="Dagster runs that materialised nothing are deleted so long after their end."
+    )
     kinesis_stream: str = Field("", description="Kinesis stream that the Kafka batcher reads; none: it is off.")
     kinesis_lease_seconds: int = Field(
         60, ge=3, description="A batcher's lease on a shard expires so long after its last renewal."

@@ -17,7 +17,7 @@ MAX_LINES = 400
 STANDARD_LIBRARY = {name for name in sys.stdlib_module_names if not name.startswith("_")}
 NAMES_OF_NOTHING = {"base", "common", "core", "helper", "helpers", "lib", "misc", "shared", "tools", "util", "utils"}
 ENDINGS_OF_NOTHING = ("Handler", "Helper", "Helpers", "Impl", "Manager", "Utils")
-ROOMS_OF_THE_TESTS = {"characterization", "contracts", "faults", "golden", "integration"}
+ROOMS_OF_THE_TESTS = {"characterization", "contracts", "deployment", "faults", "golden", "integration"}
 SWITCHES_OFF = re.compile(r"#\s*(?:noqa|type:\s*ignore|pyright:\s*ignore|pragma: no cover)")
 WITH_REASON = re.compile(
     r"#\s*(?:noqa:\s*[A-Z0-9, ]+?|(?:type|pyright):\s*ignore\[[\w, -]+\]|pragma: no cover)\s+[-#(]\s*\w"

@@ -11,6 +11,7 @@ from cubic_ingestion.defs.audit import audit_zones, daily_audit
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
+from cubic_ingestion.defs.pruning import daily_pruning, prune_runs
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.sensors import (
     build_catalog_sensor,
@@ -39,7 +40,7 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
     active = {stream: [t for t in tables.values() if t.stream is stream and t.is_active] for stream in StreamName}
     return dg.Definitions(
         assets=[*(build_table_asset(table) for table in tables.values()), audit_zones, expected_arrivals],
-        jobs=[move_originals, update_catalog, kafka_batch],
+        jobs=[move_originals, update_catalog, kafka_batch, prune_runs],
         sensors=[
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
             build_originals_sensor(),
@@ -48,7 +49,7 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
             dead_runs,
             missing_arrivals_sensor,
         ],
-        schedules=[daily_audit, kafka_batch_schedule],
+        schedules=[daily_audit, daily_pruning, kafka_batch_schedule],
         resources={"platform": platform, "springboard": SpringboardIOManager(platform=platform)},
         executor=dg.in_process_executor,
     )

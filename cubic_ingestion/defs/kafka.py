@@ -5,6 +5,8 @@ from typing import cast
 import dagster as dg
 
 from cubic_ingestion.bootstrap import build_batcher
+from cubic_ingestion.defs.translator import QUEUE_TAG
+from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.settings import read_settings
 
@@ -43,4 +45,4 @@ def kafka_batch_schedule() -> dg.RunRequest | dg.SkipReason:
     """Request a pass, unless there is nothing to read."""
     if not read_settings().kinesis_stream:
         return dg.SkipReason("CUBIC_KINESIS_STREAM is not set.")
-    return dg.RunRequest(tags={LANE_TAG: "kafka-fetch"})
+    return dg.RunRequest(tags={LANE_TAG: "kafka-fetch", QUEUE_TAG: StreamName.KAFKA.value})

@@ -17,6 +17,9 @@ TABLE_METADATA_KEY = "cubic/table"
 STREAM_TAG = "cubic/stream"
 """Tag of every run that does the platform's work."""
 
+QUEUE_TAG = "dagster-celery/queue"
+"""Tag that says on which of Celery's queues a run goes, where runs are launched by Celery."""
+
 _LOCATIONS = 20
 _PREVIEW_COLUMNS = 20
 _PREVIEW_CHARACTERS = 60
@@ -142,5 +145,8 @@ def catalog_tags(*, in_lane: bool) -> dict[str, str]:
 
 
 def lane_tags(stream: StreamName, work: str) -> dict[str, str]:
-    """Tags of a run that does one kind of work for one stream; the run queue limits by ``cubic/lane``."""
-    return stream_tags(stream) | {"cubic/lane": f"{stream.value}-{work}"}
+    """Tags of a run that does one kind of work for one stream; the run queue limits by ``cubic/lane``.
+
+    The stream's own workers take it, where it has some.
+    """
+    return stream_tags(stream) | {"cubic/lane": f"{stream.value}-{work}", QUEUE_TAG: stream.value}

@@ -1,0 +1,84 @@
+"""What is deleted of Dagster's past, and what must not be."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from cubic_ingestion.defs import pruning
+from cubic_ingestion.defs.pruning import prune, prune_runs
+
+LATER = datetime.now(UTC) + timedelta(days=1)
+
+
+@dg.asset
+def rows() -> None:
+    """Materialise something."""
+
+
+@dg.asset(deps=[rows])
+def broken() -> None:
+    """Fail after something was materialised."""
+    raise dg.Failure
+
+
+def materialize(instance: dg.DagsterInstance, *assets: dg.AssetsDefinition) -> str:
+    return dg.materialize(assets, instance=instance, raise_on_error=False).run_id
+
+
+def run_a_job(instance: dg.DagsterInstance) -> str:
+    done = prune_runs.execute_in_process(instance=instance)
+    assert done.success
+    return done.run_id
+
+
+@pytest.mark.usefixtures("home")
+def test_runs_without_assets_go_and_what_assets_show_stays(instance: dg.DagsterInstance) -> None:
+    without_assets = run_a_job(instance)
+    in_vain = materialize(instance, broken)
+    half = materialize(instance, rows, broken)
+    whole = materialize(instance, rows)
+
+    assert prune(instance, LATER) == 2
+    assert {run.run_id for run in instance.get_runs()} == {half, whole}
+    assert instance.all_logs(without_assets) == instance.all_logs(in_vain) == []
+    latest = instance.get_latest_materialization_event(rows.key)
+    assert latest is not None
+    assert latest.run_id == whole
+
+
+@pytest.mark.usefixtures("home")
+def test_what_ended_lately_or_goes_on_stays(instance: dg.DagsterInstance) -> None:
+    run_a_job(instance)
+    going_on = instance.create_run_for_job(prune_runs, status=dg.DagsterRunStatus.STARTED)
+
+    assert prune(instance, datetime.now(UTC) - timedelta(days=1)) == 0
+    assert prune(instance, LATER) == 1
+    assert [run.run_id for run in instance.get_runs()] == [going_on.run_id]
+
+
+@pytest.mark.usefixtures("home")
+def test_one_pass_is_bounded(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "MAX_DELETED", 2)
+    for _ in range(3):
+        materialize(instance, broken)
+
+    assert [prune(instance, LATER), prune(instance, LATER)] == [2, 1]
+
+
+def test_the_job_deletes_what_is_older_than_the_setting(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    monkeypatch.setenv("CUBIC_RUN_RETENTION_DAYS", "2")
+    earlier = run_a_job(instance)
+    storage: Any = instance.run_storage
+    with storage.connect() as connection:
+        connection.execute(text("UPDATE runs SET update_timestamp = datetime('now', '-50 hours')"))
+    kept = run_a_job(instance)
+
+    assert {run.run_id for run in instance.get_runs()} == {kept}
+    assert earlier != kept
