@@ -9,19 +9,22 @@ from filelock import FileLock
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from cubic_ingestion.catalog import open_catalog
+from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.postgres import PostgresLimits
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
+from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
 from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
 from cubic_ingestion.observability.logs import set_up_logs
+from cubic_ingestion.pipeline.dmap import Fetcher, FetchLimits
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
-from cubic_ingestion.ports import LoadObserver, Platform, Stores
-from cubic_ingestion.settings import ZONES, Settings, SystemClock, read_settings
+from cubic_ingestion.ports import FeedRepository, LoadObserver, Platform, Stores
+from cubic_ingestion.settings import DMAP_KEY_SETTINGS, ZONES, Settings, SystemClock, read_settings
 from cubic_ingestion.storage import S3Options, open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
 
@@ -98,9 +101,58 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
             settings.kafka_commit_seconds,
             settings.kafka_commit_bytes,
         ),
-        owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
+        owner=_owner(),
         tell=tell,
     )
+
+
+def build_fetcher(settings: Settings) -> Fetcher:
+    """Wire the DMAP fetcher; nothing is connected yet.
+
+    Raises:
+        SettingsError: The vendor's address is not set, or neither of its keys is.
+    """
+    from cubic_ingestion.fetchers.http_feed_client import HttpFeedClient  # noqa: PLC0415 - httpx is heavy
+
+    if missing := missing_for_dmap(settings):
+        raise missing
+    platform = platform_from_environment()
+    return Fetcher(
+        client=HttpFeedClient(
+            settings.dmap_base_url, settings.dmap_api_keys, DMAP_KEY_SETTINGS, settings.dmap_requests_per_second
+        ),
+        feeds=build_feed_repository(settings),
+        loads=platform.repository,
+        incoming=platform.stores.incoming,
+        clock=platform.clock,
+        limits=FetchLimits(settings.dmap_parallel_downloads, settings.claim_timeout_seconds),
+        owner=_owner(),
+    )
+
+
+def build_feed_repository(settings: Settings) -> FeedRepository:
+    """Wire what is on record of the DMAP feeds."""
+    engine = make_engine(settings.metadata_url, postgres_limits(settings))
+    return SqlFeedRepository(engine, retry_seconds=settings.database_retry_seconds)
+
+
+def missing_for_dmap(settings: Settings) -> SettingsError | None:
+    """Say what DMAP cannot be fetched without."""
+    if not settings.dmap_base_url:
+        fix = "Give the address of the vendor's API, or of 'cubic demo --dmap'."
+        return SettingsError("CUBIC_DMAP_BASE_URL", "It is not set.", fix)
+    if not settings.dmap_api_keys:
+        return missing_key(ApiKey.PUBLIC)
+    return None
+
+
+def missing_key(key: ApiKey) -> SettingsError:
+    """Word that a key is not set."""
+    return SettingsError(DMAP_KEY_SETTINGS[key], "It is not set.", f"Give the key of the feeds below '{key.path}'.")
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 def observer_from_environment() -> LoadObserver:

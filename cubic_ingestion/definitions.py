@@ -2,5 +2,6 @@
 
 from cubic_ingestion.bootstrap import declared_tables
 from cubic_ingestion.defs import build_definitions
+from cubic_ingestion.settings import read_settings
 
-defs = build_definitions(declared_tables())
+defs = build_definitions(declared_tables(), read_settings().dmap_fetch_at)

@@ -7,6 +7,8 @@
     │   ├── CatalogUnavailableError
     │   ├── StreamUnavailableError
     │   ├── ShardLeaseLostError
+    │   ├── FeedUnavailableError
+    │   ├── NotTheFileError
     │   └── SidecarChangedError
     ├── RejectedLoadError     the load is wrong; it goes to Error, the run goes on
     └── FatalError            code or configuration is wrong; tell a person
@@ -85,6 +87,33 @@ class ShardLeaseLostError(RetriableError):
         super().__init__(
             f"The lease on shard {shard!r} ended before it was renewed, and another batcher has it. Nothing is lost: "
             "that one goes on from the checkpoint."
+        )
+
+
+class FeedUnavailableError(RetriableError):
+    """The vendor's API refused or dropped a request, or gave another answer than it should.
+
+    Attributes:
+        retry_after_seconds: How long the server asked to be left alone, if it did.
+        is_refused: The same request would be refused again, until somebody does something about it.
+    """
+
+    def __init__(
+        self, feed: str, reason: str, *, retry_after_seconds: float | None = None, is_refused: bool = False
+    ) -> None:
+        self.feed = feed
+        self.retry_after_seconds = retry_after_seconds
+        self.is_refused = is_refused
+        super().__init__(f"DMAP feed {feed!r} could not be read ({reason}). It will be tried again.")
+
+
+class NotTheFileError(RetriableError):
+    """What came for a data set is not its file; nothing of it was put into Incoming."""
+
+    def __init__(self, dataset: str, problem: str) -> None:
+        self.dataset = dataset
+        super().__init__(
+            f"What the vendor sent for data set {dataset!r} is not its file: {problem}. It is asked for again."
         )
 
 

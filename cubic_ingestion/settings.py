@@ -1,18 +1,25 @@
 """Settings: the only module that reads the environment (and a ``.env`` in the working directory)."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.errors import SettingsError
 from cubic_ingestion.ports import Limits
 
 Zone = Literal["incoming", "archive", "error", "springboard"]
 ZONES: tuple[Zone, ...] = get_args(Zone)
+
+
+DMAP_KEY_SETTINGS = {ApiKey.PUBLIC: "CUBIC_DMAP_PUBLIC_API_KEY", ApiKey.CONTROLLED: "CUBIC_DMAP_CONTROLLED_API_KEY"}
+
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -68,6 +75,16 @@ class Settings(BaseSettings):
     run_retention_days: int = Field(
         30, ge=1, description="Dagster runs that materialised nothing are deleted so long after their end."
     )
+    dmap_base_url: str = Field("", description="Address of the vendor's REST API; none: DMAP is not fetched.")
+    dmap_public_api_key: SecretStr = Field(
+        SecretStr(""), description="Key of the feeds below `/datasetpublicusersapi/`."
+    )
+    dmap_controlled_api_key: SecretStr = Field(
+        SecretStr(""), description="Key of the feeds below `/datasetcontrolleduserapi/`."
+    )
+    dmap_fetch_at: time = Field(time(15), description="When DMAP is fetched each day, UTC.")
+    dmap_parallel_downloads: int = Field(4, ge=1, le=32, description="Files of a feed that are fetched at once.")
+    dmap_requests_per_second: float = Field(5.0, gt=0, description="Requests to the vendor's API, files included.")
     kinesis_stream: str = Field("", description="Kinesis stream that the Kafka batcher reads; none: it is off.")
     kinesis_lease_seconds: int = Field(
         60, ge=3, description="A batcher's lease on a shard expires so long after its last renewal."
@@ -118,7 +135,16 @@ class Settings(BaseSettings):
         """Texts that no log may hold, whatever is wrong with the URL that has them."""
         userinfo = urlsplit(self.database_url).netloc.rpartition("@")[0]
         password = userinfo.partition(":")[2]
-        return tuple({password, unquote(password)} - {""})
+        return tuple({password, unquote(password), *self.dmap_api_keys.values()} - {""})
+
+    @property
+    def dmap_api_keys(self) -> Mapping[ApiKey, str]:
+        """The keys of the vendor's API that are set."""
+        keys = {
+            ApiKey.PUBLIC: self.dmap_public_api_key.get_secret_value(),
+            ApiKey.CONTROLLED: self.dmap_controlled_api_key.get_secret_value(),
+        }
+        return {name: key for name, key in keys.items() if key}
 
     def zone_url(self, zone: Zone) -> str:
         """Return the URL of a zone's bucket, or the folder in the home that stands for it."""
@@ -157,6 +183,7 @@ def read_settings() -> Settings:
         raise SettingsError(name, f"{first['msg']}.", "See the settings table in README.md.") from error
     _check_zones(settings)
     _check_catalog(settings)
+    _check_dmap(settings)
     return settings
 
 
@@ -175,3 +202,16 @@ def _check_catalog(settings: Settings) -> None:
     if settings.catalog == "duckdb" and settings.springboard_url.startswith("s3://"):
         problem = "The DuckDB catalog reads local folders alone, and Springboard is in S3."
         raise SettingsError("CUBIC_CATALOG", problem, "Set CUBIC_CATALOG=glue.")
+
+
+def _check_dmap(settings: Settings) -> None:
+    """Refuse an address that a key must not be sent to, and a key that is no header."""
+    url = urlsplit(settings.dmap_base_url)
+    if settings.dmap_base_url and not (url.scheme == "https" or (url.scheme == "http" and url.hostname in _HERE)):
+        problem = "It is no https address; another may be read by anybody on the way."
+        raise SettingsError("CUBIC_DMAP_BASE_URL", problem, "Give the vendor's, 'https://…'.")
+    if url.username or url.query:
+        raise SettingsError("CUBIC_DMAP_BASE_URL", "It has more than an address.", "Give the keys in their settings.")
+    for name, key in settings.dmap_api_keys.items():
+        if not (key.isascii() and key.isprintable() and key == key.strip()):
+            raise SettingsError(DMAP_KEY_SETTINGS[name], "It is no key: it has spaces, or more.", "Copy it again.")

@@ -11,6 +11,7 @@ from cubic_ingestion.cli.audit import audit
 from cubic_ingestion.cli.catalog import catalog
 from cubic_ingestion.cli.db import db
 from cubic_ingestion.cli.demo import demo
+from cubic_ingestion.cli.dmap import dmap
 from cubic_ingestion.cli.ingest import ingest
 from cubic_ingestion.cli.kafka import kafka
 from cubic_ingestion.cli.loads import loads
@@ -35,6 +36,7 @@ app.command()(metrics)
 app.add_typer(loads)
 app.add_typer(tables)
 app.add_typer(quarantine)
+app.add_typer(dmap)
 app.add_typer(kafka)
 app.add_typer(catalog)
 app.add_typer(db)

@@ -34,6 +34,7 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         tags=spec.tags,
         kinds=spec.kinds,
         metadata=spec.metadata,
+        deps=[dep.asset_key for dep in spec.deps],
         partitions_def=partitions_def,
         freshness_policy=spec.freshness_policy,
         io_manager_key="springboard",

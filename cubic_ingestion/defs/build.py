@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Mapping
+from datetime import time
 
 import dagster as dg
 
 from cubic_ingestion.defs.arrivals import expected_arrivals, missing_arrivals_sensor
 from cubic_ingestion.defs.assets import build_table_asset
 from cubic_ingestion.defs.audit import audit_zones, daily_audit
+from cubic_ingestion.defs.dmap import build_feed_asset, build_fetch_schedule
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
@@ -20,26 +22,34 @@ from cubic_ingestion.defs.sensors import (
     dead_runs,
     release_failed_run,
 )
+from cubic_ingestion.domain.feed import feeds_of
 from cubic_ingestion.domain.table import StreamName, Table
 
 
-def build_definitions(tables: Mapping[str, Table]) -> dg.Definitions:
+def build_definitions(tables: Mapping[str, Table], dmap_fetch_at: time = time(15)) -> dg.Definitions:
     """Build everything Dagster shows: an asset a table, a sensor a stream, and what serves them.
 
     Args:
         tables: The declared tables by name.
+        dmap_fetch_at: When DMAP is fetched each day, UTC.
     """
     with warnings.catch_warnings():
         # What is in beta is chosen on purpose; a warning an asset would bury all others.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return _build(tables)
+        return _build(tables, dmap_fetch_at)
 
 
-def _build(tables: Mapping[str, Table]) -> dg.Definitions:
+def _build(tables: Mapping[str, Table], dmap_fetch_at: time) -> dg.Definitions:
     platform = PlatformResource()
     active = {stream: [t for t in tables.values() if t.stream is stream and t.is_active] for stream in StreamName}
+    feeds = feeds_of(tables.values())
     return dg.Definitions(
-        assets=[*(build_table_asset(table) for table in tables.values()), audit_zones, expected_arrivals],
+        assets=[
+            *(build_table_asset(table) for table in tables.values()),
+            *(build_feed_asset(feed) for feed in feeds),
+            audit_zones,
+            expected_arrivals,
+        ],
         jobs=[move_originals, update_catalog, kafka_batch, prune_runs],
         sensors=[
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
@@ -49,7 +59,12 @@ def _build(tables: Mapping[str, Table]) -> dg.Definitions:
             dead_runs,
             missing_arrivals_sensor,
         ],
-        schedules=[daily_audit, daily_pruning, kafka_batch_schedule],
+        schedules=[
+            daily_audit,
+            daily_pruning,
+            kafka_batch_schedule,
+            *([build_fetch_schedule(feeds, dmap_fetch_at)] if feeds else []),
+        ],
         resources={"platform": platform, "springboard": SpringboardIOManager(platform=platform)},
         executor=dg.in_process_executor,
     )

@@ -5,13 +5,10 @@ from typing import cast
 import dagster as dg
 
 from cubic_ingestion.bootstrap import build_batcher
-from cubic_ingestion.defs.translator import QUEUE_TAG
+from cubic_ingestion.defs.translator import fetch_tags
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.settings import read_settings
-
-LANE_TAG = "cubic/lane"
-"""Without the tag of a stream: ``dead_runs`` would end a long pass, since it claims no load."""
 
 
 @dg.op(description="Reads the Kinesis stream up to its newest record, and cuts what is due.")
@@ -45,4 +42,4 @@ def kafka_batch_schedule() -> dg.RunRequest | dg.SkipReason:
     """Request a pass, unless there is nothing to read."""
     if not read_settings().kinesis_stream:
         return dg.SkipReason("CUBIC_KINESIS_STREAM is not set.")
-    return dg.RunRequest(tags={LANE_TAG: "kafka-fetch", QUEUE_TAG: StreamName.KAFKA.value})
+    return dg.RunRequest(tags=fetch_tags(StreamName.KAFKA))

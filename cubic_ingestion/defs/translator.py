@@ -17,6 +17,9 @@ TABLE_METADATA_KEY = "cubic/table"
 STREAM_TAG = "cubic/stream"
 """Tag of every run that does the platform's work."""
 
+LANE_TAG = "cubic/lane"
+"""Tag by which the run queue limits how many runs do one kind of work."""
+
 QUEUE_TAG = "dagster-celery/queue"
 """Tag that says on which of Celery's queues a run goes, where runs are launched by Celery."""
 
@@ -29,6 +32,11 @@ _KINDS = {StreamName.ODS: "qlik", StreamName.DMAP: "csv", StreamName.KAFKA: "jso
 def asset_key(table: Table) -> dg.AssetKey:
     """``springboard/<stream>/<table>``."""
     return dg.AssetKey(["springboard", table.stream.value, table.name])
+
+
+def feed_key(table: Table) -> dg.AssetKey:
+    """``dmap_feed/<type>``, of the feed that fills a table."""
+    return dg.AssetKey(["dmap_feed", table.prefix.split("/")[-2]])
 
 
 def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
@@ -50,6 +58,7 @@ def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg
         metadata=metadata,
         partitions_def=partitions_def,
         freshness_policy=freshness_policy(table),
+        deps=[feed_key(table)] if table.feed and table.is_active else [],
     )
 
 
@@ -141,7 +150,7 @@ def catalog_tags(*, in_lane: bool) -> dict[str, str]:
     Args:
         in_lane: It goes through the queue, which limits by ``cubic/lane``.
     """
-    return {STREAM_TAG: "all"} | ({"cubic/lane": "catalog"} if in_lane else {})
+    return {STREAM_TAG: "all"} | ({LANE_TAG: "catalog"} if in_lane else {})
 
 
 def lane_tags(stream: StreamName, work: str) -> dict[str, str]:
@@ -149,4 +158,12 @@ def lane_tags(stream: StreamName, work: str) -> dict[str, str]:
 
     The stream's own workers take it, where it has some.
     """
-    return stream_tags(stream) | {"cubic/lane": f"{stream.value}-{work}", QUEUE_TAG: stream.value}
+    return stream_tags(stream) | {LANE_TAG: f"{stream.value}-{work}", QUEUE_TAG: stream.value}
+
+
+def fetch_tags(stream: StreamName) -> dict[str, str]:
+    """Tags of a run that fetches for one stream.
+
+    Without the tag of a stream: ``dead_runs`` would end a long one, since it claims no load.
+    """
+    return {LANE_TAG: f"{stream.value}-fetch", QUEUE_TAG: stream.value}

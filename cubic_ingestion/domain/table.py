@@ -80,6 +80,8 @@ class Table:
     """Kafka: the topic whose records the batcher brings here; empty if others deliver the table's files."""
     topic_path: str = "topic"
     """Kafka: where in a record its topic stands, names separated by dots."""
+    feed: str = ""
+    """DMAP: path of the feed in the vendor's API that fills it; empty if others deliver the table's files."""
     fresh_within_hours: int | None = None
     """New data is expected within so many hours of the last; no expectation if None."""
     warn_after_hours: int | None = None

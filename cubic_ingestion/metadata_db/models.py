@@ -213,6 +213,16 @@ class CubicDmapFeed(Base):
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
     relative_url: Mapped[str]
     last_updated_at: Mapped[datetime | None]
+    """Every data set up to then is fetched."""
+    fetched_at: Mapped[datetime | None]
+    """When it was last fetched, with or without success."""
+    leased_by: Mapped[str | None]
+    """Who fetches it."""
+    lease_expires_at: Mapped[datetime | None]
+    n_problems: Mapped[int] = mapped_column(server_default=text("0"))
+    """How much the last fetch could not get."""
+    problem: Mapped[str | None]
+    """The first of it, and why."""
 
 
 class CubicDmapDataset(Base):
@@ -233,6 +243,10 @@ class CubicDmapDataset(Base):
     start_date: Mapped[date]
     end_date: Mapped[date]
     last_updated_at: Mapped[datetime]
+    s3_key: Mapped[str | None]
+    """Where in Incoming it was written."""
+    s3_etag: Mapped[str | None]
+    """Version id where the store has versions, else the ETag."""
 
 
 class CubicKafkaCheckpoint(Base):

@@ -2,6 +2,8 @@
 
 from cubic_ingestion.ports.batch_ledger import BatchLedger
 from cubic_ingestion.ports.catalog_ledger import CatalogBacklog, CatalogLedger, CatalogWork
+from cubic_ingestion.ports.feed_client import Body, FeedClient, LinkExpiredError
+from cubic_ingestion.ports.feed_repository import FeedRepository
 from cubic_ingestion.ports.ingestion_platform import Clock, Limits, Platform, Stores
 from cubic_ingestion.ports.load_observer import (
     ErroredLoads,
@@ -19,6 +21,7 @@ from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, Catal
 
 __all__ = [
     "BatchLedger",
+    "Body",
     "CatalogBacklog",
     "CatalogEntry",
     "CatalogLedger",
@@ -27,8 +30,11 @@ __all__ = [
     "CatalogWork",
     "Clock",
     "ErroredLoads",
+    "FeedClient",
+    "FeedRepository",
     "FullLoad",
     "Limits",
+    "LinkExpiredError",
     "LoadObserver",
     "LoadRepository",
     "LoadTotal",

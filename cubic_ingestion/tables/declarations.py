@@ -115,6 +115,7 @@ def _clashes(declared: Sequence[_Declared]) -> Iterator[DeclarationError]:
             if other is not one:
                 yield one.entry.mistake(key, f"{value!r} is declared at {other.where} already.", "Remove one of them.")
     yield from _same_topics(declared)
+    yield from _same_feeds(declared)
     yield from _nested(declared)
 
 
@@ -125,6 +126,15 @@ def _same_topics(declared: Sequence[_Declared]) -> Iterator[DeclarationError]:
         if other is not one:
             problem = f"Topic {one.table.topic!r} goes to {other.table.name!r}, declared at {other.where}, already."
             yield one.entry.mistake("topic", problem, "Remove one of them.")
+
+
+def _same_feeds(declared: Sequence[_Declared]) -> Iterator[DeclarationError]:
+    taken: dict[str, _Declared] = {}
+    for one in declared:
+        other = taken.setdefault(one.table.feed, one) if one.table.feed else one
+        if other is not one:
+            problem = f"Feed {one.table.feed!r} fills {other.table.name!r}, declared at {other.where}, already."
+            yield one.entry.mistake("feed", problem, "Remove one of them.")
 
 
 def _nested(declared: Sequence[_Declared]) -> Iterator[DeclarationError]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from cubic_ingestion.domain.batch import SEQUENCE_COLUMN, SHARD_COLUMN
+from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, StreamName, Table
 from cubic_ingestion.errors import DeclarationError
 from cubic_ingestion.parsing.arrow_types import arrow_type
@@ -30,6 +31,7 @@ _KEYS: Mapping[str, type] = {
     "max_inflation_ratio": int,
     "topic": str,
     "topic_path": str,
+    "feed": str,
     "fresh_within_hours": int,
     "warn_after_hours": int,
 }
@@ -47,6 +49,7 @@ _WORDS: Mapping[type, str] = {
     int: "a whole number above 0",
 }
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_FEED = re.compile(r"[\w-]+(?:/[\w-]+)*", re.ASCII)
 _FOLDERS = re.compile(r"(?:[\w$#-][\w.$#-]*/)+", re.ASCII)
 
 
@@ -166,6 +169,22 @@ def _topic_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationErr
         yield entry.mistake("topic_path", "The table has a 'topic_path' and no 'topic'.", "Add one: topic = ….")
 
 
+def _feed_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
+    feed, prefix = entry.fields.get("feed"), entry.fields["prefix"]
+    if feed is None:
+        return
+    if stream is not StreamName.DMAP:
+        yield entry.mistake("feed", f"A table of stream {stream.value!r} has a 'feed'.", "Remove it.")
+        return
+    paths = [key.path for key in ApiKey]
+    if not any(feed.startswith(path) and _FEED.fullmatch(feed.removeprefix(path)) for path in paths):
+        fix = f"Give the path of a feed below {' or '.join(repr(path) for path in paths)}."
+        yield entry.mistake("feed", f"{feed!r} is no feed of the vendor's API.", fix)
+    if prefix.removeprefix(stream.prefix).count("/") != 1:
+        fix = f"Use '{stream.prefix}<type>/', with the vendor's 'id' of the feed's data sets."
+        yield entry.mistake("prefix", f"{prefix!r} does not say of which type a feed's data sets are.", fix)
+
+
 def _freshness_mistakes(entry: Entry, _stream: StreamName) -> Iterator[DeclarationError]:
     warn, fail = entry.fields.get("warn_after_hours"), entry.fields.get("fresh_within_hours")
     if warn is not None and (fail is None or warn >= fail):
@@ -239,6 +258,7 @@ _RULES: tuple[Callable[[Entry, StreamName], Iterator[DeclarationError]], ...] = 
     _name_mistakes,
     _prefix_mistakes,
     _topic_mistakes,
+    _feed_mistakes,
     _columns_mistakes,
     _freshness_mistakes,
 )

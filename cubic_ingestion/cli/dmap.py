@@ -1,0 +1,123 @@
+"""``cubic dmap``: the fetcher, which brings the vendor's data sets to Incoming."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+
+if TYPE_CHECKING:
+    from cubic_ingestion.domain.feed import Feed
+    from cubic_ingestion.pipeline.dmap import Fetcher, FetchReport
+    from cubic_ingestion.settings import Settings
+
+dmap = typer.Typer(name="dmap", help="The DMAP fetcher.", no_args_is_help=True)
+
+Feeds = Annotated[list[str] | None, typer.Argument(help="Types, as 'cubic dmap list' has them; all if left out.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="List what was updated from this day on, instead of what is due."),
+]
+
+
+@dmap.command("list")
+def list_feeds(*, as_json: AsJson = False) -> None:
+    """List the declared feeds: up to when each is fetched, and what is missing.
+
+    Example: `cubic dmap list --json`
+    """
+    from cubic_ingestion.bootstrap import build_feed_repository, declared_tables, platform_from_environment
+    from cubic_ingestion.domain.feed import feeds_of
+    from cubic_ingestion.settings import read_settings
+
+    platform_from_environment()  # whose database is there then
+    progress = {known.relative_url: known for known in build_feed_repository(read_settings()).progress()}
+    rows: list[dict[str, object]] = []
+    for feed in feeds_of(declared_tables().values()):
+        known = progress.get(feed.relative_url)
+        rows.append(
+            {
+                "feed": feed.type,
+                "key": feed.api_key.value,
+                "data_sets": known.n_datasets if known else 0,
+                "complete_until": known.last_updated_at if known else None,
+                "fetched_at": known.fetched_at if known else None,
+                "problems": known.n_problems if known else 0,
+                "first_problem": known.problem if known else None,
+            }
+        )
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, empty="No table declares a feed.")
+
+
+@dmap.command()
+def fetch(feeds: Feeds = None, *, since: Since = None, as_json: AsJson = False) -> None:
+    """Bring what is new in the vendor's feeds to Incoming: each version of a data set once.
+
+    Exit code 0 if everything on offer is there, 1 if something could not be had (it is asked for again by the next
+    fetch), 2 if it could not run.
+
+    Example: `cubic dmap fetch agg_daily_fareprod --since 2024-01-01`
+    """
+    from cubic_ingestion.bootstrap import build_fetcher
+    from cubic_ingestion.settings import read_settings
+
+    settings = read_settings()
+    fetcher = build_fetcher(settings)
+    day = since.date() if since else None
+    reports = [_fetch(fetcher, feed, day) for feed in _chosen(settings, feeds or ())]
+    if as_json:
+        print_json([_row(report) | {"problems": report.problems} for report in reports])
+    else:
+        _print(reports)
+    raise typer.Exit(1 if any(report.problems for report in reports) else 0)
+
+
+def _chosen(settings: "Settings", types: Collection[str]) -> list["Feed"]:
+    """Return the feeds that are meant; those without a key are left out, or are an error if they are named."""
+    from cubic_ingestion.bootstrap import declared_tables, missing_key
+    from cubic_ingestion.domain.feed import feeds_of
+
+    feeds = {feed.type: feed for feed in feeds_of(declared_tables().values())}
+    if unknown := [name for name in types if name not in feeds]:
+        raise typer.BadParameter(f"no such feed: {', '.join(unknown)}; 'cubic dmap list' shows them")
+    chosen = [feeds[name] for name in types or feeds]
+    for key in sorted({feed.api_key for feed in chosen} - settings.dmap_api_keys.keys()):
+        if types:
+            raise missing_key(key)
+        typer.echo(f"Left out, the feeds below '{key.path}': {missing_key(key)}", err=True)
+    return [feed for feed in chosen if feed.api_key in settings.dmap_api_keys]
+
+
+def _fetch(fetcher: "Fetcher", feed: "Feed", since: date | None) -> "FetchReport":
+    """Fetch one feed; trouble with it does not stop the others."""
+    from cubic_ingestion.errors import CubicIngestionError
+    from cubic_ingestion.pipeline.dmap import FetchReport
+
+    try:
+        return fetcher.fetch(feed, since)
+    except CubicIngestionError as error:
+        return FetchReport(feed, problems=[str(error)])
+
+
+def _row(report: "FetchReport") -> dict[str, object]:
+    return {
+        "feed": report.feed.type,
+        "listed": report.n_listed,
+        "fetched": len(report.fetched),
+        "waiting": len(report.waiting),
+        "complete_until": report.last_updated_at,
+    }
+
+
+def _print(reports: Sequence["FetchReport"]) -> None:
+    print_rows([_row(report) | {"problems": len(report.problems)} for report in reports], empty="Nothing to fetch.")
+    for report in reports:
+        if report.is_held_elsewhere:
+            console.print(f"{report.feed.type}: left to another fetcher, which is at it.", markup=False)
+        for problem in report.problems:
+            console.print(f"{report.feed.type}: {problem}", highlight=False, markup=False, soft_wrap=True)

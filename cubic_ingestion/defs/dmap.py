@@ -1,0 +1,90 @@
+"""DMAP feeds: an asset a feed, upstream of its table, which brings new data sets to Incoming; and the schedule."""
+
+from collections.abc import Iterator, Sequence
+from datetime import time
+from typing import Any
+
+import dagster as dg
+
+from cubic_ingestion.bootstrap import build_fetcher, missing_for_dmap
+from cubic_ingestion.defs.translator import feed_key, fetch_tags
+from cubic_ingestion.domain.feed import Feed
+from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.pipeline.dmap import FetchReport
+from cubic_ingestion.settings import read_settings
+
+COMPLETE = "complete"
+_SHOWN = 20
+
+
+def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
+    """Make the asset of a feed; materialising it fetches what is new."""
+    key = feed_key(feed.table)
+
+    @dg.asset(
+        key=key,
+        group_name="dmap_feeds",
+        description=f"The vendor's feed `{feed.relative_url}`: new data sets, and restated ones, in Incoming.",
+        tags={"cubic/stream": feed.table.stream.value},
+        kinds={"api"},
+        check_specs=[
+            dg.AssetCheckSpec(COMPLETE, asset=key, description="Everything that the feed lists could be had.")
+        ],
+    )
+    def dmap_feed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        try:
+            report = build_fetcher(read_settings()).fetch(feed)
+        except RetriableError as error:
+            raise dg.RetryRequested(max_retries=3, seconds_to_wait=300) from error
+        except FatalError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        for problem in report.problems:
+            context.log.warning("%s", problem)
+        yield dg.MaterializeResult(metadata=_metadata(report), check_results=[_complete(report, key)])
+
+    return dmap_feed
+
+
+def build_fetch_schedule(feeds: Sequence[Feed], at: time) -> dg.ScheduleDefinition:
+    """Make the daily schedule, one run for all feeds: in one process, so that they share the limit of requests."""
+
+    @dg.schedule(
+        name="dmap_fetch_schedule",
+        target=dg.AssetSelection.assets(*(feed_key(feed.table) for feed in feeds)),
+        cron_schedule=f"{at.minute} {at.hour} * * *",
+        execution_timezone="UTC",
+        description="All DMAP feeds once a day, if CUBIC_DMAP_BASE_URL and its keys are set.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def dmap_fetch_schedule() -> dg.RunRequest | dg.SkipReason:
+        settings = read_settings()
+        if missing := missing_for_dmap(settings):
+            return dg.SkipReason(str(missing))
+        with_key = [feed_key(feed.table) for feed in feeds if feed.api_key in settings.dmap_api_keys]
+        return dg.RunRequest(asset_selection=with_key, tags=fetch_tags(StreamName.DMAP))
+
+    return dmap_fetch_schedule
+
+
+def _complete(report: FetchReport, key: dg.AssetKey) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not report.problems, check_name=COMPLETE, asset_key=key, metadata={"missing": _listed(report.problems)}
+    )
+
+
+def _metadata(report: FetchReport) -> dict[str, Any]:
+    until = report.last_updated_at
+    return {
+        "listed": report.n_listed,
+        "fetched": len(report.fetched),
+        "files": _listed([f"`{fetched.key}`" for fetched in report.fetched]),
+        "waiting": _listed([dataset.identifier for dataset in report.waiting]),
+        "problems": len(report.problems),
+        "is_held_elsewhere": report.is_held_elsewhere,
+    } | ({"complete_until": dg.MetadataValue.timestamp(until)} if until else {})
+
+
+def _listed(texts: Sequence[str]) -> dg.MarkdownMetadataValue:
+    more = [f"* and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    return dg.MetadataValue.md("\n".join([f"* {text}" for text in texts[:_SHOWN]] + more) or "none")

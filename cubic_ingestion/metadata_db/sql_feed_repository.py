@@ -1,0 +1,166 @@
+"""The port ``FeedRepository`` on SQLite and PostgreSQL: one transaction a call."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Select, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from typing_extensions import override
+
+from cubic_ingestion.domain.feed import Dataset, FeedOutcome, FeedProgress, FetchedDataset
+from cubic_ingestion.metadata_db.models import CubicDmapDataset, CubicDmapFeed
+from cubic_ingestion.metadata_db.transactions import Transactions
+from cubic_ingestion.ports import FeedRepository
+
+
+class SqlFeedRepository(FeedRepository):
+    """What the DMAP fetcher keeps in the metadata database.
+
+    Args:
+        engine: From ``make_engine``.
+        retry_seconds: How long a call may try before it fails.
+
+    Every method raises ``DatabaseUnavailableError`` for what may pass, but did not within that time.
+    """
+
+    def __init__(self, engine: Engine, *, retry_seconds: float) -> None:
+        self._database = Transactions(engine, retry_seconds)
+
+    @override
+    def lease(self, relative_url: str, owner: str, *, now: datetime, expires_at: datetime) -> FeedProgress | None:
+        return self._database.write(_lease, relative_url, owner, now, expires_at)
+
+    @override
+    def renew(self, relative_url: str, owner: str, expires_at: datetime) -> bool:
+        return self._database.write(_renew, relative_url, owner, expires_at)
+
+    @override
+    def release(self, relative_url: str, owner: str, outcome: FeedOutcome | None) -> None:
+        self._database.write(_release, relative_url, owner, outcome)
+
+    @override
+    def datasets(self, relative_url: str) -> Mapping[str, FetchedDataset]:
+        return self._database.read(_datasets, relative_url)
+
+    @override
+    def record(self, relative_url: str, fetched: FetchedDataset) -> None:
+        self._database.write(_record, relative_url, fetched)
+
+    @override
+    def progress(self) -> Sequence[FeedProgress]:
+        return self._database.read(_progress)
+
+
+def _lease(
+    connection: Connection, relative_url: str, owner: str, now: datetime, expires_at: datetime
+) -> FeedProgress | None:
+    connection.execute(_add(connection)(CubicDmapFeed).values(relative_url=relative_url).on_conflict_do_nothing())
+    is_free = or_(
+        CubicDmapFeed.leased_by.is_(None), CubicDmapFeed.leased_by == owner, CubicDmapFeed.lease_expires_at <= now
+    )
+    taken = connection.execute(
+        update(CubicDmapFeed)
+        .where(CubicDmapFeed.relative_url == relative_url, is_free)
+        .values(leased_by=owner, lease_expires_at=expires_at)
+    )
+    if not taken.rowcount:
+        return None
+    return _feed(connection.execute(_feeds().where(CubicDmapFeed.relative_url == relative_url)).one())
+
+
+def _renew(connection: Connection, relative_url: str, owner: str, expires_at: datetime) -> bool:
+    held = (CubicDmapFeed.relative_url == relative_url, CubicDmapFeed.leased_by == owner)
+    renewed = connection.execute(update(CubicDmapFeed).where(*held).values(lease_expires_at=expires_at))
+    return renewed.rowcount == 1
+
+
+def _release(connection: Connection, relative_url: str, owner: str, outcome: FeedOutcome | None) -> None:
+    held = (CubicDmapFeed.relative_url == relative_url, CubicDmapFeed.leased_by == owner)
+    connection.execute(
+        update(CubicDmapFeed).where(*held).values({"leased_by": None, "lease_expires_at": None} | _came_to(outcome))
+    )
+    if outcome and outcome.last_updated_at:
+        is_older = func.coalesce(CubicDmapFeed.last_updated_at < outcome.last_updated_at, True)
+        connection.execute(
+            update(CubicDmapFeed)
+            .where(CubicDmapFeed.relative_url == relative_url, is_older)
+            .values(last_updated_at=outcome.last_updated_at)
+        )
+
+
+def _came_to(outcome: FeedOutcome | None) -> dict[str, object]:
+    if outcome is None:
+        return {}
+    return {"fetched_at": outcome.fetched_at, "n_problems": outcome.n_problems, "problem": outcome.problem}
+
+
+def _datasets(connection: Connection, relative_url: str) -> Mapping[str, FetchedDataset]:
+    rows = connection.execute(
+        select(CubicDmapDataset.__table__)
+        .join(CubicDmapFeed.__table__, CubicDmapFeed.id == CubicDmapDataset.feed_id)
+        .where(CubicDmapFeed.relative_url == relative_url)
+    )
+    return {row.identifier: _fetched(row) for row in rows}
+
+
+def _record(connection: Connection, relative_url: str, fetched: FetchedDataset) -> None:
+    dataset = fetched.dataset
+    feed_id = connection.execute(
+        select(CubicDmapFeed.id).where(CubicDmapFeed.relative_url == relative_url)
+    ).scalar_one()
+    fields = {
+        "type": dataset.type,
+        "start_date": dataset.start_on,
+        "end_date": dataset.end_on,
+        "last_updated_at": dataset.last_updated_at,
+        "s3_key": fetched.key,
+        "s3_etag": fetched.etag,
+    }
+    statement = _add(connection)(CubicDmapDataset).values(feed_id=feed_id, identifier=dataset.identifier, **fields)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["feed_id", "identifier"],
+            set_=fields,
+            where=CubicDmapDataset.last_updated_at <= dataset.last_updated_at,
+        )
+    )
+
+
+def _progress(connection: Connection) -> Sequence[FeedProgress]:
+    rows = connection.execute(
+        _feeds().where(CubicDmapFeed.fetched_at.is_not(None)).order_by(CubicDmapFeed.relative_url)
+    )
+    return [_feed(row) for row in rows]
+
+
+def _feeds() -> Select[Any]:
+    n_datasets = (
+        select(func.count())
+        .where(CubicDmapDataset.feed_id == CubicDmapFeed.id)
+        .correlate(CubicDmapFeed)
+        .scalar_subquery()
+        .label("n_datasets")
+    )
+    return select(CubicDmapFeed.__table__, n_datasets)
+
+
+def _feed(row: Row[Any]) -> FeedProgress:
+    return FeedProgress(
+        row.relative_url,
+        row.last_updated_at,
+        row.fetched_at,
+        row.n_datasets,
+        row.leased_by,
+        row.n_problems,
+        row.problem,
+    )
+
+
+def _fetched(row: Row[Any]) -> FetchedDataset:
+    dataset = Dataset(row.type, row.identifier, row.start_date, row.end_date, row.last_updated_at)
+    return FetchedDataset(dataset, row.s3_key, row.s3_etag)
+
+
+def _add(connection: Connection) -> Any:  # noqa: ANN401 - two classes without a common one that has ON CONFLICT
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
