@@ -66,17 +66,16 @@ def read_list(read_page: ReadPage) -> Listing:
 
 def _read_through(read_page: ReadPage, seen: Listing) -> bool:
     """Read all pages; False if the list shifted on the way."""
-    reading, page = Listing(), read_page(0)
-    offset = 0
+    reading, page, offset = Listing(), read_page(0), 0
     while page:
         n_before = len(reading)
         reading.take(page)
         seen.take(page)
-        if offset and len(reading) == n_before:  # nothing but what ended the page before
+        if len(reading) == n_before:  # nothing but what ended the page before
             return True
-        last = page[-1]
-        offset += len(page) - 1
+        overlap = page[-1:] if len(page) > 1 else ()
+        offset += len(page) - len(overlap)
         page = read_page(offset)
-        if not page or page[0] != last:
+        if overlap and page[:1] != overlap:
             return False
     return True
