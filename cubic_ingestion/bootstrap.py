@@ -3,7 +3,8 @@
 import os
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
 
 from filelock import FileLock
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
@@ -106,8 +107,9 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
     )
 
 
-def build_fetcher(settings: Settings) -> Fetcher:
-    """Wire the DMAP fetcher; nothing is connected yet.
+@contextmanager
+def open_fetcher(settings: Settings) -> Generator[Fetcher]:
+    """Wire the DMAP fetcher, and close its connections at the end.
 
     Raises:
         SettingsError: The vendor's address is not set, or neither of its keys is.
@@ -117,17 +119,19 @@ def build_fetcher(settings: Settings) -> Fetcher:
     if missing := missing_for_dmap(settings):
         raise missing
     platform = platform_from_environment()
-    return Fetcher(
-        client=HttpFeedClient(
-            settings.dmap_base_url, settings.dmap_api_keys, DMAP_KEY_SETTINGS, settings.dmap_requests_per_second
-        ),
-        feeds=build_feed_repository(settings),
-        loads=platform.repository,
-        incoming=platform.stores.incoming,
-        clock=platform.clock,
-        limits=FetchLimits(settings.dmap_parallel_downloads, settings.claim_timeout_seconds),
-        owner=_owner(),
+    client = HttpFeedClient(
+        settings.dmap_base_url, settings.dmap_api_keys, DMAP_KEY_SETTINGS, settings.dmap_requests_per_second
     )
+    with closing(client):
+        yield Fetcher(
+            client=client,
+            feeds=build_feed_repository(settings),
+            loads=platform.repository,
+            incoming=platform.stores.incoming,
+            clock=platform.clock,
+            limits=FetchLimits(settings.dmap_parallel_downloads, settings.claim_timeout_seconds),
+            owner=_owner(),
+        )
 
 
 def build_feed_repository(settings: Settings) -> FeedRepository:

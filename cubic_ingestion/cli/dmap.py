@@ -63,13 +63,13 @@ def fetch(feeds: Feeds = None, *, since: Since = None, as_json: AsJson = False) 
 
     Example: `cubic dmap fetch agg_daily_fareprod --since 2024-01-01`
     """
-    from cubic_ingestion.bootstrap import build_fetcher
+    from cubic_ingestion.bootstrap import open_fetcher
     from cubic_ingestion.settings import read_settings
 
     settings = read_settings()
-    fetcher = build_fetcher(settings)
     day = since.date() if since else None
-    reports = [_fetch(fetcher, feed, day) for feed in _chosen(settings, feeds or ())]
+    with open_fetcher(settings) as fetcher:
+        reports = [_fetch(fetcher, feed, day) for feed in _chosen(settings, feeds or ())]
     if as_json:
         print_json([_row(report) | {"problems": report.problems} for report in reports])
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from cubic_ingestion.bootstrap import build_fetcher, missing_for_dmap
+from cubic_ingestion.bootstrap import missing_for_dmap, open_fetcher
 from cubic_ingestion.defs.translator import feed_key, fetch_tags
 from cubic_ingestion.domain.feed import Feed
 from cubic_ingestion.domain.table import StreamName
@@ -34,7 +34,8 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
     )
     def dmap_feed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         try:
-            report = build_fetcher(read_settings()).fetch(feed)
+            with open_fetcher(read_settings()) as fetcher:
+                report = fetcher.fetch(feed)
         except RetriableError as error:
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=300) from error
         except FatalError as error:

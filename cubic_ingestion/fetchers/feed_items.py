@@ -26,35 +26,41 @@ class _Item(msgspec.Struct):
     last_updated: datetime
 
 
-def read_item(item: object, feed: Feed, *, is_http_allowed: bool) -> Offer | BadItem:
-    """Read one item as JSON has it."""
+def read_item(item: object, feed: Feed, *, http_host: str | None = None) -> Offer | BadItem:
+    """Read one item as JSON has it.
+
+    Args:
+        item: The item.
+        feed: Whose list it is of.
+        http_host: The one host that a link may lead to without encryption.
+    """
     try:
         read = msgspec.convert(item, _Item)
     except msgspec.ValidationError as error:
         return _bad(item, str(error))
-    if problem := _problem(read, feed, is_http_allowed=is_http_allowed):
+    if problem := _problem(read, feed, http_host):
         return _bad(item, problem)
     updated_at = _utc(read.last_updated)
     return Offer(Dataset(read.id, read.dataset_id, read.start_date, read.end_date, updated_at), read.url)
 
 
-def _problem(item: _Item, feed: Feed, *, is_http_allowed: bool) -> str | None:
+def _problem(item: _Item, feed: Feed, http_host: str | None) -> str | None:
     if item.id != feed.type:
         return f"its 'id' is {item.id[:_SHOWN]!r}, and the feed's is {feed.type!r}"
     if not _IDENTIFIER.fullmatch(item.dataset_id):
         return "its 'dataset_id' is no file name of letters, digits, '_', '-' and '.'"
     if item.end_date < item.start_date:
         return "its 'end_date' is before its 'start_date'"
-    return None if _is_link(item.url, is_http_allowed=is_http_allowed) else "its 'url' is no https link"
+    return None if _is_link(item.url, http_host) else "its 'url' is no https link"
 
 
-def _is_link(url: str, *, is_http_allowed: bool) -> bool:
+def _is_link(url: str, http_host: str | None) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    is_scheme = parts.scheme == "https" or (is_http_allowed and parts.scheme == "http")
-    return is_scheme and bool(parts.hostname) and len(parts.path) > 1
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == http_host)
+    return is_safe and bool(parts.hostname) and len(parts.path) > 1
 
 
 def _bad(item: object, problem: str) -> BadItem:

@@ -52,15 +52,18 @@ class HttpFeedClient(FeedClient):
             timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"}, max_redirects=_MOST_REDIRECTS
         )
 
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
     @override
     def page(self, feed: Feed, *, since: date, offset: int) -> Sequence[Offer | BadItem]:
         parameters = {"last_updated": f"{since:%Y-%m-%d}", "limit": str(PAGE_ITEMS), "offset": str(offset)}
         with _translated(feed.relative_url):
             answer = self._ask(feed, parameters)
         self._check(feed, answer)
-        return [
-            read_item(item, feed, is_http_allowed=self._base_url.scheme == "http") for item in _results(feed, answer)
-        ]
+        http_host = self._base_url.host if self._base_url.scheme == "http" else None
+        return [read_item(item, feed, http_host=http_host) for item in _results(feed, answer)]
 
     @override
     @contextmanager

@@ -20,9 +20,9 @@ ITEM: dict[str, Any] = {
 }
 
 
-def read(item: object, *, is_http_allowed: bool = False) -> Offer | BadItem:
+def read(item: object, *, http_host: str | None = None) -> Offer | BadItem:
     """Read an item of the sample feed."""
-    return read_item(item, FEED, is_http_allowed=is_http_allowed)
+    return read_item(item, FEED, http_host=http_host)
 
 
 def test_an_item_becomes_a_data_set_and_its_time_is_utc() -> None:
@@ -92,5 +92,6 @@ def test_what_is_no_item_has_a_name_all_the_same(item: object) -> None:
     assert bad.last_updated_at is None
 
 
-def test_a_link_may_be_http_where_the_api_is() -> None:
-    assert isinstance(read(ITEM | {"url": "http://127.0.0.1:8080/x"}, is_http_allowed=True), Offer)
+def test_a_link_may_be_http_only_to_the_host_that_the_api_is_on_without_encryption() -> None:
+    assert isinstance(read(ITEM | {"url": "http://127.0.0.1:8080/x"}, http_host="127.0.0.1"), Offer)
+    assert isinstance(read(ITEM | {"url": "http://blob.invalid/x"}, http_host="127.0.0.1"), BadItem)

@@ -47,7 +47,7 @@ def test_every_item_is_seen_however_many_there_are_and_all_of_one_time(n_items: 
     assert read_list(Vendor(offers).page).newest() == offers
 
 
-@pytest.mark.parametrize("page_size", [2, 3, 7, 1000])
+@pytest.mark.parametrize("page_size", [1, 2, 3, 7, 1000])
 def test_the_vendor_says_how_many_items_a_page_has(page_size: int) -> None:
     offers = [an_offer(number) for number in range(20)]
     assert read_list(Vendor(offers, page_size).page).newest() == offers
