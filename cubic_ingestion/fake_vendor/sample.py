@@ -4,13 +4,14 @@ from datetime import date, datetime, timedelta
 
 from cubic_ingestion.fake_vendor.vendor import FakeVendor
 
-SAMPLE_FEED = "/datasetpublicusersapi/aggregations/sample"
-"""Path of the sample feed."""
+SAMPLE_FEED = "/datasetpublicusersapi/aggregations/agg_daily_fareprod"
+"""Path of the feed that has the sample: one of the vendor's own, so that a declared table takes it."""
 
-_TYPE = "agg_sample"
+_TYPE = "agg_daily_fareprod"
 _FIRST_DAY = date(2023, 5, 17)
 _N_DAYS = 4
 _RESTATED_DAYS_LATER = 10
+_SATURDAY = 5
 
 
 def sample_feed(vendor: FakeVendor) -> None:
@@ -52,9 +53,21 @@ def restate_sample(vendor: FakeVendor, offset: int, restatement: int, last_updat
 
 
 def _name(day: date) -> str:
-    return f"sample_{day:%Y%m%d}"
+    return f"fareprod_{day:%Y%m%d}"
 
 
 def _rows(offset: int, restatement: int) -> list[dict[str, object]]:
-    ids = (offset * 2 + 1, offset * 2 + 2)
-    return [{"sample_id": i, "sample_name": f"Sample {i}", "sample_count": 5 * i + 100 * restatement} for i in ids]
+    day = _FIRST_DAY + timedelta(days=offset)
+    return [
+        {
+            "date": f"{day:%Y-%m-%d}",
+            "service": service,
+            "day_of_week": f"{day:%A}",
+            "rider_class_name": "Full fare",
+            "fare_product_type": "Stored value",
+            "ride_type_name": "Regular",
+            "count": count + 100 * restatement,
+            "weekend": int(day.weekday() >= _SATURDAY),
+        }
+        for service, count in (("Bus", 410 + offset), ("Rapid transit", 950 + offset))
+    ]

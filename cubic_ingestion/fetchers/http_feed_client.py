@@ -88,11 +88,10 @@ class HttpFeedClient(FeedClient):
             if answer.next_request is None:
                 return answer
             if _origin(answer.next_request.url) != _origin(url):
-                raise FeedUnavailableError(
-                    feed.relative_url, "it was sent on to another server, which is not given the key"
-                )
+                reason = "it is sent on to a server that is not given the key"
+                raise FeedUnavailableError(feed.relative_url, reason, is_refused=True)
             request = answer.next_request
-        raise FeedUnavailableError(feed.relative_url, "it was sent on again and again")
+        raise FeedUnavailableError(feed.relative_url, "it is sent on again and again", is_refused=True)
 
     def _check(self, feed: Feed, answer: httpx.Response) -> None:
         """Raise if an answer is none.

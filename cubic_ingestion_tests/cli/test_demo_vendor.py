@@ -49,7 +49,7 @@ def test_it_refuses_a_list_and_a_link_and_ends_well_though_clients_are_connected
 
     assert [answer.status_code for answer in (*lists, *files)] == [429, 200, 403, 200]
     assert lists[0].headers["Retry-After"] == "1"
-    file = "/files/agg_sample/sample_20230517.csv.gz"
+    file = "/files/agg_daily_fareprod/fareprod_20230517.csv.gz"
     shown = [line.split(maxsplit=1)[1].split() for line in printed.splitlines() if "GET" in line]
     assert shown == [
         ["429", "GET", SAMPLE_FEED, "limit=100"],

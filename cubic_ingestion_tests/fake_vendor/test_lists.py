@@ -128,10 +128,10 @@ def test_the_sample_has_one_restated_day_and_can_have_more(vendor: FakeVendor, c
     restated = restate_sample(vendor, 6, 2, "2023-07-01T00:00:00")
 
     assert [item["dataset_id"][-2:] for item in first] == ["17", "19", "20", "18"]
-    assert {item["id"] for item in first} == {"agg_sample"}
+    assert {item["id"] for item in first} == {"agg_daily_fareprod"}
     assert first[0]["last_updated"] == "2023-05-18T12:12:24"
     again = client.get(vendor.url + SAMPLE_FEED, params={"last_updated": "2023-06-01"}, headers=KEY).json()["results"]
-    assert [item["dataset_id"] for item in again] == [restated] == ["sample_20230519"]
+    assert [item["dataset_id"] for item in again] == [restated] == ["fareprod_20230519"]
 
 
 def test_what_was_asked_is_on_record_but_not_what_headers_said(vendor: FakeVendor, client: httpx.Client) -> None:
