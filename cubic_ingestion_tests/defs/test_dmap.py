@@ -102,17 +102,17 @@ def test_nothing_is_scheduled_into_failure(
         monkeypatch.setenv("CUBIC_DMAP_BASE_URL", "https://vendor.invalid")
         skips.append(schedule.evaluate_tick(context).skip_message)
         monkeypatch.setenv("CUBIC_DMAP_CONTROLLED_API_KEY", "key")
-        (request,) = schedule.evaluate_tick(context).run_requests or ()
+        requests = schedule.evaluate_tick(context).run_requests or []
 
     assert [(skip or "").split(":")[0] for skip in skips] == ["CUBIC_DMAP_BASE_URL", "CUBIC_DMAP_PUBLIC_API_KEY"]
-    assert {key.path[1] for key in request.asset_selection or ()} == {
+    assert {key.path[1] for key in requests[0].asset_selection or ()} == {
         "citation",
         "device_event",
         "sale_transaction",
         "use_transaction_location",
         "use_transaction_longitudinal",
     }
-    assert request.tags["cubic/lane"] == "dmap-fetch"
+    assert [request.tags["cubic/lane"] for request in requests] == ["dmap-fetch"]
 
 
 def test_the_time_of_the_schedule_is_a_setting(table: Table) -> None:
