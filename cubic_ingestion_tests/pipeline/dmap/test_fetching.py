@@ -11,6 +11,7 @@ from cubic_ingestion.domain.feed import FIRST_DAY
 from cubic_ingestion.errors import FeedUnavailableError, SettingsError
 from cubic_ingestion.fake_vendor import FakeVendor, ListRules
 from cubic_ingestion.fake_vendor import misbehaviours as bad
+from cubic_ingestion_tests.builders import csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.dmap.fetches import (
     FEED,
@@ -279,7 +280,7 @@ def test_a_body_that_is_not_the_file_never_becomes_one(
 
 
 def test_a_file_with_nothing_but_a_header_is_one(vendor: FakeVendor, depot: Depot) -> None:
-    publish(vendor, "sample_1", body=gzip.compress(b"sample_id,sample_name,sample_count\n"))
+    publish(vendor, "sample_1", body=csv_gz("sample_id,sample_name,sample_count\n"))
     a_fetcher(vendor, depot).fetch(FEED)
     depot.settle()
     (load,) = depot.loads()
@@ -287,7 +288,9 @@ def test_a_file_with_nothing_but_a_header_is_one(vendor: FakeVendor, depot: Depo
 
 
 @pytest.mark.parametrize(
-    "body", [b"", gzip.compress(b""), b"Access denied.", gzip.compress(b"<html>"), b'{"error": 1}'], ids=repr
+    "body",
+    [b"", csv_gz(""), b"Access denied.", csv_gz("<html>"), b'{"error": 1}'],
+    ids=["nothing", "gzip of nothing", "text", "gzip of HTML", "JSON"],
 )
 def test_no_text_that_lacks_the_tables_columns_is_taken(vendor: FakeVendor, depot: Depot, body: bytes) -> None:
     publish(vendor, "sample_1", body=body)
