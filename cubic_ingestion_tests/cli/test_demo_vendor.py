@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cubic_ingestion.cli import demo_vendor
 from cubic_ingestion.fake_vendor import SAMPLE_FEED
 from cubic_ingestion_tests.cli.conftest import Cubic
 
@@ -64,6 +65,30 @@ def test_it_refuses_a_list_and_a_link_and_ends_well_though_clients_are_connected
 def test_it_may_be_honest(tmp_path: Path) -> None:
     with demo(tmp_path, "--honest") as (_, client):
         assert client.get(SAMPLE_FEED).status_code == 200
+
+
+def test_each_minute_it_makes_trouble_again_and_restates_a_data_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[list[int], str]] = []
+    urls: list[str] = []
+
+    def minute(_: float) -> None:
+        printed = capsys.readouterr().out
+        urls.extend(found[1] for found in INVITATION.finditer(printed))
+        answers = [httpx.get(urls[0] + SAMPLE_FEED, headers={"apikey": "demo-public"}) for _ in range(2)]
+        newest = answers[1].json()["results"][-1]
+        assert len(seen) == 0 or f"restated  {newest['dataset_id']}" in printed
+        seen.append(([answer.status_code for answer in answers], newest["dataset_id"]))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_vendor.time, "sleep", minute)
+    monkeypatch.setattr(demo_vendor.signal, "signal", lambda *_: None)
+
+    demo_vendor.serve(0, honest=False)
+
+    assert seen == [([429, 200], f"sample_202305{day}") for day in (18, 19, 20)]
 
 
 def test_a_port_that_is_taken_is_refused_with_a_way_out(cubic: Cubic) -> None:

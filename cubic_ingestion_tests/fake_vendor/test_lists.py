@@ -121,6 +121,13 @@ def test_a_restatement_takes_the_place_of_its_data_set(vendor: FakeVendor, clien
         vendor.restate(FEED, "c", b"", last_updated="2022-05-20T00:00:00")
 
 
+def test_of_equal_times_what_came_first_is_first(vendor: FakeVendor, client: httpx.Client) -> None:
+    for name in "aba":
+        publish(vendor, name)
+
+    assert names(vendor, client) == ["b", "a"]
+
+
 def test_the_sample_has_one_restated_day_and_can_have_more(vendor: FakeVendor, client: httpx.Client) -> None:
     sample_feed(vendor)
     first = client.get(vendor.url + SAMPLE_FEED, headers=KEY).json()["results"]

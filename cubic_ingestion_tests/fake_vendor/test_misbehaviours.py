@@ -5,6 +5,7 @@ import re
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -95,19 +96,37 @@ def test_the_first_armed_is_the_first_to_happen_and_only_where_it_matches(
     assert [*asked, ask(vendor, client).status_code] == [200, 502, 501, 502, 503, 503, 200]
 
 
-@pytest.mark.parametrize("is_released", [True, False])
-def test_a_request_hangs_until_released_or_until_the_client_has_gone(vendor: FakeVendor, *, is_released: bool) -> None:
-    vendor.lists.arm(time_out())
-    with httpx.Client(timeout=10 if is_released else 0.1) as client, ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(ask, vendor, client)
-        while is_released and not vendor.requests:
-            time.sleep(0.005)
-        vendor.release()
-        with pytest.raises(httpx.RemoteProtocolError if is_released else httpx.ReadTimeout):
-            asked.result()
+def test_a_request_hangs_until_released(vendor: FakeVendor, client: httpx.Client) -> None:
+    vendor.lists.arm(time_out(), times=2)
+    with ThreadPoolExecutor(1) as pool:
+        for n_requests in (1, 2):
+            asked = pool.submit(ask, vendor, client)
+            wait_until(lambda n=n_requests: len(vendor.requests) == n)
+            assert not asked.done()
+            vendor.release()
+            with pytest.raises(httpx.RemoteProtocolError):
+                asked.result()
 
-        assert [request.status for request in vendor.requests] == [None]
-        assert ask(vendor, client).status_code == 200
+    assert [request.status for request in vendor.requests] == [None, None]
+    assert ask(vendor, client).status_code == 200
+
+
+def test_a_request_that_hangs_ends_when_the_client_has_gone(vendor: FakeVendor) -> None:
+    before = set(threading.enumerate())
+    vendor.lists.arm(time_out())
+    with httpx.Client(timeout=0.1) as client, pytest.raises(httpx.ReadTimeout):
+        ask(vendor, client)
+
+    assert len(vendor.requests) == 1
+    wait_until(lambda: set(threading.enumerate()) <= before)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait for something that another thread does."""
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_a_vendor_ends_at_once_with_requests_that_hang_and_connections_that_idle() -> None:
@@ -116,8 +135,7 @@ def test_a_vendor_ends_at_once_with_requests_that_hang_and_connections_that_idle
             ask(vendor, client)
             vendor.lists.arm(time_out())
             asked = pool.submit(ask, vendor, client)
-            while len(vendor.requests) < 2:
-                time.sleep(0.005)
+            wait_until(lambda: len(vendor.requests) == 2)
             began = time.monotonic()
         assert time.monotonic() - began < 5
         with pytest.raises(httpx.RemoteProtocolError):
