@@ -1,4 +1,4 @@
-"""Sample content: a few data sets of the sample table, one of them restated."""
+"""Sample content: a few data sets of one of the vendor's feeds, one of them restated."""
 
 from datetime import date, datetime, timedelta
 
