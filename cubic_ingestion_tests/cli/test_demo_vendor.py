@@ -88,7 +88,7 @@ def test_each_minute_it_makes_trouble_again_and_restates_a_data_set(
 
     demo_vendor.serve(0, honest=False)
 
-    assert seen == [([429, 200], f"sample_202305{day}") for day in (18, 19, 20)]
+    assert seen == [([429, 200], f"fareprod_202305{day}") for day in (18, 19, 20)]
 
 
 def test_a_port_that_is_taken_is_refused_with_a_way_out(cubic: Cubic) -> None:
