@@ -26,8 +26,9 @@ run: $(INSTALLED) ## Ingest the sample of all three streams and show what became
 	@$(BIN)/cubic demo
 	@$(BIN)/cubic ingest
 
-test: $(INSTALLED) ## Run all tests; Chromium is installed where that is allowed
+test: $(INSTALLED) ## Run all tests; Chromium and Redis are installed where that is allowed
 	@bash .ci/install-chromium || echo "Left out: the browser tests. They need Debian's chromium (apt-get install chromium)."
+	@bash .ci/install-redis || echo "Left out: the tests of many workers. They need Debian's Redis (apt-get install redis-server)."
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 dev: $(INSTALLED) ## Start Dagster's UI, sensors and daemon; state is kept under CUBIC_HOME

@@ -2,13 +2,11 @@
 
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psycopg
 import pytest
 import yaml
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
@@ -18,10 +16,11 @@ from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from cubic_ingestion.defs.translator import QUEUE_TAG, lane_tags
 from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion_tests.deployment.production import make_database
 from cubic_ingestion_tests.homes import enter
 
 pytestmark = pytest.mark.postgres
@@ -30,17 +29,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 PAGE = DEPLOY.parent / "docs" / "deploy.md"
 
 
-def database_for_dagster(server_url: str) -> str:
-    """Make an empty database, and return its URL as Dagster wants it, with its own driver."""
-    name = f"dagster_{uuid.uuid4().hex}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    url = make_url(server_url).set(database=name, drivername="postgresql+psycopg2")
-    return url.render_as_string(hide_password=False)
-
-
 @pytest.fixture
-def production(
+def instance(
     postgres_url: str, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
     """The instance as a process in production opens it."""
@@ -51,7 +41,7 @@ def production(
     s3.create_bucket(Bucket="compute-logs")
     for name, value in {
         "DAGSTER_HOME": str(home),
-        "DAGSTER_POSTGRES_URL": database_for_dagster(postgres_url),
+        "DAGSTER_POSTGRES_URL": make_database(postgres_url, "dagster", "postgresql+psycopg2"),
         "DAGSTER_COMPUTE_LOGS_BUCKET": "compute-logs",
         "DAGSTER_COMPUTE_LOGS_PREFIX": "prod/dagster",
         "DAGSTER_CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
@@ -62,8 +52,8 @@ def production(
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    with dg.DagsterInstance.get() as instance:
-        yield instance
+    with dg.DagsterInstance.get() as opened:
+        yield opened
 
 
 @dg.asset
@@ -72,21 +62,21 @@ def talkative() -> None:
     print("here I am")  # noqa: T201 - what the log is to hold
 
 
-def test_every_part_is_the_one_meant_for_production(production: dg.DagsterInstance) -> None:
-    assert isinstance(production.run_storage, PostgresRunStorage)
-    assert isinstance(production.event_log_storage, PostgresEventLogStorage)
-    assert isinstance(production.schedule_storage, PostgresScheduleStorage)
-    assert isinstance(production.run_launcher, CeleryRunLauncher)
-    assert isinstance(production.run_coordinator, QueuedRunCoordinator)
-    assert isinstance(production.compute_log_manager, S3ComputeLogManager)
-    assert production.run_monitoring_enabled
-    assert production.run_retries_enabled
-    assert production.get_settings("sensors")["use_threads"]
-    assert set(production.get_settings("retention")) == {"schedule", "sensor"}
+def test_every_part_is_the_one_meant_for_production(instance: dg.DagsterInstance) -> None:
+    assert isinstance(instance.run_storage, PostgresRunStorage)
+    assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
+    assert isinstance(instance.schedule_storage, PostgresScheduleStorage)
+    assert isinstance(instance.run_launcher, CeleryRunLauncher)
+    assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+    assert isinstance(instance.compute_log_manager, S3ComputeLogManager)
+    assert instance.run_monitoring_enabled
+    assert instance.run_retries_enabled
+    assert instance.get_settings("sensors")["use_threads"]
+    assert set(instance.get_settings("retention")) == {"schedule", "sensor"}
 
 
-def test_a_lane_a_stream_and_backfills_have_limits(production: dg.DagsterInstance) -> None:
-    config = production.get_concurrency_config().run_queue_config
+def test_a_lane_a_stream_and_backfills_have_limits(instance: dg.DagsterInstance) -> None:
+    config = instance.get_concurrency_config().run_queue_config
     assert config is not None
     limits = {limit["key"]: limit for limit in config.tag_concurrency_limits}
     assert set(limits) == {"cubic/stream", "cubic/lane", "dagster/backfill"}
@@ -95,8 +85,8 @@ def test_a_lane_a_stream_and_backfills_have_limits(production: dg.DagsterInstanc
     assert limits["cubic/lane"]["limit"] < limits["cubic/stream"]["limit"]
 
 
-def test_what_a_run_prints_is_in_the_bucket_below_the_prefix(production: dg.DagsterInstance, s3: Any) -> None:
-    result = dg.materialize([talkative], instance=production)
+def test_what_a_run_prints_is_in_the_bucket_below_the_prefix(instance: dg.DagsterInstance, s3: Any) -> None:
+    result = dg.materialize([talkative], instance=instance)
 
     stored = [each["Key"] for each in s3.list_objects_v2(Bucket="compute-logs")["Contents"]]
     (out,) = [key for key in stored if key.endswith(".out") and result.run_id in key]
@@ -104,17 +94,17 @@ def test_what_a_run_prints_is_in_the_bucket_below_the_prefix(production: dg.Dags
     assert b"here I am" in s3.get_object(Bucket="compute-logs", Key=out)["Body"].read()
 
 
-def test_the_page_s_statement_removes_a_run_s_lines_and_keeps_what_assets_show(production: dg.DagsterInstance) -> None:
-    run_id = dg.materialize([talkative], instance=production).run_id
+def test_the_page_s_statement_removes_a_run_s_lines_and_keeps_what_assets_show(instance: dg.DagsterInstance) -> None:
+    run_id = dg.materialize([talkative], instance=instance).run_id
     (statement,) = re.findall(r"```sql\n(DELETE FROM event_logs.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    storage: Any = production.event_log_storage
+    storage: Any = instance.event_log_storage
     with storage.index_connection() as connection:
         connection.execute(text(statement.replace("90 days", "-1 days")))
 
-    kept = {record.dagster_event_type for record in production.all_logs(run_id)}
+    kept = {record.dagster_event_type for record in instance.all_logs(run_id)}
     assert kept == {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION}
-    assert production.get_latest_materialization_event(talkative.key)
-    assert production.get_run_by_id(run_id)
+    assert instance.get_latest_materialization_event(talkative.key)
+    assert instance.get_run_by_id(run_id)
 
 
 def test_each_stream_s_runs_go_on_its_own_queue() -> None:
