@@ -90,7 +90,9 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
     platform = platform_from_environment()
     return Batcher(
         source=KinesisRecordSource(settings.kinesis_stream),
-        ledger=SqlBatchLedger(make_engine(settings.metadata_url, postgres_limits(settings))),
+        ledger=SqlBatchLedger(
+            make_engine(settings.metadata_url, postgres_limits(settings)), retry_seconds=settings.database_retry_seconds
+        ),
         repository=platform.repository,
         stores=platform.stores,
         tables=platform.tables,

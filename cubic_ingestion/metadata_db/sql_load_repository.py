@@ -25,11 +25,8 @@ from cubic_ingestion.metadata_db import (
     table_schemas,
 )
 from cubic_ingestion.metadata_db.engine import SYNC_LOCK, be_alone
-from cubic_ingestion.metadata_db.transactions import Transactions
+from cubic_ingestion.metadata_db.transactions import RETRY_SECONDS, Transactions
 from cubic_ingestion.ports import CatalogBacklog, CatalogWork, LoadRepository, PartitionTotal, Place, StatusCount
-
-RETRY_SECONDS = 60.0
-"""How long a PostgreSQL server may be away before a call fails: as long as a restart takes, and most failovers."""
 
 
 def _utc_now() -> datetime:

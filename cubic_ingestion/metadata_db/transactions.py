@@ -15,6 +15,9 @@ from cubic_ingestion.metadata_db.engine import reading, writing
 P = ParamSpec("P")
 Outcome = TypeVar("Outcome")
 
+RETRY_SECONDS = 60.0
+"""How long a PostgreSQL server may be away before a call fails: as long as a restart takes, and most failovers."""
+
 _LONGEST_PAUSE_SECONDS = 5.0
 _QUERY_CANCELED = "57014"
 
