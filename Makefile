@@ -16,7 +16,7 @@ DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
-.PHONY: help run test dev check lock bench ledger kafka soak clean
+.PHONY: help run test dev check lock bench ledger kafka s3 soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ ledger: $(INSTALLED) ## Measure the metadata database with 10 million loads, and
 
 kafka: $(INSTALLED) ## Measure the Kafka batcher in records per second; each is in one file (OPTIONS=--http for Kinesis over HTTP)
 	$(BIN)/python -m benchmarks.kafka $(OPTIONS)
+
+s3: $(INSTALLED) ## Measure loads per second on S3 over HTTP, with 1, 8 and 32 in flight, against a bare loop (OPTIONS)
+	$(BIN)/python -m benchmarks.s3 $(OPTIONS)
 
 soak: $(INSTALLED) ## Ten minutes under fire (kills, locks, overwrites), then proof that nothing is lost (OPTIONS)
 	$(BIN)/python -m benchmarks.soak $(OPTIONS)

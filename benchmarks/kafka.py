@@ -6,14 +6,9 @@ process of its own beside the batcher; without it from memory, so that the batch
 
 import argparse
 import json
-import os
-import secrets
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.aws import moto_server
 from benchmarks.project import open_platform
 from cubic_ingestion.domain.batch import Position
 from cubic_ingestion.domain.table import Column, StreamName, Table
@@ -36,7 +32,6 @@ TABLES = [
     Table(f"cubic__kafka__{name}", StreamName.KAFKA, f"cubic/kafka/{name}/", (Column("n", "int64"),), topic=name)
     for name in ("taps", "sales")
 ]
-_START_SECONDS = 30
 _PUT_RECORDS = 500
 _PAGE_RECORDS = 10_000
 
@@ -93,17 +88,7 @@ def in_memory(n_records: int) -> RecordSource:
 @contextmanager
 def over_http(n_records: int, port: int) -> Generator[RecordSource]:
     """Start moto's Kinesis, and fill it."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        os.environ |= {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        _wait_for(url)
+    with moto_server(port):
         source = KinesisRecordSource(STREAM)
         source.client.create_stream(StreamName=STREAM, ShardCount=N_SHARDS)
         for start in range(0, N_SHARDS * n_records, _PUT_RECORDS):
@@ -111,9 +96,6 @@ def over_http(n_records: int, port: int) -> Generator[RecordSource]:
             rows = [{"Data": event(n), "PartitionKey": str(n)} for n in numbers]
             source.client.put_records(StreamName=STREAM, Records=rows)
         yield source
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def measure(source: RecordSource, home: Path) -> tuple[float, Iterator[list[int]]]:
@@ -141,7 +123,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make kafka", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records a shard")
     parser.add_argument("--http", action="store_true", help="read from moto's Kinesis over HTTP")
-    parser.add_argument("--port", type=int, default=20_000 + secrets.randbelow(10_000), help="of moto's server")
+    parser.add_argument("--port", type=int, default=0, help="of moto's server; 0: any")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, ExitStack() as opened:
         by_http = opened.enter_context(over_http(options.records, options.port)) if options.http else None
@@ -157,20 +139,6 @@ def main() -> int:
     print(f"{total:,} records of {N_SHARDS} shards in {seconds:.1f} s: {total / seconds:,.0f} records/s")
     print(f"{len(sizes)} files, the largest of {max(sizes):,} records; each record in one file: {is_exact}")
     return 0 if is_exact else 1
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url):  # noqa: S310 - our own server's address
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 if __name__ == "__main__":

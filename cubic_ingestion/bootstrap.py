@@ -53,8 +53,14 @@ def build_platform(settings: Settings) -> Platform:
     )
 
 
+_LEAST_CONNECTIONS = 32
+_CONNECTIONS_OF_A_LOAD = 2
+"""A file is read while what it becomes is written."""
+
+
 def _open_stores(settings: Settings) -> Stores:
-    s3 = S3Options(settings.s3_addressing_style, settings.s3_kms_key_id)
+    connections = max(_LEAST_CONNECTIONS, settings.parallel_loads * _CONNECTIONS_OF_A_LOAD)
+    s3 = S3Options(settings.s3_addressing_style, settings.s3_kms_key_id, connections)
     return Stores(
         **{zone: open_store(settings.zone_url(zone), setting=f"CUBIC_{zone.upper()}_URL", s3=s3) for zone in ZONES}
     )

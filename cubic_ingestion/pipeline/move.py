@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from cubic_ingestion.domain.layout import Filing
-from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RejectedLoadError, StoreUnavailableError
 from cubic_ingestion.pipeline.read import Original, original_of, sidecar_of, superseded
@@ -23,7 +23,9 @@ _UNKNOWN = -1
 @dataclass(frozen=True, slots=True)
 class _Copied:
     source: Original
-    copy: ObjectVersion
+    key: str
+    etag: str
+    """Of the copy."""
 
 
 def move_load(
@@ -61,18 +63,18 @@ def move_load(
         copied += _copy_file(original_of(stores, load), destination, key, load)
     except RejectedLoadError:
         for done in copied:
-            destination.delete(done.copy.key, done.copy.etag)
+            destination.delete(done.key, done.etag)
         raise
     for done in reversed(copied):
         _delete(done.source)
     return key
 
 
-def copy_verified(source: Original, destination: ObjectStore, to_key: str) -> ObjectVersion:
+def copy_verified(source: Original, destination: ObjectStore, to_key: str) -> str:
     """Copy one object and read the copy back: size and SHA-256 must agree before it is believed.
 
     Returns:
-        The copy.
+        The copy's ETag.
 
     Raises:
         ObjectMissingError: There is no such object.
@@ -84,11 +86,11 @@ def copy_verified(source: Original, destination: ObjectStore, to_key: str) -> Ob
         while piece := body.read(_PIECE_BYTES):
             digest.update(piece)
             out.file.write(piece)
-        version = out.commit()
+        etag = out.commit().etag
     with destination.open(to_key) as copy:
         if _sha256(copy) != digest.digest():
             raise StoreUnavailableError(to_key, "the copy differs from the original")
-    return version
+    return etag
 
 
 def _own_sidecar(stores: Stores, table: Table, load: Load) -> Original | None:
@@ -132,11 +134,15 @@ def _copy(source: Original, destination: ObjectStore, to_key: str) -> Sequence[_
     """Copy one file, unless it lies there already for good."""
     if source.store is destination and source.key == to_key:
         return ()
-    standing = source.store.head(source.key)
-    if standing is None:
+    if source.etag is None:
+        source = replace(source, etag=_etag(source))
+    return (_Copied(source, to_key, copy_verified(source, destination, to_key)),)
+
+
+def _etag(source: Original) -> str:
+    if (standing := source.store.head(source.key)) is None:
         raise ObjectMissingError(source.key)
-    version = replace(source, etag=source.etag or standing.etag)
-    return (_Copied(version, copy_verified(version, destination, to_key)),)
+    return standing.etag
 
 
 def _delete(copied: Original) -> None:

@@ -13,18 +13,21 @@ LARGE_BYTES = 4 << 20
 Outcome = TypeVar("Outcome")
 
 
-def in_parallel(work: Callable[[Load], Outcome], loads: Sequence[Load], at_once: int) -> list[Outcome]:
+def in_parallel(
+    work: Callable[[Load], Outcome], loads: Sequence[Load], at_once: int, *, large_bytes: float = LARGE_BYTES
+) -> list[Outcome]:
     """Apply ``work`` to each load.
 
     Args:
         work: Called from several threads.
         loads: The loads.
         at_once: How many small loads are worked on at the same time.
+        large_bytes: Loads from this size on are worked on one by one, after the others.
 
     Returns:
         The outcomes in the order of ``loads``. If one raises, the others still end, then it is raised here.
     """
-    small = [load for load in loads if load.version.size_bytes < LARGE_BYTES]
+    small = [load for load in loads if load.version.size_bytes < large_bytes]
     if at_once == 1 or len(small) <= 1:
         return [work(load) for load in loads]
     context = copy_context()  # what is logged in a thread says what its caller's lines say

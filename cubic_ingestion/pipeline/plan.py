@@ -4,12 +4,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 from cubic_ingestion.domain.layout import LONGEST_NAME_BYTES
 from cubic_ingestion.domain.load import Load, LoadError, Placement
 from cubic_ingestion.domain.snapshot import Snapshot, owning_snapshot
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.read import Original, original_of, read_sidecar, sidecar_of, superseded
 from cubic_ingestion.pipeline.register import is_settled
 from cubic_ingestion.ports import Place, Platform
@@ -72,7 +74,10 @@ def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
 def _admitted(platform: Platform, loads: Sequence[Load]) -> list[_Admitted]:
     has_sidecar = [load.version.key for load in loads if _sidecar_key(platform, load)]
     versions = platform.repository.loads_at(Place.INCOMING, has_sidecar) if has_sidecar else {}
-    return [ready for load in loads if (ready := _admit(platform, load, versions))]
+    # Nothing but sidecars is read here, so no load is large; and with S3 nearly all the time goes into waiting.
+    at_once = platform.limits.parallel_loads
+    found = in_parallel(lambda load: _admit(platform, load, versions), loads, at_once, large_bytes=inf)
+    return [ready for ready in found if ready]
 
 
 def _sidecar_key(platform: Platform, load: Load) -> str | None:

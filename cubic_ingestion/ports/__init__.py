@@ -15,7 +15,13 @@ from cubic_ingestion.ports.load_observer import (
     Passage,
 )
 from cubic_ingestion.ports.load_repository import LoadRepository, PartitionTotal, Place, StatusCount
-from cubic_ingestion.ports.object_store import ObjectChangedError, ObjectMissingError, ObjectStore, ObjectWriter
+from cubic_ingestion.ports.object_store import (
+    Committed,
+    ObjectChangedError,
+    ObjectMissingError,
+    ObjectStore,
+    ObjectWriter,
+)
 from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
 from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, CatalogPartition, TableCatalog
 
@@ -29,6 +35,7 @@ __all__ = [
     "CatalogPartition",
     "CatalogWork",
     "Clock",
+    "Committed",
     "ErroredLoads",
     "FeedClient",
     "FeedRepository",

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from cubic_ingestion.domain.load import ObjectVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The version that a commit published."""
+
+    etag: str
+    size_bytes: int
 
 
 class ObjectWriter(Protocol):
@@ -15,7 +24,7 @@ class ObjectWriter(Protocol):
         """Where the bytes go."""
         ...
 
-    def commit(self) -> ObjectVersion:
+    def commit(self) -> Committed:
         """Publish what was written under the key, atomically, replacing what was there."""
         ...
 

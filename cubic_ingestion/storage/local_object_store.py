@@ -101,7 +101,7 @@ class LocalObjectStore:
         path = local_path(self._root, key)
         if not self._folders.lead_to(path):
             raise InvalidKeyError(key, "a symbolic link for a folder")
-        with LocalObjectWriter(key, path, _version) as writer:
+        with LocalObjectWriter(key, path, _etag) as writer:
             yield writer
 
     def delete(self, key: str, etag: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.ports import Committed
 from cubic_ingestion.storage.local_drafts import open_draft
 from cubic_ingestion.storage.local_files import ObjectFile, translated
 
@@ -24,10 +24,10 @@ class LocalObjectWriter:
     What a killed process leaves there is never listed, and taken over by the next that writes the same key.
     """
 
-    def __init__(self, key: str, path: Path, version: Callable[[str, os.stat_result], ObjectVersion]) -> None:
+    def __init__(self, key: str, path: Path, etag: Callable[[os.stat_result], str]) -> None:
         self._key = key
         self._path = path
-        self._version = version
+        self._etag = etag
         self._is_published = False
 
     def __enter__(self) -> Self:
@@ -41,7 +41,7 @@ class LocalObjectWriter:
         """Where the bytes go."""
         return self._file
 
-    def commit(self) -> ObjectVersion:
+    def commit(self) -> Committed:
         """Publish what was written, atomically and on disk, replacing what was there."""
         with translated(self._key):
             self._file.flush()
@@ -50,7 +50,7 @@ class LocalObjectWriter:
             self._draft.replace(self._path)  # while it is open, and so locked: nobody else writes in it
             self._is_published = True
             self._file.close()
-        return self._version(self._key, status)
+        return Committed(self._etag(status), status.st_size)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

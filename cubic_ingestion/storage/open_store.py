@@ -20,6 +20,8 @@ class S3Options:
     """Where a bucket's name stands in a URL; ``path`` for most servers that only speak as S3 does."""
     kms_key_id: str = ""
     """Key that new objects are encrypted with; the bucket's own setting if empty."""
+    connections: int = 32
+    """Connections that the process keeps; one that is needed beside them is closed after its request."""
 
 
 _DEFAULT = S3Options()

@@ -11,7 +11,6 @@ from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 if TYPE_CHECKING:
     from cubic_ingestion.storage.open_store import AddressingStyle, S3Options
 
-MAX_CONNECTIONS = 32
 TRIES = 6
 """``SlowDown``, 5xx and lost connections are tried again, after pauses that grow, with jitter."""
 
@@ -21,15 +20,15 @@ def open_s3_store(url: str, options: "S3Options") -> S3ObjectStore:
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": options.kms_key_id} if options.kms_key_id else {}
-    return S3ObjectStore(s3_client(options.addressing_style), bucket, prefix, encryption)
+    return S3ObjectStore(s3_client(options.addressing_style, options.connections), bucket, prefix, encryption)
 
 
 @lru_cache
-def s3_client(addressing_style: "AddressingStyle") -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+def s3_client(addressing_style: "AddressingStyle", connections: int) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
     """Return the one client of this process; boto3's clients may be used by several threads."""
     config = Config(
         retries={"mode": "standard", "total_max_attempts": TRIES},
-        max_pool_connections=MAX_CONNECTIONS,
+        max_pool_connections=connections,
         connect_timeout=10,
         read_timeout=60,
         s3={"addressing_style": addressing_style},

@@ -1,6 +1,7 @@
 """How an object in S3 is read: one stream, taken up again where it broke off, and always the same version."""
 
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, HTTPClientError
@@ -25,18 +26,21 @@ class S3ObjectReader(io.RawIOBase):
         client: From boto3.
         bucket: Name of the bucket.
         path: The object's key in the bucket.
-        etag: The version.
-        size_bytes: Its size.
+        etag: The version; whichever stands there if None.
+
+    Raises:
+        ObjectMissingError: There is no such object.
+        ObjectChangedError: It is another version.
     """
 
-    def __init__(self, client: Any, bucket: str, path: str, etag: str, size_bytes: int) -> None:  # noqa: ANN401 - boto3 makes clients at run time
+    def __init__(self, client: Any, bucket: str, path: str, etag: str | None) -> None:  # noqa: ANN401 - boto3 makes clients at run time
         self._client = client
-        self._place = {"Bucket": bucket, "Key": path, "IfMatch": f'"{etag}"'}
-        self._size_bytes = size_bytes
+        self._place = {"Bucket": bucket, "Key": path} | ({"IfMatch": f'"{etag}"'} if etag else {})
         self._position = 0
         self._body: Any = None
-        if size_bytes:
-            self._request()  # here, so that another version is noticed before anybody reads
+        answer = self._request()  # here, so that another version is noticed before anybody reads
+        self._size_bytes: int = answer["ContentLength"]
+        self._place["IfMatch"] = answer["ETag"]
 
     @override
     def readable(self) -> bool:
@@ -88,7 +92,7 @@ class S3ObjectReader(io.RawIOBase):
         reason = "it ended early"
         for _ in range(MAX_RESUMES):
             try:
-                body = self._body or self._request()
+                body = self._body or self._request(Range=f"bytes={self._position}-")["Body"]
                 if data := body.read(wanted):
                     return bytes(data)
             except _BROKEN as error:
@@ -96,11 +100,11 @@ class S3ObjectReader(io.RawIOBase):
             self._drop()
         raise StoreUnavailableError(self._place["Key"], reason)
 
-    def _request(self) -> Any:  # noqa: ANN401 - botocore's body
+    def _request(self, **options: str) -> Mapping[str, Any]:
         with translated(self._place["Bucket"], self._place["Key"]):
-            answer = self._client.get_object(**self._place, Range=f"bytes={self._position}-")
+            answer = self._client.get_object(**self._place, **options)
         self._body = answer["Body"]
-        return self._body
+        return answer
 
     def _drop(self) -> None:
         if self._body is not None:

@@ -70,21 +70,15 @@ class S3ObjectStore:
             ObjectMissingError: There is no such object.
             ObjectChangedError: It is not the version ``etag`` names.
         """
-        standing = self.head(key)
-        if standing is None:
-            raise ObjectMissingError(key)
-        if etag not in (None, standing.etag):
-            raise ObjectChangedError(key)
         path = self._place(key)["Key"]
-        raw = S3ObjectReader(self._client, self._bucket, path, standing.etag, standing.size_bytes)
-        with BufferedReader(raw, BUFFER_BYTES) as file:
+        with BufferedReader(S3ObjectReader(self._client, self._bucket, path, etag), BUFFER_BYTES) as file:
             yield file
 
     @contextmanager
     def writer(self, key: str) -> Generator[ObjectWriter]:
         """Open an object for writing; it stands under its key after ``commit``, whole, or not at all."""
         path = self._place(key)["Key"]
-        with S3ObjectWriter(self._client, self._bucket, path, self._options, lambda: self.head(key)) as writer:
+        with S3ObjectWriter(self._client, self._bucket, path, self._options) as writer:
             yield cast("ObjectWriter", writer)
 
     def delete(self, key: str, etag: str) -> None:

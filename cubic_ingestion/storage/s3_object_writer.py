@@ -1,15 +1,15 @@
 """How an object in S3 is written: in one request if it is small, else in parts, and visible with the last."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from typing_extensions import override
 
-from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.ports import Committed
 from cubic_ingestion.storage.s3_errors import translated
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ class S3ObjectWriter(io.RawIOBase):
         bucket: Name of the bucket.
         path: The object's key in the bucket.
         options: What goes with every write: encryption.
-        version: Returns the version that stands there after the commit.
     """
 
     def __init__(
@@ -36,12 +35,10 @@ class S3ObjectWriter(io.RawIOBase):
         bucket: str,
         path: str,
         options: Mapping[str, str],
-        version: Callable[[], ObjectVersion | None],
     ) -> None:
         self._client = client
         self._place = {"Bucket": bucket, "Key": path}
         self._options = options
-        self._version = version
         self._pending = bytearray()
         self._n_bytes = 0
         self._upload: dict[str, str] | None = None
@@ -84,22 +81,19 @@ class S3ObjectWriter(io.RawIOBase):
             del self._pending[:PART_BYTES]
         return len(view)
 
-    def commit(self) -> ObjectVersion:
+    def commit(self) -> Committed:
         """Publish what was written, atomically, replacing what was there."""
         with self._translated():
             if self._upload is None:
-                self._client.put_object(**self._place, **self._options, Body=bytes(self._pending))
+                done = self._client.put_object(**self._place, **self._options, Body=bytes(self._pending))
             else:
                 if self._pending:
                     self._send(bytes(self._pending))
                 parts = {"Parts": self._parts}
-                self._client.complete_multipart_upload(**self._place, **self._upload, MultipartUpload=parts)
+                done = self._client.complete_multipart_upload(**self._place, **self._upload, MultipartUpload=parts)
                 self._upload = None
         self._pending.clear()
-        standing = self._version()
-        if standing is None:
-            raise StoreUnavailableError(self._place["Key"], "it was removed as soon as it was written")
-        return standing
+        return Committed(done["ETag"].strip('"'), self._n_bytes)
 
     def _send(self, part: bytes) -> None:
         with self._translated():

@@ -21,6 +21,7 @@ from cubic_ingestion.errors import (
 )
 from cubic_ingestion.ports import (
     CatalogEntry,
+    Committed,
     LoadRepository,
     ObjectStore,
     ObjectWriter,
@@ -155,7 +156,7 @@ class FaultyWriter:
         """Where the bytes go."""
         return self._writer.file
 
-    def commit(self) -> ObjectVersion:
+    def commit(self) -> Committed:
         """Publish."""
         return self._around(self._writer.commit)
 

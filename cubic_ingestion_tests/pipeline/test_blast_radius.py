@@ -18,7 +18,7 @@ from cubic_ingestion.errors import CatalogUnavailableError, StoreUnavailableErro
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import Registration, register
-from cubic_ingestion.ports import Limits, ObjectStore, ObjectWriter
+from cubic_ingestion.ports import Committed, Limits, ObjectStore, ObjectWriter
 from cubic_ingestion.storage.local_files import ObjectFile
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table, an_ods_table, csv_gz
@@ -130,7 +130,7 @@ class _FullWriter:
     writer: ObjectWriter
     file: ObjectFile
 
-    def commit(self) -> ObjectVersion:
+    def commit(self) -> Committed:
         """Never reached by a writer that minds its errors."""
         return self.writer.commit()
 

@@ -1,15 +1,19 @@
 """Files that wait: for their sidecar, for their snapshot, or to be whole."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
+from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.ports import Limits
+from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.test_flow import BASE, CHANGES, DMAP, MARCH, MAY, put_dmap, put_ods
@@ -101,3 +105,25 @@ def test_what_never_comes_is_waited_for_until_the_deadline(tmp_path: Path, code:
     assert load.status is LoadStatus.ERRORED
     assert load.error is not None
     assert load.error.code == code
+
+
+class StoreThatWaitsForThree(LocalObjectStore):
+    """A store that tells nothing of a sidecar before three are asked for at once."""
+
+    three = Barrier(3)
+
+    def head(self, key: str) -> ObjectVersion | None:
+        """Wait for two others."""
+        if key.endswith(".dfm"):
+            self.three.wait(timeout=10)
+        return super().head(key)
+
+
+def test_sidecars_are_looked_for_several_at_a_time(tmp_path: Path) -> None:
+    depot = Depot.build(tmp_path, [an_ods_table()], limits=Limits(parallel_loads=3))
+    for number in (1, 2, 3):
+        put_ods(depot, f"{BASE}LOAD{number}.csv.gz", "1,a", started_at=MARCH)
+    stores = replace(depot.platform.stores, incoming=StoreThatWaitsForThree(tmp_path / "incoming"))
+    register(depot.platform, StreamName.ODS)
+
+    assert plan(replace(depot.platform, stores=stores), StreamName.ODS) == 3

@@ -106,6 +106,31 @@ def test_a_body_that_is_another_version_by_then_is_not_mixed_with_it(
             file.read()
 
 
+def test_a_small_object_is_written_by_one_request_and_read_by_another(store: S3ObjectStore, s3: Any) -> None:
+    sent: list[str] = []
+
+    def note(event_name: str, **_event: object) -> None:
+        sent.append(event_name.rpartition(".")[2])
+
+    s3.meta.events.register("before-send.s3", note)
+    try:
+        etag = put(store, "a", b"content")
+        with store.open("a", etag) as file:
+            assert file.read() == b"content"
+    finally:
+        s3.meta.events.unregister("before-send.s3", note)
+
+    assert sent == ["PutObject", "GetObject"]
+
+
+def test_as_many_connections_are_kept_as_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store = open_store("s3://bucket", s3=S3Options(connections=70))
+
+    assert isinstance(store, S3ObjectStore)
+    assert store._client.meta.config.max_pool_connections == 70  # pyright: ignore[reportPrivateUsage] - boto3 tells it there
+
+
 def test_stores_of_one_bucket_see_their_own_prefix_alone(s3: Any) -> None:
     dev = new_store(s3, prefix="dev/")
     bucket = dev.uri("").split("/")[2]
