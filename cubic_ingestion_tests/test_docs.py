@@ -149,7 +149,7 @@ def test_every_error_that_people_meet_is_in_the_runbook() -> None:
 
 def test_every_make_target_is_in_the_readme_and_no_other() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9]+):.*## ", makefile, flags=re.MULTILINE)
 
     assert _first_cells(_section(README, "Make targets")) == {f"make {target}" for target in targets}
 
