@@ -14,7 +14,7 @@ CUBIC_HOME ?= $(shell sed -n 's/^CUBIC_HOME=//p' .env 2>/dev/null | tail -n 1)
 override HOME_FOLDER := $(or $(strip $(CUBIC_HOME)),.cubic)
 DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
-PYTEST_OPTIONS ?= -n 2 --dist loadfile
+PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run test dev check lock bench ledger kafka s3 soak clean
 

@@ -13,6 +13,7 @@ from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.arrivals import ARRIVALS
 from cubic_ingestion.defs.audit import AUDIT
 from cubic_ingestion.defs.partitions import DMAP_DAYS
+from cubic_ingestion.defs.translator import feed_key
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.builders import a_table
@@ -61,8 +62,7 @@ def in_nowhere(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_loading_touches_no_network_no_database_and_no_file(tmp_path: Path, declared: Mapping[str, Table]) -> None:
     done = in_nowhere(tmp_path, sys.executable, "-c", LOADS_QUIETLY)
 
-    audit_and_arrivals = 2
-    assert (done.returncode, done.stdout.strip()) == (0, str(len(declared) + audit_and_arrivals)), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, str(len(_assets(declared)))), done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("touched")] == []
     assert list(tmp_path.iterdir()) == []
 
@@ -76,11 +76,16 @@ def test_dagster_finds_the_definitions_valid(tmp_path: Path) -> None:
     assert "secret" not in done.stdout + done.stderr
 
 
-def test_every_declared_table_has_its_asset(declared: Mapping[str, Table], shipped: dg.Definitions) -> None:
-    expected = {dg.AssetKey(["springboard", table.stream.value, name]) for name, table in declared.items()}
+def _assets(declared: Mapping[str, Table]) -> set[dg.AssetKey]:
+    """Name what is shown: every table, the feeds of those that have one, the audit and the arrivals."""
+    tables = {dg.AssetKey(["springboard", table.stream.value, name]) for name, table in declared.items()}
+    feeds = {feed_key(table) for table in declared.values() if table.feed}
+    return tables | feeds | {AUDIT, ARRIVALS}
 
-    assert shipped.resolve_asset_graph().get_all_asset_keys() == expected | {AUDIT, ARRIVALS}
-    assert len(expected) > 200
+
+def test_every_declared_table_and_feed_has_its_asset(declared: Mapping[str, Table], shipped: dg.Definitions) -> None:
+    assert shipped.resolve_asset_graph().get_all_asset_keys() == _assets(declared)
+    assert len(declared) > 200
 
 
 def test_dmap_shares_days_and_every_other_table_has_partitions_of_its_own(

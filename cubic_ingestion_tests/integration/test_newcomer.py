@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from cubic_ingestion.cli.sample import sample_files
+from cubic_ingestion.defs.translator import feed_key
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.integration.conftest import Landed, files
 
@@ -82,12 +83,12 @@ def test_what_is_copied_into_incoming_is_queryable_and_archived_within_a_minute(
 def test_the_ui_shows_a_group_per_stream(page: Page, shoot: Callable[[str], None]) -> None:
     page.goto("/asset-groups")
 
-    for group in ("dmap", "kafka", "ods"):
+    for group in ("dmap", "dmap_feeds", "kafka", "ods"):
         expect(page.get_by_title(group, exact=True)).to_be_visible()
     shoot("groups")
 
 
-def test_every_declared_table_is_shown_in_its_streams_group_with_partitions(landed: Landed) -> None:
+def test_every_declared_table_and_feed_is_shown_in_its_group(landed: Landed) -> None:
     query = "{assetNodes {assetKey {path} groupName isPartitioned}}"
 
     shown = {
@@ -95,8 +96,10 @@ def test_every_declared_table_is_shown_in_its_streams_group_with_partitions(land
         for node in landed.server.ask(query)["assetNodes"]
     }
 
-    tables = {(table.stream.value, table.name, True) for table in load_tables(None).values()}
-    assert shown == tables | {("audit", "audit", False), ("audit", "arrivals", False)}
+    declared = load_tables(None).values()
+    tables = {(table.stream.value, table.name, True) for table in declared}
+    feeds = {("dmap_feeds", feed_key(table).path[-1], False) for table in declared if table.feed}
+    assert shown == tables | feeds | {("audit", "audit", False), ("audit", "arrivals", False)}
 
 
 @pytest.mark.parametrize(("asset", "name", "keys"), PARTITIONS, ids=[asset for asset, _, _ in PARTITIONS])
