@@ -98,7 +98,7 @@ class ShardLease:
     wanted_by: str | None
     """Another batcher that has none and asks for it."""
     is_ended: bool
-    """All its records are in written batches, and no more can come."""
+    """All its records are in written batches, no more can come, and no part is left to remove."""
 
 
 @dataclass(frozen=True, slots=True)

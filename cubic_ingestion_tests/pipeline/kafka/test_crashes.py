@@ -12,10 +12,13 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cubic_ingestion.pipeline.kafka import Batcher
 from cubic_ingestion.ports import ObjectStore, ObjectWriter, Stores
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.kafka.memory_stream import (
     FIRST,
+    SALES,
+    TAPS,
     MemoryStream,
     a_batcher,
     a_depot,
@@ -50,7 +53,7 @@ class Fuse:
 
     def _burn(self) -> None:
         self.left -= 1
-        if self.left == 0:
+        if self.left <= 0:  # who is dead does nothing more
             raise Killed
 
 
@@ -63,7 +66,8 @@ class FusedStore:
         self._contents = contents
 
     def __getattr__(self, name: str) -> Any:
-        return self._fuse.around(getattr(self._store, name)) if name == "delete" else getattr(self._store, name)
+        work = getattr(self._store, name)
+        return self._fuse.around(work) if name in {"delete", "head", "list", "open"} else work
 
     @contextmanager
     def writer(self, key: str) -> Generator[ObjectWriter]:
@@ -97,6 +101,72 @@ def test_any_kills_leave_each_record_in_exactly_one_file(data: st.DataObject) ->
         assert [_left(depot, shard) for shard in source.records] == [([], [])] * len(source.records)
 
 
+STORY = (["taps", "sales", "bad"], ["taps"] * 6, ["sales", "taps", "bad", "taps"])
+"""Topics of the records that come before each pass of a batcher; the last are cut by time and by the shard's end."""
+
+
+def _tell(depot: Depot, source: MemoryStream, fuse: Fuse, contents: dict[str, set[bytes]]) -> None:
+    """Let records come and batchers pass, until a step kills one; its successors do not die."""
+    for topics in STORY:
+        for topic in topics:
+            n = sum(map(len, source.records.values()))
+            body = b"?" if topic == "bad" else f'{{"topic":"{topic}","n":{n}}}'.encode()
+            source.put(body, shard=FIRST, arrived_at=depot.clock.now())
+            depot.clock.advance(seconds=20)
+        try:
+            _fused(depot, source, fuse, contents).run_once()
+        except Killed:
+            fuse.left = 10**9
+            depot.clock.advance(seconds=61)
+            depot.settle()  # what it left in Incoming may be ingested and moved before the next comes
+    source.closed = {FIRST}
+    depot.clock.advance(seconds=3_600)
+    try:
+        _fused(depot, source, fuse, contents).run_once()
+    except Killed:
+        fuse.left = 10**9
+        depot.clock.advance(seconds=61)
+    a_batcher(depot, source, owner="last").run_once()
+
+
+def _fused(depot: Depot, source: MemoryStream, fuse: Fuse, contents: dict[str, set[bytes]], **how: Any) -> Batcher:
+    """Build a batcher each of whose steps counts."""
+    batcher, stores = a_batcher(depot, source, **how), depot.platform.stores
+    for step in ("leases", "lease", "renew", "cut", "advance", "forget_parts", "release"):
+        setattr(batcher.ledger, step, fuse.around(getattr(batcher.ledger, step)))
+    batcher.stores = Stores(
+        cast("ObjectStore", FusedStore(stores.incoming, fuse, contents)),
+        stores.archive,
+        cast("ObjectStore", FusedStore(stores.error, fuse, contents)),
+        stores.springboard,
+    )
+    return batcher
+
+
+def test_a_kill_between_any_two_steps_leaves_each_record_in_exactly_one_file(tmp_path: Path) -> None:
+    n_steps = _steps(tmp_path / "counted")
+    assert n_steps > 100
+    for step in range(1, n_steps + 1):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        depot, source, contents = a_depot(folder), MemoryStream(page_records=3), dict[str, set[bytes]]()
+        _tell(depot, source, Fuse(step), contents)
+        depot.settle()
+        rows = [row["n"] for table in (TAPS, SALES) for row in depot.rows(table)]
+        assert sorted(cast("list[int]", rows)) == sorted(_numbered(source)), f"killed at step {step}"
+        assert len(dead_letters(depot)) == 2, f"killed at step {step}"
+        assert {key for key, versions in contents.items() if len(versions) > 1} == set(), f"killed at step {step}"
+        assert _left(depot, FIRST) == ([], []), f"killed at step {step}"
+
+
+def _steps(folder: Path) -> int:
+    """Count the steps of the story when nobody dies."""
+    folder.mkdir()
+    fuse = Fuse()
+    _tell(a_depot(folder), MemoryStream(page_records=3), fuse, {})
+    return 10**9 - fuse.left
+
+
 def _arrive(data: st.DataObject, depot: Depot, source: MemoryStream) -> None:
     """Let records arrive, and time go by."""
     for topic in data.draw(st.lists(st.sampled_from(["taps", "sales", "bad"]), max_size=8), label="topics"):
@@ -109,18 +179,9 @@ def _arrive(data: st.DataObject, depot: Depot, source: MemoryStream) -> None:
 
 def _live(data: st.DataObject, depot: Depot, source: MemoryStream, contents: dict[str, set[bytes]]) -> None:
     """Let a batcher run, with limits of its own, until it is done or killed."""
-    fuse = Fuse(data.draw(st.integers(1, 60), label="steps to live"))
+    fuse = Fuse(data.draw(st.integers(1, 100), label="steps to live"))
     cut = {"max_records": data.draw(st.integers(1, 4)), "max_seconds": data.draw(st.sampled_from([30, 3_600]))}
-    batcher = a_batcher(depot, source, owner=f"{data.draw(st.integers(0, 9))}", **cut)
-    for step in ("lease", "cut", "advance", "forget_parts", "release"):
-        setattr(batcher.ledger, step, fuse.around(getattr(batcher.ledger, step)))
-    stores = depot.platform.stores
-    batcher.stores = Stores(
-        cast("ObjectStore", FusedStore(stores.incoming, fuse, contents)),
-        stores.archive,
-        cast("ObjectStore", FusedStore(stores.error, fuse, contents)),
-        stores.springboard,
-    )
+    batcher = _fused(depot, source, fuse, contents, owner=f"{data.draw(st.integers(0, 9))}", **cut)
     try:
         batcher.run_once()
     except Killed:
