@@ -87,7 +87,7 @@ def test_a_renewed_claim_does_not_expire(repository: LoadRepository) -> None:
     assert repository.renew("run-2/b", LATER) == 0
 
 
-def test_claims_are_ordered_by_source_time_then_modified_then_id(repository: LoadRepository) -> None:
+def test_o10_claims_are_ordered_by_source_time_then_modified_then_id(repository: LoadRepository) -> None:
     for name, minutes in (("c", 0), ("a", 1), ("b", 0), ("d", 2)):
         at = NOON + timedelta(minutes=minutes)
         repository.register([an_arrival(key=f"{DMAP.prefix}{name}.csv", modified_at=at)])

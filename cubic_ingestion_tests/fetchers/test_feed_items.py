@@ -42,7 +42,7 @@ def test_an_item_becomes_a_data_set_and_its_time_is_utc() -> None:
         ("2022-05-18 12:12:24.897363", datetime(2022, 5, 18, 12, 12, 24, 897363, tzinfo=UTC)),
     ],
 )
-def test_a_time_may_have_a_fraction_or_a_zone_or_neither(text: str, expected: datetime) -> None:
+def test_m3_a_time_may_have_a_fraction_or_a_zone_or_neither(text: str, expected: datetime) -> None:
     offer = read(ITEM | {"last_updated": text})
     assert isinstance(offer, Offer)
     assert offer.dataset.last_updated_at == expected

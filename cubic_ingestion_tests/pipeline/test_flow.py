@@ -39,7 +39,7 @@ def put_dmap(depot: Depot, name: str, text: str = '1,"Sample 1",5\n') -> None:
     depot.put(DMAP + name, ("sample_id,sample_name,sample_count\n" + text).encode())
 
 
-def test_a_file_of_each_stream_is_parquet_and_archived(depot: Depot) -> None:
+def test_o7_a_file_of_each_stream_is_parquet_and_archived(depot: Depot) -> None:
     put_ods(depot, BASE + "LOAD001.csv.gz", '1,"a"\n2,"b"', started_at=MARCH)
     put_ods(depot, CHANGES + "20220304-134556444.csv.gz", '1,"c"')
     put_dmap(depot, "20220304.csv")
@@ -331,7 +331,7 @@ def test_a_restated_file_that_keeps_an_older_time_is_still_the_newer_one(depot: 
     assert [row["sample_name"] for row in depot.rows(a_table())] == ["second"]
 
 
-def test_an_inactive_table_is_untouched(tmp_path: Path) -> None:
+def test_o10_an_inactive_table_is_untouched(tmp_path: Path) -> None:
     depot = Depot.build(tmp_path, [a_table(is_active=False)])
     put_dmap(depot, "20220304.csv")
     depot.settle()

@@ -41,7 +41,7 @@ def test_what_is_on_offer_is_brought_to_incoming_once(vendor: FakeVendor, depot:
     assert len(vendor.downloads) == 3
 
 
-def test_the_key_is_in_a_header_of_lists_and_nowhere_else(vendor: FakeVendor, depot: Depot) -> None:
+def test_o15_the_key_is_in_a_header_of_lists_and_nowhere_else(vendor: FakeVendor, depot: Depot) -> None:
     publish(vendor, "sample_1")
     a_fetcher(vendor, depot).fetch(FEED)
     assert all("apikey" in request.header_names for request in vendor.listings)
@@ -61,7 +61,7 @@ def test_a_list_begins_shortly_before_what_was_fetched_last(vendor: FakeVendor, 
     assert set(days(vendor)) == {date(2021, 1, 1)}
 
 
-def test_1500_data_sets_of_one_moment_all_come(vendor: FakeVendor, depot: Depot) -> None:
+def test_m1_1500_data_sets_of_one_moment_all_come(vendor: FakeVendor, depot: Depot) -> None:
     for number in range(1500):
         publish(vendor, f"sample_{number}")
     assert len(a_fetcher(vendor, depot, parallel_downloads=8).fetch(FEED).fetched) == 1500
@@ -82,7 +82,7 @@ def test_no_rule_of_the_list_hides_anything(
     assert len(a_fetcher(vendor, depot).fetch(FEED).fetched) == 29
 
 
-def test_what_is_published_later_with_the_same_time_comes_too(vendor: FakeVendor, depot: Depot) -> None:
+def test_o15_what_is_published_later_with_the_same_time_comes_too(vendor: FakeVendor, depot: Depot) -> None:
     publish(vendor, "sample_1")
     a_fetcher(vendor, depot).fetch(FEED)
     publish(vendor, "sample_2")
@@ -91,7 +91,7 @@ def test_what_is_published_later_with_the_same_time_comes_too(vendor: FakeVendor
     assert {fetched.dataset.identifier for fetched in report.fetched} == {"sample_2", "sample_3"}
 
 
-def test_nothing_slips_through_when_the_list_shifts_between_pages(vendor: FakeVendor, depot: Depot) -> None:
+def test_m2_nothing_slips_through_when_the_list_shifts_between_pages(vendor: FakeVendor, depot: Depot) -> None:
     vendor.rules = ListRules(page_size=10)
     for number in range(25):
         publish(vendor, f"sample_{number:02}")
@@ -150,7 +150,7 @@ def test_what_is_called_an_encoding_of_the_transfer_stays_gzip(vendor: FakeVendo
 
 
 @pytest.mark.parametrize("name", sorted(bad.INVALID_ITEMS))
-def test_one_invalid_item_is_named_the_others_go_on_and_it_is_not_skipped_for_ever(
+def test_o15_one_invalid_item_is_named_the_others_go_on_and_it_is_not_skipped_for_ever(
     vendor: FakeVendor, depot: Depot, name: str
 ) -> None:
     publish(vendor, "sample_1")
@@ -181,7 +181,9 @@ def test_one_invalid_item_is_named_the_others_go_on_and_it_is_not_skipped_for_ev
         bad.without_results(),
     ],
 )
-def test_a_list_that_goes_wrong_is_asked_for_again(vendor: FakeVendor, depot: Depot, trouble: bad.Misbehaviour) -> None:
+def test_m3_a_list_that_goes_wrong_is_asked_for_again(
+    vendor: FakeVendor, depot: Depot, trouble: bad.Misbehaviour
+) -> None:
     publish(vendor, "sample_1")
     vendor.lists.arm(trouble, times=2)
     a_fetcher(vendor, depot).fetch(FEED)
@@ -227,7 +229,7 @@ def test_a_key_that_is_refused_names_its_setting(vendor: FakeVendor, depot: Depo
     assert a_fetcher(vendor, depot, owner="two").fetch(FEED).is_held_elsewhere is False
 
 
-def test_an_expired_link_is_asked_for_afresh(vendor: FakeVendor, depot: Depot) -> None:
+def test_m3_an_expired_link_is_asked_for_afresh(vendor: FakeVendor, depot: Depot) -> None:
     for number in range(5):
         publish(vendor, f"sample_{number}")
     vendor.lists.arm(bad.meanwhile(vendor.expire_links))  # all that this page gave out
@@ -262,7 +264,7 @@ def test_a_link_that_never_works_is_tried_a_few_times_and_the_others_are_taken(
         bad.dropped(),
     ],
 )
-def test_a_body_that_is_not_the_file_never_becomes_one(
+def test_o15_a_body_that_is_not_the_file_never_becomes_one(
     vendor: FakeVendor, depot: Depot, trouble: bad.Misbehaviour
 ) -> None:
     publish(vendor, "sample_1")

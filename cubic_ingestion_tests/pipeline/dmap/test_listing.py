@@ -53,7 +53,7 @@ def test_the_vendor_says_how_many_items_a_page_has(page_size: int) -> None:
     assert read_list(Vendor(offers, page_size).page).newest() == offers
 
 
-def test_a_list_that_shifts_between_two_pages_is_read_again() -> None:
+def test_m2_a_list_that_shifts_between_two_pages_is_read_again() -> None:
     vendor = Vendor([an_offer(number) for number in range(250)])
     vendor.after_page[1] = lambda: vendor.restate(3)  # what was item 100 is item 99 now, and on no page that is read
     listing = read_list(vendor.page)
