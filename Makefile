@@ -19,7 +19,7 @@ PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: help run test dev check lock bench ledger kafka s3 soak clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(INSTALLED) ## Ingest the sample of all three streams and show what became of it
 	@$(BIN)/cubic db upgrade
