@@ -16,7 +16,7 @@ DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test dev check lock bench ledger kafka s3 soak clean
+.PHONY: help run test dev check lock bench ledger kafka s3 scan soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ kafka: $(INSTALLED) ## Measure the Kafka batcher in records per second; each is 
 
 s3: $(INSTALLED) ## Measure loads per second on S3 over HTTP, with 1, 8 and 32 in flight, against a bare loop (OPTIONS)
 	$(BIN)/python -m benchmarks.s3 $(OPTIONS)
+
+scan: $(INSTALLED) ## Measure a scan of a million known keys, time and memory, against a bare listing (OPTIONS)
+	$(BIN)/python -m benchmarks.scan $(OPTIONS)
 
 soak: $(INSTALLED) ## Ten minutes under fire (kills, locks, overwrites), then proof that nothing is lost (OPTIONS)
 	$(BIN)/python -m benchmarks.soak $(OPTIONS)
