@@ -29,10 +29,15 @@ def s3() -> Iterator[Any]:
     server.stop()
 
 
-def new_store(s3: Any, *, is_versioned: bool = False, prefix: str = "dev/") -> S3ObjectStore:
-    """Make an empty bucket, and a store below a prefix of it."""
+def new_bucket(s3: Any, *, is_versioned: bool = False) -> str:
+    """Make an empty bucket; returns its name."""
     bucket = f"bucket-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=bucket)
     if is_versioned:
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    return S3ObjectStore(s3, bucket, prefix)
+    return bucket
+
+
+def new_store(s3: Any, *, is_versioned: bool = False, prefix: str = "dev/") -> S3ObjectStore:
+    """Make an empty bucket, and a store below a prefix of it."""
+    return S3ObjectStore(s3, new_bucket(s3, is_versioned=is_versioned), prefix)

@@ -180,7 +180,9 @@ def test_loads_go_all_their_way_on_s3(s3: Any, tmp_path: Path) -> None:
     put(zones["incoming"], "cubic/ods_qlik/EDW.SAMPLE/LOAD1.dfm", a_dfm(started_at="2022-03-01T00:00:00.000"))
 
     depot.clock.advance(minutes=10)
-    depot.settle()
+    for _ in range(3):  # without the catalog: DuckDB's views over S3 would take an extension from the network
+        depot.ingest()
+        depot.archive()
 
     assert depot.statuses() == {
         "20220304.csv": LoadStatus.ARCHIVED,
