@@ -8,6 +8,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from cubic_ingestion.storage.s3_client import s3_client
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 
 
@@ -41,3 +42,12 @@ def new_bucket(s3: Any, *, is_versioned: bool = False) -> str:
 def new_store(s3: Any, *, is_versioned: bool = False, prefix: str = "dev/") -> S3ObjectStore:
     """Make an empty bucket, and a store below a prefix of it."""
     return S3ObjectStore(s3, new_bucket(s3, is_versioned=is_versioned), prefix)
+
+
+def name_s3(s3: Any, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> None:
+    """Have everything that reads AWS's variables find the server, or another one in front of its buckets."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url or s3.meta.endpoint_url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    s3_client.cache_clear()

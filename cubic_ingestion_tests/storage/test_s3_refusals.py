@@ -17,7 +17,7 @@ from cubic_ingestion.storage.s3_client import TRIES, s3_client
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.s3 import new_bucket, s3
+from cubic_ingestion_tests.s3 import name_s3, new_bucket, s3
 from cubic_ingestion_tests.s3_refusals import Refusal, Refusals, refusing_s3
 
 __all__ = ["s3"]
@@ -47,12 +47,8 @@ def refusals() -> Refusals:
 @pytest.fixture
 def client(s3: Any, refusals: Refusals, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The client of production, on an S3 that refuses."""
-    assert s3
     with refusing_s3(refusals) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        name_s3(s3, monkeypatch, url)
         client = s3_client.__wrapped__("path", 10)
         yield client
         client.close()
