@@ -11,6 +11,8 @@ from moto.server import ThreadedMotoServer
 from cubic_ingestion.storage.s3_client import s3_client
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 
+AWS_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Any]:
@@ -46,8 +48,7 @@ def new_store(s3: Any, *, is_versioned: bool = False, prefix: str = "dev/") -> S
 
 def name_s3(s3: Any, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> None:
     """Have everything that reads AWS's variables find the server, or another one in front of its buckets."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url or s3.meta.endpoint_url)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    values = (url or s3.meta.endpoint_url, "us-east-1", "testing", "testing")
+    for name, value in zip(AWS_VARIABLES, values, strict=True):
+        monkeypatch.setenv(name, value)
     s3_client.cache_clear()

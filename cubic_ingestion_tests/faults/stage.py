@@ -168,9 +168,9 @@ def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None 
             release(depot.platform, f"struck {number}")
 
 
-def heal(root: Path) -> Depot:
+def heal(root: Path, opened: Callable[[Path], Depot] = stage) -> Depot:
     """Do what new processes do once claims have expired and pauses have passed; nothing is repaired by hand."""
-    depot = stage(root)
+    depot = opened(root)
     for _ in range(_PASSES):
         depot.clock.advance(seconds=2 * depot.platform.limits.claim_timeout_seconds)
         depot.ingest()
