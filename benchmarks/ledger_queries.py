@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from benchmarks.ledger_rows import N_DMAP, N_ODS, N_TABLES, table_name
+from benchmarks.ledger_rows import N_DMAP, N_ODS, N_TABLES, declared, table_name
 from cubic_ingestion.domain.load import Arrival, Ingested, LoadError, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.metadata_db import (
@@ -18,10 +18,13 @@ from cubic_ingestion.metadata_db import (
     completing,
     declared_tables,
     looking_up,
+    observing,
     planning,
     registering,
     table_schemas,
 )
+from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
+from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.ports import Place
 
 
@@ -117,6 +120,21 @@ def queries(connection: Connection) -> list[Query]:
         Query("loads: ready of a small table", lambda c: looking_up.loads(c, dmap[-1:], [LoadStatus.READY], 100)),
         Query("loads: newest of a small table", lambda c: looking_up.loads(c, dmap[-1:], None, 100)),
         Query("sync_tables: nothing changed", lambda c: declared_tables.table_changes(c, [])),
+        Query("open_loads", lambda c: observing.open_loads(c, now)),
+        Query("errored: in two days", lambda c: observing.errored(c, days_ago)),
+        Query("open_ids: 1,000", lambda c: observing.open_ids(c, 0, newest, 1_000)),
+        Query("totals: of the last 10,000", lambda c: observing.totals(c, newest - 10_000, newest, [])),
+        Query("newest: all tables", observing.newest),
+        Query("passages: 1,000", lambda c: observing.passages(c, 1_000)),
+        *(
+            Query(
+                f"arrivals: {N_TABLES} tables, {hours} h later",
+                lambda c, hours=hours: missing_arrivals(
+                    declared(), SqlLoadObserver(c.engine), now + timedelta(hours=hours)
+                ),
+            )
+            for hours in (1, 72)
+        ),
         Query("status_counts", looking_up.status_counts, reads_all=True),
         Query(
             "locations_by_schema: largest table",

@@ -4,10 +4,11 @@ Tables differ in size as theirs do: the largest of 400 holds a twentieth of all 
 the others are in every status there is. Numbers are drawn from the load's own number, so that each run makes the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, text
 
+from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.metadata_db.models import CubicLoad
 
 N_TABLES = 400
@@ -83,6 +84,22 @@ def table_name(number: int) -> str:
     if number >= N_ODS:
         return f"cubic__{'dmap' if number < N_ODS + N_DMAP else 'kafka'}__t{number}"
     return f"cubic__ods_qlik__t{number // 2}" + ("__ct" if number % 2 == 0 else "")
+
+
+def declared() -> dict[str, Table]:
+    """Return the tables by name, as a declaration has them; each is to have new data every day."""
+    tables = [
+        Table(name, stream, _prefix(number), base=name.removesuffix("__ct") if name.endswith("__ct") else None)
+        for number in range(N_TABLES)
+        for name, stream in [(table_name(number), _stream(number))]
+    ]
+    return {table.name: replace(table, fresh_within_hours=24) for table in tables}
+
+
+def _stream(number: int) -> StreamName:
+    if number < N_ODS:
+        return StreamName.ODS
+    return StreamName.DMAP if number < N_ODS + N_DMAP else StreamName.KAFKA
 
 
 def _prefix(number: int) -> str:

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, func, select, text
 
 from benchmarks.ledger_rows import table_name
 from cubic_ingestion.domain.load import Arrival, Ingested, Load, ObjectVersion, Placement
-from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 
 PAGE = 1_000
 CHUNK = 500
-ROUNDS = 12
+ROUNDS = 24
 _round = count()
 
 
@@ -76,6 +77,23 @@ def _listing(connection: Connection, n_keys: int) -> Iterator[list[Arrival]]:
 
 def _moment(value: datetime | str) -> datetime:
     return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+def waiting(engine: Engine) -> int:
+    """Count the loads of the largest table that are not ingested yet."""
+    statement = select(func.count()).select_from(CubicLoad).join(CubicTable, CubicTable.id == CubicLoad.table_id)
+    with engine.connect() as connection:
+        is_ours = (CubicTable.name == table_name(0)) & (CubicLoad.status == LoadStatus.READY.value)
+        return connection.execute(statement.where(is_ours)).scalar_one()
+
+
+def let_wait(engine: Engine, n_loads: int) -> None:
+    """Register so many loads of the largest table that nobody works on."""
+    now = datetime.now(UTC)
+    versions = [ObjectVersion(f"cubic/waiting/{n}.csv.gz", str(n), 5, now) for n in range(n_loads)]
+    for start in range(0, n_loads, PAGE):
+        page = [Arrival(table_name(0), is_raw=False, version=version) for version in versions[start : start + PAGE]]
+        SqlLoadRepository(engine).register(page)
 
 
 def work_off(engine: Engine) -> int:
