@@ -27,6 +27,7 @@ from cubic_ingestion.pipeline.refile import locate_original, refile
 from cubic_ingestion.pipeline.rows import converted
 from cubic_ingestion.pipeline.schema_changes import SchemaChange, refuse_changes, schema_changes
 from cubic_ingestion.pipeline.time_units import TimeUnits
+from cubic_ingestion.pipeline.withdraw import withdraw
 from cubic_ingestion.pipeline.write import Written
 from cubic_ingestion.ports import Platform
 
@@ -132,6 +133,8 @@ class _Worker:
     def _outcome_of(self, load: Load, newest: Mapping[str, Load]) -> Ingested | None:
         self.held.keep()
         try:
+            if load.attempts > 1:
+                withdraw(self.platform, self.table, load, self.held)
             if newest[springboard_key(self.table, load)].id != load.id:
                 return Ingested(load.id, load.partition_key or "", 0, 0, None)
             return self._ingest_one(load)

@@ -12,6 +12,7 @@ from cubic_ingestion.domain.layout import quarantine_key, springboard_key
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.convert import CastFailure, Conversion
+from cubic_ingestion.pipeline.write import load_id_metadata
 from cubic_ingestion.ports import ObjectStore, ObjectWriter
 
 SCHEMA = pa.schema(
@@ -68,9 +69,10 @@ def quarantine(
     springboard: ObjectStore, table: Table, load: Load, may_publish: Callable[[], bool]
 ) -> Generator[Quarantine]:
     """Open a load's quarantine; nothing is there until it is committed."""
+    schema = SCHEMA.with_metadata(load_id_metadata(load.id))
     with (
         springboard.writer(quarantine_key(table, springboard_key(table, load))) as writer,
-        pq.ParquetWriter(writer.file, SCHEMA, compression="zstd", compression_level=1) as parquet,
+        pq.ParquetWriter(writer.file, schema, compression="zstd", compression_level=1) as parquet,
     ):
         yield Quarantine(load, writer, parquet, may_publish)
 

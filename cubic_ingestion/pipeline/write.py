@@ -8,6 +8,9 @@ import pyarrow as pa
 from cubic_ingestion.pipeline.encode import Encoder
 from cubic_ingestion.ports import ObjectStore
 
+LOAD_ID = b"load_id"
+"""Key in a file's metadata of the load that wrote it; the column of that name says nothing in a file without rows."""
+
 PREVIEW_ROWS = 5
 ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 20 << 20
@@ -47,7 +50,7 @@ def write(
     Returns:
         What was published, or None if ``may_publish`` said no.
     """
-    full = schema if load_id is None else schema.append(pa.field("load_id", pa.int64(), nullable=False))
+    full = schema if load_id is None else _schema_with_load_id(schema, load_id)
     with springboard.writer(key) as out:
         n_rows = 0
         preview: pa.Table | None = None
@@ -60,6 +63,11 @@ def write(
             return None
         size_bytes = out.commit().size_bytes
         return Written(n_rows, size_bytes, schema.empty_table() if preview is None else preview)
+
+
+def load_id_metadata(load_id: int) -> dict[bytes, bytes]:
+    """Make the metadata of a file that a load writes."""
+    return {LOAD_ID: str(load_id).encode()}
 
 
 def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.Table, bool]]:
@@ -80,6 +88,11 @@ def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterato
 def _first_rows(group: pa.Table) -> pa.Table:
     """Copy the first rows; a slice would hold the whole row group."""
     return group.take(pa.array(range(min(PREVIEW_ROWS, group.num_rows))))
+
+
+def _schema_with_load_id(schema: pa.Schema, load_id: int) -> pa.Schema:
+    full = schema.append(pa.field("load_id", pa.int64(), nullable=False))
+    return full.with_metadata(load_id_metadata(load_id))
 
 
 def _with_load_id(group: pa.Table, schema: pa.Schema, load_id: int) -> pa.Table:

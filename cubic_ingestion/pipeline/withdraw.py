@@ -1,0 +1,60 @@
+"""Withdraw: take back the rows that an earlier try at a load published, and died before it put them on record.
+
+What is published stands in Springboard a moment before the metadata database says so. The next try replaces it, unless
+that ends in Error, or the load belongs to another snapshot by then; so it begins by taking back what it finds.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cubic_ingestion.domain.layout import quarantine_key, springboard_key
+from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.pipeline.claim import Claim
+from cubic_ingestion.pipeline.write import LOAD_ID
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Platform
+
+
+def withdraw(platform: Platform, table: Table, load: Load, held: Claim) -> None:
+    """Remove a load's rows and quarantine from wherever they stand without being on record.
+
+    Where they cover the rows of the version before, that one is read again.
+    """
+    for place in _places(platform, table, load):
+        if place == load.location:
+            continue
+        owner = platform.repository.newest_at([place]).get(place)
+        for version in _published(platform.stores.springboard, table, load, place):
+            if not held.holds(load):
+                return
+            if owner is None:
+                platform.stores.springboard.delete(version.key, version.etag)
+            else:
+                platform.repository.mark_replay([owner.id])
+
+
+def _places(platform: Platform, table: Table, load: Load) -> Iterator[str]:
+    """Yield the keys that the load may ever have had: one a snapshot."""
+    snapshots = platform.repository.snapshots(table.snapshot_table) if load.snapshot else ()
+    for started_at in [snapshot.started_at for snapshot in snapshots] or [None]:
+        yield springboard_key(table, replace(load, snapshot=started_at))
+
+
+def _published(springboard: ObjectStore, table: Table, load: Load, place: str) -> Iterator[ObjectVersion]:
+    """Yield what the load published at a place: its records in quarantine, its rows."""
+    for key in (quarantine_key(table, place), place):
+        version = springboard.head(key)
+        if version and _load_id(springboard, version) == str(load.id).encode():
+            yield version
+
+
+def _load_id(springboard: ObjectStore, version: ObjectVersion) -> bytes | None:
+    try:
+        with springboard.open(version.key, version.etag) as file:
+            metadata: dict[bytes, bytes] | None = pq.read_metadata(file).metadata
+    except (ObjectMissingError, ObjectChangedError, pa.ArrowException, OSError):
+        return None
+    return (metadata or {}).get(LOAD_ID)
