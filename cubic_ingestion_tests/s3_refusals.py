@@ -25,6 +25,8 @@ class Refusal(StrEnum):
     """Nothing was done."""
     ANSWER_LOST = "503 ServiceUnavailable"
     """It was done, and the answer does not say so."""
+    ACCESS_DENIED = "403 AccessDenied"
+    """Nothing was done, and nothing will be."""
     ERROR_IN_SUCCESS = "200 InternalError"
     """Nothing was done, and only the body says so: that is how S3 answers when an upload is completed."""
 
@@ -34,6 +36,8 @@ class Refusals:
     """What is refused, and what was asked for."""
 
     refusal: Refusal = Refusal.SLOW_DOWN
+    only: str = ""
+    """The one verb that is refused; each is if empty."""
     times: int = 0
     """How often each verb is refused before it is let through; other requests of that verb are not refused again."""
     refused: Counter[str] = field(default_factory=Counter[str])
@@ -46,7 +50,7 @@ class Refusals:
         """Note a request, and say whether it is refused."""
         with self._lock:
             self.asked[verb] += 1
-            if self.refused[verb] >= self.times:
+            if self.refused[verb] >= self.times or self.only not in ("", verb):
                 return False
             self.refused[verb] += 1
             return True

@@ -17,7 +17,7 @@ from cubic_ingestion.storage import s3_object_writer as writing
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.s3 import new_store, s3
+from cubic_ingestion_tests.s3 import name_s3, new_bucket, new_store, s3
 
 __all__ = ["s3"]
 
@@ -168,6 +168,23 @@ def test_a_url_names_bucket_and_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_store("s3://bucket/dev/", s3=S3Options("path")).uri("a") == "s3://bucket/dev/a"
     with pytest.raises(SettingsError, match="names no place"):
         open_store("s3://")
+
+
+def test_small_and_large_objects_are_encrypted_with_the_key_that_is_named(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "PART_BYTES", 5 << 20)
+    name_s3(s3, monkeypatch)
+    bucket = new_bucket(s3)
+    store = open_store(f"s3://{bucket}/dev", s3=S3Options("path", "alias/cubic"))
+    assert isinstance(store, S3ObjectStore)
+    put(store, "small", b"x")
+    put(store, "large", b"x" * (6 << 20))
+    for key in ("small", "large"):
+        answer = s3.head_object(Bucket=bucket, Key=f"dev/{key}")
+        assert (answer["ServerSideEncryption"], answer["SSEKMSKeyId"]) == ("aws:kms", "alias/cubic")
+    with store.open("large", etag := s3.head_object(Bucket=bucket, Key="dev/large")["ETag"].strip('"')) as file:
+        assert (len(file.read()), etag.endswith("-2")) == (6 << 20, True)
 
 
 def test_loads_go_all_their_way_on_s3(s3: Any, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """S3 refuses, or its answers are lost: each verb is asked again after a pause, and loads end as they would have."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.errors import SettingsError, StoreUnavailableError
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.ports import Stores
 from cubic_ingestion.storage import s3_object_writer as writing
@@ -143,6 +143,34 @@ def test_an_upload_that_is_answered_by_success_and_fails_all_the_same_is_sent_ag
     assert (standing := store.head("a"))
     assert standing.size_bytes == PART_BYTES + 1
     assert refusals.asked["CompleteMultipartUpload"] == 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "ask"),
+    [
+        ("ListObjectsV2", lambda store: list(store.list(""))),
+        ("HeadObject", lambda store: store.head("a")),
+        ("GetObject", lambda store: store.open("a").__enter__()),
+        ("PutObject", lambda store: put(store, "a")),
+        ("DeleteObject", lambda store: store.delete("a", put(store, "a"))),
+    ],
+)
+def test_what_is_not_permitted_is_named_and_not_asked_again(
+    client: Any, s3: Any, refusals: Refusals, verb: str, ask: Callable[[S3ObjectStore], object]
+) -> None:
+    store = S3ObjectStore(client, bucket := new_bucket(s3))
+    refusals.refusal, refusals.only, refusals.times = Refusal.ACCESS_DENIED, verb, 1
+
+    with pytest.raises(SettingsError, match=rf"{verb} is not permitted on '.*' in bucket '{bucket}'.*deploy/iam"):
+        ask(store)
+
+    assert refusals.asked[verb] == 1
+
+
+def put(store: S3ObjectStore, key: str) -> str:
+    with store.writer(key) as writer:
+        writer.file.write(b"content")
+        return writer.commit().etag
 
 
 def test_loads_wait_for_an_s3_that_refuses_on_and_on(client: Any, s3: Any, refusals: Refusals, tmp_path: Path) -> None:
