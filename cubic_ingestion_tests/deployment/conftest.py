@@ -17,7 +17,7 @@ from cubic_ingestion_tests.s3 import s3
 __all__ = ["glue_url", "postgres_url", "s3"]
 
 BUCKET = "production"
-CLAIM_TIMEOUT_SECONDS = 8
+CLAIM_TIMEOUT_SECONDS = 5
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +73,7 @@ def production(
         "DAGSTER_COMPUTE_LOGS_BUCKET": bucket.name,
         "DAGSTER_COMPUTE_LOGS_PREFIX": "dev/dagster",
     }
-    made = prepare(tmp_path_factory.mktemp("production"), settings | zones | aws)
+    made = prepare(tmp_path_factory.mktemp("production"), settings | zones | aws, is_hurried=True)
     try:
         made.start_broker()
         made.start_dagster()

@@ -120,16 +120,21 @@ class Production:
         return time.monotonic() - started
 
 
-def prepare(folder: Path, environment: Mapping[str, str]) -> Production:
+def prepare(folder: Path, environment: Mapping[str, str], *, is_hurried: bool = False) -> Production:
     """Lay out the folder of a production, and migrate its metadata database.
 
     Args:
         folder: An empty folder.
         environment: Databases, buckets and AWS's own variables.
+        is_hurried: Dagster looks more often, and waits for less long, than in production.
     """
     home = folder / "dagster"
     home.mkdir()
-    _write_quicker_instance(home / "dagster.yaml")
+    config = yaml.safe_load((DEPLOY / "dagster.yaml").read_text(encoding="utf-8"))
+    if is_hurried:
+        config["run_monitoring"] |= {"poll_interval_seconds": 5, "start_timeout_seconds": 20}
+        config["run_queue"] |= {"dequeue_interval_seconds": 1}
+    (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     code_port, redis_port = free_port(), free_port()
     workspace = (DEPLOY / "workspace.yaml").read_text(encoding="utf-8")
     assert "port: 4000" in workspace
@@ -155,14 +160,6 @@ def make_database(server_url: str, name: str, driver: str) -> str:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
     return make_url(server_url).set(database=name, drivername=driver).render_as_string(hide_password=False)
-
-
-def _write_quicker_instance(path: Path) -> None:
-    """Write production's own configuration, but for how long it waits."""
-    config = yaml.safe_load((DEPLOY / "dagster.yaml").read_text(encoding="utf-8"))
-    config["run_monitoring"] |= {"poll_interval_seconds": 5, "start_timeout_seconds": 20}
-    config["run_queue"] |= {"dequeue_interval_seconds": 1}
-    path.write_text(yaml.safe_dump(config))
 
 
 def _listens(port: int) -> bool:

@@ -133,7 +133,7 @@ def variables(node: object) -> Iterator[str]:
 
 def test_every_variable_that_the_configuration_names_is_on_the_page_and_no_other() -> None:
     named = {
-        name for path in DEPLOY.glob("*.yaml") for name in variables(yaml.safe_load(path.read_text(encoding="utf-8")))
+        name for path in DEPLOY.rglob("*.yaml") for name in variables(yaml.safe_load(path.read_text(encoding="utf-8")))
     }
     named |= set(re.findall(r'os\.environ\["(\w+)"\]', (DEPLOY / "dagster_celery_config.py").read_text("utf-8")))
     told = set(re.findall(r"^\| `(DAGSTER_\w+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
