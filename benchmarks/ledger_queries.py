@@ -36,6 +36,8 @@ class Query:
     ask: Callable[[Connection], object]
     reads_all: bool = False
     """Whether it is allowed to read every load."""
+    is_walk: bool = False
+    """Whether it goes back from the newest load until it has enough, which SQLite calls a scan."""
 
 
 def queries(connection: Connection) -> list[Query]:
@@ -115,8 +117,8 @@ def queries(connection: Connection) -> list[Query]:
         ),
         Query("loads_after: a page", lambda c: auditing.loads_after(c, newest // 2, 1_000)),
         Query("load", lambda c: looking_up.load(c, newest // 2)),
-        Query("loads: newest of all", lambda c: looking_up.loads(c, None, None, 100)),
-        Query("loads: errored", lambda c: looking_up.loads(c, None, [LoadStatus.ERRORED], 100)),
+        Query("loads: newest of all", lambda c: looking_up.loads(c, None, None, 100), is_walk=True),
+        Query("loads: errored", lambda c: looking_up.loads(c, None, [LoadStatus.ERRORED], 100), is_walk=True),
         Query("loads: ready of a small table", lambda c: looking_up.loads(c, dmap[-1:], [LoadStatus.READY], 100)),
         Query("loads: newest of a small table", lambda c: looking_up.loads(c, dmap[-1:], None, 100)),
         Query("sync_tables: nothing changed", lambda c: declared_tables.table_changes(c, [])),
@@ -125,7 +127,7 @@ def queries(connection: Connection) -> list[Query]:
         Query("open_ids: 1,000", lambda c: observing.open_ids(c, 0, newest, 1_000)),
         Query("totals: of the last 10,000", lambda c: observing.totals(c, newest - 10_000, newest, [])),
         Query("newest: all tables", observing.newest),
-        Query("passages: 1,000", lambda c: observing.passages(c, 1_000)),
+        Query("passages: 1,000", lambda c: observing.passages(c, 1_000), is_walk=True),
         *(
             Query(
                 f"arrivals: {N_TABLES} tables, {hours} h later",

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.postgres
 
 ON_POSTGRES = pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
 BEFORE_COUNTING = "0003"
+BEFORE_ROOM = "0006"
 POOL_SIZE = 2
 WAIT_SECONDS = 20
 
@@ -205,3 +206,33 @@ def test_an_upgrade_that_waits_for_a_lock_lets_others_pass(
         done.result(timeout=WAIT_SECONDS)
     with an_engine(empty_database_url) as engine:
         assert current_revision(engine) == NEWEST
+
+
+@ON_POSTGRES
+def test_room_in_pages_is_made_while_others_write(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upgrading, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(upgrading, "LOCKED_FOR_SECONDS", 0.1)
+    upgrade(empty_database_url, BEFORE_ROOM)
+    insert_a_table(empty_database_url, "a")
+    with in_a_transaction(empty_database_url, "LOCK TABLE cubic_loads IN ROW EXCLUSIVE MODE") as writer:
+        upgrade(empty_database_url)
+        insert_a_load(writer, "a")
+
+
+@ON_POSTGRES
+def test_new_loads_lie_together_and_not_in_the_gaps_of_packed_pages(empty_database_url: str) -> None:
+    upgrade(empty_database_url, BEFORE_ROOM)
+    insert_a_table(empty_database_url, "a")
+    with psycopg.connect(empty_database_url) as connection:
+        for number in range(200):
+            insert_a_load(connection, f"{number:0{500 + 2 * number}}")
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("VACUUM cubic_loads")
+    upgrade(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:  # another one: each goes on in the page it wrote to last
+        for number in range(20):
+            insert_a_load(connection, f"new/{number}")
+        pages = connection.execute(
+            "SELECT count(DISTINCT (ctid::text::point)[0]) FROM cubic_loads WHERE s3_key LIKE 'new/%'"
+        ).fetchone()
+    assert pages == (1,)
