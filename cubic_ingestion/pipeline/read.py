@@ -1,9 +1,11 @@
 """Read: open a load's records, where its original lies: in Incoming, in Archive, or, for another try, in Error."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
+
+import pyarrow as pa
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
@@ -67,6 +69,8 @@ def sidecar_of(stores: Stores, table: Table, load: Load) -> Original | None:
 def read(stores: Stores, table: Table, load: Load, *, is_text: bool = False) -> Generator[Records]:
     """Open the records of exactly the version that was registered, with the sidecar that the load was planned with.
 
+    That it still stands is made sure after the last record, before anybody can have published them.
+
     Args:
         stores: The zones.
         table: The load's table.
@@ -80,9 +84,9 @@ def read(stores: Stores, table: Table, load: Load, *, is_text: bool = False) -> 
     original = original_of(stores, load)
     try:
         with original.open() as body:
-            yield STREAMS[table.stream].decode(table, body, _planned_sidecar(stores, table, load), is_text=is_text)
-        if original.etag is not None and (version := original.store.head(original.key)):
-            _check_version(version.etag, original)
+            sidecar = _planned_sidecar(stores, table, load)
+            records = STREAMS[table.stream].decode(table, body, sidecar, is_text=is_text)
+            yield replace(records, batches=_batches_of_version(records.batches, original))
     except (ObjectMissingError, ObjectChangedError) as error:
         raise superseded(load) from error
 
@@ -120,6 +124,9 @@ def _planned_sidecar(stores: Stores, table: Table, load: Load) -> bytes | None:
     return data
 
 
-def _check_version(etag: str, original: Original) -> None:
-    if etag != original.etag:
+def _batches_of_version(batches: Iterator[pa.RecordBatch], original: Original) -> Iterator[pa.RecordBatch]:
+    """Pass batches on, and fail after the last if other bytes have taken the place of the version meant."""
+    yield from batches
+    standing = original.store.head(original.key) if original.etag is not None else None
+    if standing and standing.etag != original.etag:
         raise ObjectChangedError(original.key)

@@ -1,18 +1,22 @@
 """Rows that were published by a try that died before it put them on record, and that no later try replaces."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import OnBadValue, StreamName, Table
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.pipeline.audit import audit
+from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.write import Written
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 
@@ -111,6 +115,27 @@ def test_records_in_quarantine_go_with_them(tmp_path: Path, monkeypatch: pytest.
 
     assert names(depot) == []
     assert depot.files("springboard") == []
+
+
+class Overwritten(Depot):
+    """A depot where other bytes arrive in the moment after a load's rows were published."""
+
+    def write_load(
+        self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    ) -> Written | None:
+        """Write a load, and let its file be overwritten."""
+        written = super().write_load(claim, load, key, schema, batches)
+        self.put(load.version.key, DAMAGED)
+        return written
+
+
+def test_rows_go_of_a_version_that_is_overwritten_as_soon_as_they_are_published(depot: Depot) -> None:
+    depot.put(KEY, OLD)
+    Overwritten(depot.root, depot.platform, depot.clock).ingest()
+    depot.settle()
+
+    assert [load.status for load in depot.loads()] == [LoadStatus.ERRORED, LoadStatus.ERRORED]
+    assert names(depot) == []
 
 
 def test_rows_of_the_version_before_stay_if_nothing_was_published(
