@@ -4,10 +4,10 @@ Most loads are archived and never change again, so whatever is asked for is narr
 leaves again, to the end of an index, or to the ids after those that all have ended.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
 from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.domain.status import LoadStatus
@@ -133,23 +133,40 @@ def passages(connection: Connection, limit: int) -> list[Passage]:
     return [Passage(*row) for row in connection.execute(statement).tuples()]
 
 
-def source_times(connection: Connection, table: str, limit: int) -> list[datetime]:
-    """Select the latest source times of a table, newest first."""
+def source_times(connection: Connection, tables: Collection[str], limit: int) -> dict[str, list[datetime]]:
+    """Select the latest source times of each table, newest first, from the end of ``ix_cubic_loads_source_at``."""
     statement = (
         select(CubicLoad.source_at)
-        .where(CubicLoad.table_id == _id_of(table), CubicLoad.source_at >= _EPOCH)
+        .where(CubicLoad.table_id == bindparam("table_id"), CubicLoad.source_at >= _EPOCH)
         .order_by(CubicLoad.source_at.desc(), CubicLoad.id.desc())
         .limit(limit)
     )
-    return [moment for moment in connection.execute(statement).scalars() if moment is not None]
+    found = {
+        table: [moment for moment in connection.execute(statement, {"table_id": table_id}).scalars() if moment]
+        for table, table_id in _ids_by_name(connection, tables).items()
+    }
+    return {table: times for table, times in found.items() if times}
 
 
-def has_source_times(connection: Connection, table: str, since: datetime, until: datetime) -> bool:
-    """Say whether a table has a file of a stretch of source time."""
-    statement = select(CubicLoad.id).where(
-        CubicLoad.table_id == _id_of(table), CubicLoad.source_at > since, CubicLoad.source_at <= until
+def n_heard(connection: Connection, stretches: Mapping[str, Sequence[tuple[datetime, datetime]]]) -> dict[str, int]:
+    """Ask of each stretch whether ``ix_cubic_loads_source_at`` has anything there."""
+    is_heard = (
+        select(CubicLoad.id)
+        .where(
+            CubicLoad.table_id == bindparam("table_id"),
+            CubicLoad.source_at > bindparam("since"),
+            CubicLoad.source_at <= bindparam("until"),
+        )
+        .limit(1)
     )
-    return connection.execute(statement.limit(1)).first() is not None
+    ids = _ids_by_name(connection, stretches)
+    return {
+        table: sum(
+            connection.execute(is_heard, {"table_id": table_id, "since": since, "until": until}).first() is not None
+            for since, until in stretches[table]
+        )
+        for table, table_id in ids.items()
+    }
 
 
 def days(connection: Connection, tables: Collection[str], since: datetime) -> Mapping[str, dict[date, datetime]]:
@@ -206,5 +223,6 @@ def _table_ids(connection: Connection, tables: Collection[str] | None = None) ->
     return list(connection.execute(statement).scalars())
 
 
-def _id_of(table: str) -> object:
-    return select(CubicTable.id).where(CubicTable.name == table).scalar_subquery()
+def _ids_by_name(connection: Connection, tables: Collection[str]) -> dict[str, int]:
+    statement = select(CubicTable.name, CubicTable.id).where(CubicTable.name.in_(tables)).order_by(CubicTable.name)
+    return dict(connection.execute(statement).tuples().all())

@@ -63,14 +63,14 @@ class SqlLoadObserver(LoadObserver):
             return observing.passages(connection, limit)
 
     @override
-    def source_times(self, table: str, limit: int) -> Sequence[datetime]:
+    def source_times(self, tables: Collection[str], limit: int) -> Mapping[str, Sequence[datetime]]:
         with reading(self._engine) as connection:
-            return observing.source_times(connection, table, limit)
+            return observing.source_times(connection, tables, limit)
 
     @override
-    def has_source_times(self, table: str, since: datetime, until: datetime) -> bool:
+    def n_heard(self, stretches: Mapping[str, Sequence[tuple[datetime, datetime]]]) -> Mapping[str, int]:
         with reading(self._engine) as connection:
-            return observing.has_source_times(connection, table, since, until)
+            return observing.n_heard(connection, stretches)
 
     @override
     def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, datetime]]:

@@ -71,24 +71,21 @@ def _missing_files(tables: Sequence[Table], observer: LoadObserver, now: datetim
 
 
 def _silent(tables: Sequence[Table], observer: LoadObserver, now: datetime) -> Iterator[Problem]:
-    for table in tables:
-        times = observer.source_times(table.name, MAX_GAPS + 1)
-        usual = habit(times)
-        if usual and now - max(times) > usual.limit and _is_news(table, observer, max(times), now):
-            yield _silence(table, usual, max(times))
+    times = observer.source_times([table.name for table in tables], MAX_GAPS + 1) if tables else {}
+    habits = {table: usual for table, each in times.items() if (usual := habit(each))}
+    silent = {table: max(times[table]) for table, usual in habits.items() if now - max(times[table]) > usual.limit}
+    stretches = {table: same_stretch_of_past_weeks(since, now) for table, since in silent.items()}
+    n_heard = observer.n_heard(stretches) if stretches else {}
+    for table, since in silent.items():
+        # It is news if most of the past weeks were not silent at these hours.
+        if not stretches[table] or n_heard[table] >= _WEEKS_HEARD:
+            yield _silence(table, habits[table], since)
 
 
-def _is_news(table: Table, observer: LoadObserver, since: datetime, now: datetime) -> bool:
-    """Say whether most of the past weeks were not silent at these hours."""
-    stretches = same_stretch_of_past_weeks(since, now)
-    heard = sum(observer.has_source_times(table.name, *stretch) for stretch in stretches)
-    return not stretches or heard >= _WEEKS_HEARD
-
-
-def _silence(table: Table, usual: Habit, since: datetime) -> Problem:
+def _silence(table: str, usual: Habit, since: datetime) -> Problem:
     return Problem(
         ProblemCode.SILENT,
-        table.name,
+        table,
         since,
         f"Nothing newer than {since:%Y-%m-%d %H:%M:%S} UTC has come; half of its files come within "
         f"{_plain(usual.median_gap)} of each other, and {_plain(usual.limit)} is more than it is used to.",

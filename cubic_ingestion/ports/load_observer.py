@@ -121,12 +121,15 @@ class LoadObserver(Protocol):
         """Return how long the archived ones of the ``limit`` newest loads took."""
         ...
 
-    def source_times(self, table: str, limit: int) -> Sequence[datetime]:
-        """Return the source's own times of a table's latest files, newest first."""
+    def source_times(self, tables: Collection[str], limit: int) -> Mapping[str, Sequence[datetime]]:
+        """Return, by table that has files, the source's own times of its latest ones, newest first."""
         ...
 
-    def has_source_times(self, table: str, since: datetime, until: datetime) -> bool:
-        """Say whether a table has a file with a source time in a stretch."""
+    def n_heard(self, stretches: Mapping[str, Sequence[tuple[datetime, datetime]]]) -> Mapping[str, int]:
+        """Count, by table, in how many of its stretches of source time it has a file.
+
+        A stretch is without its beginning and with its end.
+        """
         ...
 
     def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, datetime]]:

@@ -54,7 +54,7 @@ def test_an_empty_database_has_nothing_to_tell(repository: SqlLoadRepository, ob
     assert repository.loads() == []
     assert (observer.open_loads(NOON), observer.errored(), observer.totals(0)) == ([], [], [])
     assert (observer.newest_id(), observer.newest(), observer.passages(10)) == (0, {}, [])
-    assert (observer.source_times(DMAP.name, 10), observer.days([DMAP.name], NOON)) == ([], {})
+    assert (observer.source_times([DMAP.name], 10), observer.days([DMAP.name], NOON)) == ({}, {})
     assert observer.full_loads([BASE.name]) == []
 
 
@@ -141,8 +141,8 @@ def test_the_newest_data_is_what_can_be_queried(
     place(repository, register(repository, "b.csv"), source_at=LATER)
 
     assert observer.newest() == {DMAP.name: Newest(NOON, NOON)}
-    assert observer.source_times(DMAP.name, 10) == [LATER, NOON]
-    assert observer.source_times(DMAP.name, 1) == [LATER]
+    assert observer.source_times([DMAP.name, CHANGES.name], 10) == {DMAP.name: [LATER, NOON]}
+    assert observer.source_times([DMAP.name], 1) == {DMAP.name: [LATER]}
 
 
 def test_a_stretch_of_source_time_has_its_end_and_not_its_beginning(
@@ -150,9 +150,9 @@ def test_a_stretch_of_source_time_has_its_end_and_not_its_beginning(
 ) -> None:
     ready(repository, "a.csv")
     hour = timedelta(hours=1)
-    assert observer.has_source_times(DMAP.name, NOON - hour, NOON)
-    assert not observer.has_source_times(DMAP.name, NOON, NOON + hour)
-    assert not observer.has_source_times(CHANGES.name, NOON - hour, NOON)
+    before, after = (NOON - hour, NOON), (NOON, NOON + hour)
+    assert observer.n_heard({DMAP.name: [before, after], CHANGES.name: [before]}) == {DMAP.name: 1, CHANGES.name: 0}
+    assert observer.n_heard({DMAP.name: [after]}) == {DMAP.name: 0}
 
 
 def test_a_passage_is_from_landing_to_archive(

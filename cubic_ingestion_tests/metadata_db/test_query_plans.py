@@ -42,8 +42,8 @@ OBSERVED: list[tuple[str, Callable[[SqlLoadObserver], object]]] = [
     ("INTEGER PRIMARY KEY (rowid=?)", lambda observer: observer.totals_of([7])),
     ("ix_cubic_loads_source_at", lambda observer: observer.newest()),
     ("INTEGER PRIMARY KEY", lambda observer: observer.passages(10)),
-    ("ix_cubic_loads_source_at", lambda observer: observer.source_times("t", 10)),
-    ("ix_cubic_loads_source_at", lambda observer: observer.has_source_times("t", NOON, NOON)),
+    ("ix_cubic_loads_source_at", lambda observer: observer.source_times(["t"], 10)),
+    ("ix_cubic_loads_source_at", lambda observer: observer.n_heard({"t": [(NOON, NOON)]})),
     ("ix_cubic_loads_source_at", lambda observer: observer.days(["t"], NOON)),
     ("ix_cubic_loads_work", lambda observer: observer.full_loads(["t"])),
 ]
