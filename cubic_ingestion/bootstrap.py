@@ -13,7 +13,7 @@ from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, SettingsError
-from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.metadata_db.engine import make_engine, open_engine
 from cubic_ingestion.metadata_db.postgres import PostgresLimits
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
 from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
@@ -79,8 +79,9 @@ def platform_from_environment() -> Platform:
 _BUILT: dict[str, Platform] = {}
 
 
-def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: None) -> Batcher:
-    """Wire the Kafka batcher; nothing is connected yet.
+@contextmanager
+def open_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: None) -> Generator[Batcher]:
+    """Wire the Kafka batcher, and close its connections to the metadata database at the end.
 
     Args:
         settings: All settings.
@@ -94,25 +95,24 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
     if not settings.kinesis_stream:
         raise SettingsError("CUBIC_KINESIS_STREAM", "It is not set.", "Name the Kinesis stream to read.")
     platform = platform_from_environment()
-    return Batcher(
-        source=KinesisRecordSource(settings.kinesis_stream),
-        ledger=SqlBatchLedger(
-            make_engine(settings.metadata_url, postgres_limits(settings)), retry_seconds=settings.database_retry_seconds
-        ),
-        repository=platform.repository,
-        stores=platform.stores,
-        tables=platform.tables,
-        clock=platform.clock,
-        limits=BatcherLimits(
-            CutLimits(settings.kafka_batch_records, settings.kafka_batch_seconds, settings.kafka_batch_bytes),
-            settings.kinesis_lease_seconds,
-            settings.kinesis_poll_seconds,
-            settings.kafka_commit_seconds,
-            settings.kafka_commit_bytes,
-        ),
-        owner=_owner(),
-        tell=tell,
-    )
+    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
+        yield Batcher(
+            source=KinesisRecordSource(settings.kinesis_stream),
+            ledger=SqlBatchLedger(engine, retry_seconds=settings.database_retry_seconds),
+            repository=platform.repository,
+            stores=platform.stores,
+            tables=platform.tables,
+            clock=platform.clock,
+            limits=BatcherLimits(
+                CutLimits(settings.kafka_batch_records, settings.kafka_batch_seconds, settings.kafka_batch_bytes),
+                settings.kinesis_lease_seconds,
+                settings.kinesis_poll_seconds,
+                settings.kafka_commit_seconds,
+                settings.kafka_commit_bytes,
+            ),
+            owner=_owner(),
+            tell=tell,
+        )
 
 
 @contextmanager
@@ -130,10 +130,10 @@ def open_fetcher(settings: Settings) -> Generator[Fetcher]:
     client = HttpFeedClient(
         settings.dmap_base_url, settings.dmap_api_keys, DMAP_KEY_SETTINGS, settings.dmap_requests_per_second
     )
-    with closing(client):
+    with closing(client), open_feed_repository(settings) as feeds:
         yield Fetcher(
             client=client,
-            feeds=build_feed_repository(settings),
+            feeds=feeds,
             loads=platform.repository,
             incoming=platform.stores.incoming,
             clock=platform.clock,
@@ -142,10 +142,11 @@ def open_fetcher(settings: Settings) -> Generator[Fetcher]:
         )
 
 
-def build_feed_repository(settings: Settings) -> FeedRepository:
-    """Wire what is on record of the DMAP feeds."""
-    engine = make_engine(settings.metadata_url, postgres_limits(settings))
-    return SqlFeedRepository(engine, retry_seconds=settings.database_retry_seconds)
+@contextmanager
+def open_feed_repository(settings: Settings) -> Generator[FeedRepository]:
+    """Wire what is on record of the DMAP feeds, and close its connections at the end."""
+    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
+        yield SqlFeedRepository(engine, retry_seconds=settings.database_retry_seconds)
 
 
 def missing_for_dmap(settings: Settings) -> SettingsError | None:
@@ -205,25 +206,19 @@ def postgres_limits(settings: Settings) -> PostgresLimits:
 
 def prepare_database(settings: Settings) -> None:
     """Check the metadata database's schema; an empty embedded one is made on first use."""
-    engine = make_engine(settings.metadata_url, postgres_limits(settings))
-    try:
+    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
         if settings.is_embedded and current_revision(engine) is None:
             upgrade_database(settings)
         require_newest(engine)
-    finally:
-        engine.dispose()
 
 
 def upgrade_database(settings: Settings) -> str | None:
     """Bring the metadata database to the newest schema, and return its revision; two processes at once take turns."""
     make_home(settings)
-    engine = make_engine(settings.metadata_url, postgres_limits(settings))
-    try:
+    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
         with FileLock(settings.home.absolute() / "upgrade.lock"):
             upgrade(engine)
         return current_revision(engine)
-    finally:
-        engine.dispose()
 
 
 def declared_tables() -> Mapping[str, Table]:

@@ -28,12 +28,13 @@ def list_feeds(*, as_json: AsJson = False) -> None:
 
     Example: `cubic dmap list --json`
     """
-    from cubic_ingestion.bootstrap import build_feed_repository, declared_tables, platform_from_environment
+    from cubic_ingestion.bootstrap import declared_tables, open_feed_repository, platform_from_environment
     from cubic_ingestion.domain.feed import feeds_of
     from cubic_ingestion.settings import read_settings
 
     platform_from_environment()  # whose database is there then
-    progress = {known.relative_url: known for known in build_feed_repository(read_settings()).progress()}
+    with open_feed_repository(read_settings()) as feeds:
+        progress = {known.relative_url: known for known in feeds.progress()}
     rows: list[dict[str, object]] = []
     for feed in feeds_of(declared_tables().values()):
         known = progress.get(feed.relative_url)

@@ -4,7 +4,7 @@ from typing import cast
 
 import dagster as dg
 
-from cubic_ingestion.bootstrap import build_batcher
+from cubic_ingestion.bootstrap import open_batcher
 from cubic_ingestion.defs.translator import fetch_tags
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
@@ -15,7 +15,8 @@ from cubic_ingestion.settings import read_settings
 def batch_kinesis(context: dg.OpExecutionContext) -> None:
     """Do what ``cubic kafka batch`` does."""
     try:
-        report = build_batcher(read_settings(), context.log.warning).run_once()
+        with open_batcher(read_settings(), context.log.warning) as batcher:
+            report = batcher.run_once()
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=30) from error
     except FatalError as error:

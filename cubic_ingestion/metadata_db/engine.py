@@ -43,6 +43,20 @@ def make_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Engine:
 
 
 @contextmanager
+def open_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Generator[Engine]:
+    """Prepare connections as ``make_engine`` does, and close them at the end.
+
+    A process may come here again and again (an AWS Lambda container, a Dagster worker), and what it leaves open counts
+    towards the connections that the server has.
+    """
+    engine = make_engine(url, limits)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
     """Open a transaction that only reads: on SQLite it waits for nobody and nobody waits for it.
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psycopg
 import pytest
 
 from cubic_ingestion.aws_lambda import batch_kinesis
-from cubic_ingestion.bootstrap import build_batcher, platform_from_environment
+from cubic_ingestion.bootstrap import open_batcher, platform_from_environment
 from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.cli.conftest import Cubic
@@ -138,13 +139,29 @@ def test_aws_lambda_keeps_the_open_batch_between_calls_and_its_schedule_cuts_it(
 
 @pytest.mark.usefixtures("kinesis", "home")
 def test_aws_lambda_sends_an_event_again_whose_shard_another_reads() -> None:
-    batcher = build_batcher(read_settings())
-    now = batcher.clock.now()
-    batcher.ledger.lease(
-        batcher.source.stream, FIRST, "other", now=now, expires_at=now + timedelta(seconds=PATIENCE_SECONDS)
-    )
+    with open_batcher(read_settings()) as batcher:
+        now = batcher.clock.now()
+        batcher.ledger.lease(
+            batcher.source.stream, FIRST, "other", now=now, expires_at=now + timedelta(seconds=PATIENCE_SECONDS)
+        )
 
     sent = an_event(FIRST, an_event_of(1), an_event_of(2))
 
     assert batch_kinesis(sent, None) == {"batchItemFailures": [{"itemIdentifier": "100"}]}
     assert now > NOON
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("kinesis")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_aws_lambda_leaves_no_more_connections_after_many_calls_than_after_one(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBIC_DATABASE_URL", database_url)
+    monkeypatch.setenv("CUBIC_DATABASE_POOL_SIZE", "1")
+    for first in range(100, 120, 2):
+        batch_kinesis(an_event(FIRST, an_event_of(first), an_event_of(first + 1), first=first), None)
+
+    with psycopg.connect(database_url) as connection:
+        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        assert connection.execute(others).fetchone() in {(0,), (1,)}
