@@ -277,6 +277,14 @@ def test_what_is_nobodys_is_noted(depot: Depot) -> None:
     ]
 
 
+def test_a_sidecar_that_came_after_its_file_was_archived_with_another_is_named(depot: Depot) -> None:
+    late = f"{BASE.prefix}LOAD00000001.dfm"
+    depot.put(late, b"{}")
+    assert found(audit(depot.platform)) == []
+    depot.put(late, b"{}", modified_at=depot.clock.now() - timedelta(days=2))
+    assert found(audit(depot.platform)) == [("left_behind", "incoming", late)]
+
+
 def test_a_load_half_way_whose_table_is_gone_is_stuck_and_a_ready_one_of_an_inactive_table_waits(depot: Depot) -> None:
     depot.put(f"{DMAP.prefix}20220313.csv", f"{HEADER}1,a,5\n".encode())
     depot.ingest()

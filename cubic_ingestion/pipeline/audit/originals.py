@@ -6,6 +6,7 @@ from datetime import timedelta
 from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX, OPEN_PREFIX
 from cubic_ingestion.domain.layout import archive_filing, error_filing
 from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.audit.expected import (
     ENDED,
@@ -39,9 +40,13 @@ class IncomingCheck:
         self._by_prefix = {table.prefix: table for table in platform.tables.values()}
 
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
-        """Check a page of the listing; one query."""
+        """Check a page of the listing; one query, and one more if sidecars are left without their files."""
         del seen
-        files = [version for version in page if not self._is_left_alone(version)]
+        forsaken = [version for version in page if self._is_forsaken(version)]
+        late = list(self._late_sidecars(forsaken))
+        told = {finding.key for finding in late}
+        files = [version for version in page if version.key not in told and not self._is_left_alone(version)]
+        yield from late
         owners = loads_at(self.platform.repository, Place.INCOMING, [version.key for version in files])
         for version in files:
             load = next((load for load in owners.get(version.key, ()) if _is_of(load, version)), None)
@@ -73,7 +78,23 @@ class IncomingCheck:
         self._audit.leave_alone(folder, why)
         return True
 
+    def _late_sidecars(self, forsaken: Sequence[ObjectVersion]) -> Iterator[Finding]:
+        """Tell of the sidecars that came when their files had been archived with another, so that rows may be wrong."""
+        keys = [file_key for version in forsaken for file_key in files_of(version.key)[1:]]
+        owners = loads_at(self.platform.repository, Place.INCOMING, keys) if keys else {}
+        for version in forsaken:
+            loads = [load for key in files_of(version.key)[1:] for load in owners.get(key, ())]
+            newest = max(loads, key=lambda load: load.id, default=None)
+            if newest and newest.status == LoadStatus.ARCHIVED:
+                problem = f"It came after its file, which was ingested with another and is at '{newest.archive_key}'."
+                yield Finding.of(FindingCode.LEFT_BEHIND, self.zone, version.key, problem, newest)
+
     def _is_forsaken(self, sidecar: ObjectVersion) -> bool:
+        table = self._by_prefix.get(folder_of(sidecar.key))
+        if table is None or not table.is_active or not is_text(sidecar.key):
+            return False
+        if not STREAMS[table.stream].is_sidecar(sidecar.key):
+            return False
         age = self.platform.clock.now() - sidecar.modified_at
         is_old = age > timedelta(seconds=self.platform.limits.sidecar_wait_seconds)
         return is_old and not any(self.store.head(key) for key in files_of(sidecar.key)[1:])
