@@ -3,7 +3,8 @@
 PostgreSQL, Redis, code server, daemon and workers are processes of this machine, and so is moto's server, which stands
 for S3 and Glue; with ``--folders`` the buckets are folders, so that workers wait for no moto. Every number of workers
 gets the same files, which lie in Incoming before the sensors start. Counted is from the first load registered to the
-last one archived.
+last one archived. Told with it is what a connection pooler could save: how many connections stood at once at most, how
+many were opened, and what opening one costs here.
 """
 
 import argparse
@@ -13,14 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from boto3.session import Session
 from botocore.exceptions import EndpointConnectionError
 
+from benchmarks.pooler import connect_ms, pooler, through
 from benchmarks.small_files import generate
 from cubic_ingestion.settings import ZONES
 from cubic_ingestion_tests.databases import start_postgres
@@ -29,23 +33,42 @@ from cubic_ingestion_tests.deployment.production import Production, free_port, m
 BUCKET = "benchmark"
 AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 ENOUGH_SECONDS = 1800
+DATABASES = {"CUBIC_DATABASE_URL": "ledger", "DAGSTER_POSTGRES_URL": "Dagster"}
+CONNECTED = "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()"
+OPENED = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure each number of workers, and print."""
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended too
-    print(f"{os.cpu_count()} cores, {options.tables} tables, {options.files} files each, {_zones(options)}", flush=True)
+    where = _zones(options) + ", a pooler" * options.pooler
+    print(f"{os.cpu_count()} cores, {options.tables} tables, {options.files} files each, {where}", flush=True)
     first = 0.0
     for n_workers in options.workers:
-        with tempfile.TemporaryDirectory(prefix="cubic-workers-") as folder, _moto() as url:
-            taken = _measure(Path(folder), n_workers, url, options)
-        rate = taken.n_loads / taken.seconds * 60
+        with (
+            tempfile.TemporaryDirectory(prefix="cubic-workers-") as folder,
+            _moto() as url,
+            _dagster(options) as dagster,
+        ):
+            measured = _measure(Path(folder), n_workers, url, dagster, options)
+        rate = measured.n_loads / measured.seconds * 60
         first = first or rate
-        told = f"{n_workers} workers: {taken.n_loads} loads in {taken.seconds:.1f} s"
-        print(f"{told}, {rate:,.0f} loads/min, {rate / first:.2f} of the first; {taken.n_runs} runs, ", end="")
-        print(f"at most {taken.n_connections} connections to PostgreSQL", flush=True)
+        told = f"{n_workers} workers: {measured.n_loads} loads in {measured.seconds:.1f} s, {rate:,.0f} loads/min"
+        print(f"{told}, {rate / first:.2f} of the first; {measured.n_runs} runs", flush=True)
+        print(f"  connections: {measured.connections}; one to Dagster's costs {measured.connect_ms:.1f} ms", flush=True)
     return 0
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What became of the files with one number of workers."""
+
+    n_loads: int
+    seconds: float
+    n_runs: int
+    connections: str
+    connect_ms: float
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -55,6 +78,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=30, help="files a table")
     parser.add_argument("--loads-per-run", type=int, default=10, help="loads that a table brings into a run")
     parser.add_argument("--folders", action="store_true", help="buckets are folders, and the catalog DuckDB")
+    parser.add_argument("--pooler", action="store_true", help="Debian's PgBouncer stands before Dagster's database")
     return parser.parse_args(arguments)
 
 
@@ -75,17 +99,18 @@ def _moto() -> Generator[str]:
         server.wait()
 
 
-class Taken(NamedTuple):
-    """What it took."""
+@contextmanager
+def _dagster(options: argparse.Namespace) -> Generator[str]:
+    """Make Dagster's database; gives its URL."""
+    url = make_database(start_postgres(), "dagster", "postgresql+psycopg2")
+    if options.pooler:
+        with pooler(start_postgres()) as port:
+            yield through(url, port)
+    else:
+        yield url
 
-    n_loads: int
-    seconds: float
-    n_runs: int
-    n_connections: int
-    """The most at once, by all processes, that were seen when looking twice a second."""
 
-
-def _measure(folder: Path, n_workers: int, url: str, options: argparse.Namespace) -> Taken:
+def _measure(folder: Path, n_workers: int, url: str, dagster: str, options: argparse.Namespace) -> _Measured:
     """Bring the files to Archive."""
     generate(folder, options.tables, options.files)
     client = _client(url)
@@ -95,7 +120,7 @@ def _measure(folder: Path, n_workers: int, url: str, options: argparse.Namespace
         "CUBIC_MAX_LOADS_PER_RUN": str(options.loads_per_run),
         "CUBIC_S3_ADDRESSING_STYLE": "path",
         "CUBIC_CATALOG": "duckdb" if options.folders else "glue",
-        "DAGSTER_POSTGRES_URL": make_database(start_postgres(), "dagster", "postgresql+psycopg2"),
+        "DAGSTER_POSTGRES_URL": dagster,
         "DAGSTER_COMPUTE_LOGS_BUCKET": BUCKET,
         "DAGSTER_COMPUTE_LOGS_PREFIX": "dagster",
         "AWS_ENDPOINT_URL": url,
@@ -110,17 +135,16 @@ def _measure(folder: Path, n_workers: int, url: str, options: argparse.Namespace
             production.start_worker(name)
         n_loads = _deliver(folder, client, is_local=options.folders)
         production.start_dagster()
-        connections: list[int] = []
-        production.wait_until(
-            lambda: _ended(production, connections) == n_loads, "all loads are archived", ENOUGH_SECONDS
-        )
+        most: Counter[str] = Counter()
+        production.wait_until(lambda: _ended(production, most) == n_loads, "all loads are archived", ENOUGH_SECONDS)
         ((seconds,),) = production.query(
             "SELECT extract(epoch FROM max(updated_at) - min(inserted_at)) FROM cubic_loads"
         )
         ((n_runs,),) = production.query("SELECT count(*) FROM runs", "DAGSTER_POSTGRES_URL")
+        connections = ", ".join(f"{name} {n} at most, {_opened(production, name)} opened" for name, n in most.items())
     finally:
         production.kill_all()
-    return Taken(n_loads, float(seconds), n_runs, max(connections))
+    return _Measured(n_loads, float(seconds), n_runs, connections, connect_ms(dagster))
 
 
 def _client(url: str) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
@@ -150,13 +174,19 @@ def _deliver(folder: Path, client: Any, *, is_local: bool) -> int:  # noqa: ANN4
     return sum(path.suffix != ".dfm" for path in paths)
 
 
-def _ended(production: Production, connections: list[int]) -> int:
+def _ended(production: Production, most: "Counter[str]") -> int:
+    """Count loads that have come to an end, and note the connections of each database."""
     time.sleep(0.5)
-    ((n_connections,),) = production.query(
-        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-    )
-    connections.append(n_connections)
+    for variable, name in DATABASES.items():
+        ((number,),) = production.query(CONNECTED, variable)
+        most[name] = max(most[name], number)
     ((number,),) = production.query("SELECT count(*) FROM cubic_loads WHERE status IN ('archived', 'errored')")
+    return number
+
+
+def _opened(production: Production, name: str) -> int:
+    (variable,) = [variable for variable, each in DATABASES.items() if each == name]
+    ((number,),) = production.query(OPENED, variable)
     return number
 
 

@@ -2,10 +2,12 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster_aws.ecs
 import pytest
 
 from cubic_ingestion_tests.deployment.production import DEPLOY, ROOT
@@ -29,6 +31,13 @@ WRITING = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
 REMOVING = WRITING | {"s3:DeleteObject"}
 HTTP = {"get", "post", "stream", "close", "request", "build_request", "send"}
 """Methods of the HTTP client that DMAP is fetched by."""
+
+
+NOT_NARROWED = {"ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"}
+"""https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html"""
+
+BESIDE_ECS = {"ecs:TagResource", "iam:PassRole", "logs:GetLogEvents", "ec2:DescribeNetworkInterfaces"}
+"""What tags and roles of a task ask of who starts it, and what the launcher asks of other services."""
 
 
 def statements(role: str) -> list[dict[str, Any]]:
@@ -89,6 +98,14 @@ def test_the_batcher_may_do_what_the_fetcher_asks() -> None:
     assert granted("batcher", "/cubic/kafka_open/*") == REMOVING
 
 
+def test_the_daemon_on_ecs_may_do_what_its_launcher_asks() -> None:
+    folder = Path(dagster_aws.ecs.__file__).parent
+    text = "".join((folder / f"{name}.py").read_text("utf-8") for name in ("launcher", "tasks", "utils"))
+    asked = {named_as_aws_does("ecs", method) for method in re.findall(r"\becs\.([a-z]+(?:_[a-z]+)+)\(", text)}
+
+    assert asked - {"ecs:RegisterTaskDefinition"} == granted("ecs-daemon") - BESIDE_ECS  # ours is registered
+
+
 def test_who_only_watches_changes_no_zone() -> None:
     for role in ("code-server", "webserver", "auditor"):
         zones = {action for zone in ("INCOMING", "SPRINGBOARD", "ARCHIVE", "ERROR") for action in granted(role, zone)}
@@ -106,13 +123,16 @@ def test_no_policy_has_a_wildcard_action_or_more_than_its_own_resources(path: Pa
         assert statement["Effect"] == "Allow"
         assert set(statement) == {"Sid", "Effect", "Action", "Resource"}
         assert not [action for action in statement["Action"] if "*" in action]
+        if statement["Resource"] == ["*"]:
+            assert set(statement["Action"]) == NOT_NARROWED
+            continue
         assert all(resource.startswith("arn:aws:") for resource in statement["Resource"])
         for resource in statement["Resource"]:
-            assert resource.count("*") == resource.endswith("/*"), resource
+            assert resource.count("*") == resource.endswith(("/*", ":*")), resource
 
 
 def test_every_role_is_on_the_page() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
-    assert len(POLICIES) == 5
+    assert len(POLICIES) == 6
     assert [path.name for path in POLICIES if f"`{path.name}`" not in page] == []
