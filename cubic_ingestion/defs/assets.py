@@ -13,6 +13,7 @@ from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.ports import Platform
@@ -90,10 +91,11 @@ def _report_partitions(
     uri = platform.stores.springboard.uri(springboard_prefix(table))
     for key in sorted(totals.keys() | sound):
         ingested = by_partition.get(key, ())
+        last = next((one for one in reversed(ingested) if one.location), None)
         metadata = materialization_metadata(
             totals.get(key),
-            report.schema,
-            next((report.previews[one.load_id] for one in reversed(ingested) if one.location), None),
+            arrow_schema(last.columns) if last else None,
+            report.previews[last.load_id] if last else None,
             n_table_rows=n_table_rows,
             n_loads=len(ingested),
             locations=sorted(one.location for one in ingested if one.location),

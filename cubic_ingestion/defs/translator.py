@@ -24,6 +24,7 @@ QUEUE_TAG = "dagster-celery/queue"
 """Tag that says on which of Celery's queues a run goes, where runs are launched by Celery."""
 
 _LOCATIONS = 20
+_CHANGES = 100
 _PREVIEW_COLUMNS = 20
 _PREVIEW_CHARACTERS = 60
 _KINDS = {StreamName.ODS: "qlik", StreamName.DMAP: "csv", StreamName.KAFKA: "json"}
@@ -87,7 +88,7 @@ def materialization_metadata(
 
     Args:
         total: Sums over the partition, earlier runs included; None if it holds nothing.
-        schema: Columns of the files written; None if nothing had to be written.
+        schema: Columns of the last file that this run wrote for the partition; None if it wrote none.
         preview: First rows of the last load written.
         n_table_rows: Rows of the whole table, all partitions together.
         n_loads: Loads of the partition that this run ingested.
@@ -111,10 +112,18 @@ def materialization_metadata(
     if schema is not None:
         metadata["dagster/column_schema"] = MetadataValue.table_schema(column_schema(schema))
     if changes:
-        metadata["schema_changes"] = MetadataValue.md("\n".join(f"* {change}" for change in changes))
+        metadata["schema_changes"] = MetadataValue.md(_bullets(changes))
     if preview is not None:
         metadata["preview"] = MetadataValue.md(_markdown(preview))
     return metadata
+
+
+def _bullets(changes: Sequence[str]) -> str:
+    """List changes of columns, as many as people read; the others are one command away."""
+    lines = [f"* {change}" for change in changes[:_CHANGES]]
+    if len(changes) > _CHANGES:
+        lines.append(f"* and {len(changes) - _CHANGES:,} more: `cubic tables changes`")
+    return "\n".join(lines)
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:

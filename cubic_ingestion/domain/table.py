@@ -38,6 +38,11 @@ class OnSchemaChange(StrEnum):
     """The load goes to Error."""
 
 
+MAX_COLUMNS = 10_000
+"""A file with more has values where names belong (a JSON object that is a map, a header that is none); each name would
+be a column of the table for good. Twice what the widest sound table has."""
+MAX_FIELDS = 5_000
+"""The same for one record of many in a file: it must not take the others to Error."""
 RESERVED_COLUMNS = ("load_id", "snapshot", "identifier")
 """Columns that Springboard adds to every table, in its files or as names of folders."""
 

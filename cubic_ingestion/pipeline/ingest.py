@@ -13,7 +13,7 @@ import structlog
 from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.load import Ingested, Load, LoadError, version_order
 from cubic_ingestion.domain.status import Work
-from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, Table
+from cubic_ingestion.domain.table import MAX_COLUMNS, RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, Table
 from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.records import Records
@@ -55,8 +55,6 @@ class Report:
     rejected: list[tuple[Load, LoadError]] = field(default_factory=list[tuple[Load, LoadError]])
     released: list[tuple[Load, str]] = field(default_factory=list[tuple[Load, str]])
     """Loads given back for another try, with the reason."""
-    schema: pa.Schema | None = None
-    """Columns of the last file written."""
     previews: dict[int, pa.Table] = field(default_factory=dict[int, pa.Table])
     """First rows of each load written, by its id."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
@@ -189,7 +187,7 @@ class _Worker:
             return None
         if kept is None:
             self._empty_quarantine(load)
-        self._note(load, schema, records, written)
+        self._note(load, records, written)
         n_quarantined = kept.n_rows if kept else 0
         _log.info("load ingested", n_rows=written.n_rows, n_bytes=written.n_bytes, n_quarantined=n_quarantined)
         return Ingested(load.id, load.partition_key or "", written.n_rows, written.n_bytes, key, n_quarantined, columns)
@@ -197,8 +195,7 @@ class _Worker:
     def _quarantine(self, load: Load) -> AbstractContextManager[Quarantine]:
         return quarantine(self.platform.stores.springboard, self.table, load, lambda: self.held.holds(load))
 
-    def _note(self, load: Load, schema: pa.Schema, records: Records, written: Written) -> None:
-        self.report.schema = schema
+    def _note(self, load: Load, records: Records, written: Written) -> None:
         self.report.notes |= records.notes
         self.report.previews[load.id] = written.preview
         if records.n_source_errors:
@@ -241,6 +238,9 @@ class _Worker:
 
 
 def _columns(table: Table, records: Records) -> tuple[Column, ...]:
+    if len(records.columns) > MAX_COLUMNS:
+        message = f"The file has {len(records.columns)} columns; more than {MAX_COLUMNS} are no table's."
+        raise RejectedLoadError("too_many_columns", message)
     for column in records.columns:
         if column.name in RESERVED_COLUMNS:
             message = f"Column '{column.name}' has the name of one that Springboard adds to every table."

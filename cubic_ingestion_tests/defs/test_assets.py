@@ -105,6 +105,26 @@ def test_a_materialisation_tells_rows_bytes_loads_place_columns_and_first_rows(
     ]
 
 
+def test_each_partition_shows_its_own_columns_and_no_more_changes_than_people_read(
+    depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    archived(depot, "2022-03-03")
+    more = [f"c{number}" for number in range(300)]
+    depot.put(
+        "cubic/dmap/agg_sample/20220304.csv",
+        f"sample_id,sample_name,sample_count,{','.join(more)}\n1,a,5{',1' * 300}\n".encode(),
+    )
+    put_dmap(depot, "20220305.csv")
+    ready(depot)
+
+    reported = materialized(sweep(definitions, instance, [tables[DMAP_TABLE]]), tables[DMAP_TABLE])
+
+    columns = {day: len(metadata["dagster/column_schema"].columns) for day, metadata in reported.items()}
+    assert columns == {"2022-03-04": 303, "2022-03-05": 3}
+    changes = reported["2022-03-04"]["schema_changes"].splitlines()
+    assert (len(changes), changes[-1]) == (101, "* and 200 more: `cubic tables changes`")
+
+
 def test_a_later_run_reports_what_the_partition_holds_and_not_only_what_it_added(
     depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:

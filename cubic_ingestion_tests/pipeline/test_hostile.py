@@ -4,14 +4,19 @@ import gzip
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from cubic_ingestion.domain.batch import DEAD_LETTERS, Position
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
+from cubic_ingestion.domain.table import MAX_COLUMNS, MAX_FIELDS
+from cubic_ingestion.pipeline.kafka.routing import Router
+from cubic_ingestion.ports import Record
+from cubic_ingestion_tests.builders import NOON, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.walled import DMAP, INJECTION, a_walled_depot, reason, settled
@@ -80,6 +85,32 @@ def test_five_thousand_columns_are_read_each_under_its_name(depot: Depot) -> Non
     assert (wide["c0000"], wide["c4999"]) == ("0", "4999")
     with duckdb.connect(depot.platform.catalog.address, read_only=True) as catalog:
         assert catalog.table(an_ods_table().name).select("c0000, c4999").fetchall() == [(0, 4999)]
+
+
+def test_a_file_with_values_for_names_adds_no_column(depot: Depot) -> None:
+    names = [f"c{number}" for number in range(MAX_COLUMNS + 1)]
+    sidecar = a_dfm([{"name": name, "type": "INT4"} for name in names])
+    text = f"{','.join(names)}\n{',' * MAX_COLUMNS}\n"
+    loads = settled(
+        depot,
+        an_ods_file(sidecar, text)
+        | {f"{DMAP}wide.csv": text.encode(), f"{KAFKA}wide.json": json.dumps(dict.fromkeys(names)).encode()},
+    )
+    assert [reason(depot, load)["code"] for load in loads] == ["too_many_columns"] * 3
+    for table in (an_ods_table(), a_table(), KAFKA_TABLE):
+        assert all(len(columns) < MAX_COLUMNS for columns in depot.platform.repository.known_schemas(table.name))
+
+
+def test_a_record_with_values_for_names_is_a_dead_letter_and_no_others_fate() -> None:
+    def record(number: int, n_fields: int) -> Record:
+        fields = {"topic": "sample"} | {f"f{field}": 1 for field in range(n_fields - 1)}
+        return Record(Position(number), NOON, json.dumps(fields).encode())
+
+    records = [record(1, 1), record(2, MAX_FIELDS), record(3, MAX_FIELDS + 1)]
+    table = replace(KAFKA_TABLE, topic="sample")
+    routed = Router([table]).lines("shard", records)
+    assert [name for name, _ in routed] == [table.name, table.name, DEAD_LETTERS]
+    assert json.loads(routed[-1][1].text)["reason"] == "too_many_fields"
 
 
 @pytest.mark.parametrize("stream", ["dmap", "ods", "kafka"])

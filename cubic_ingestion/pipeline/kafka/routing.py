@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from cubic_ingestion.domain.batch import DEAD_LETTERS, SEQUENCE_COLUMN, SHARD_COLUMN
-from cubic_ingestion.domain.table import RESERVED_COLUMNS, Table
+from cubic_ingestion.domain.table import MAX_FIELDS, RESERVED_COLUMNS, Table
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.json_fields import record_fields
 from cubic_ingestion.pipeline.kafka.cutting import Line
@@ -33,6 +33,7 @@ class DeadLetterReason(StrEnum):
     NOT_AN_OBJECT = "not_an_object"
     DUPLICATE_FIELD = "duplicate_field"
     RESERVED_FIELD = "reserved_field"
+    TOO_MANY_FIELDS = "too_many_fields"
     TOPIC_MISSING = "topic_missing"
     TOPIC_UNDECLARED = "topic_undeclared"
     TOPIC_AMBIGUOUS = "topic_ambiguous"
@@ -101,7 +102,7 @@ def _are_sound(texts: Sequence[bytes]) -> bool:
         _, spelled = record_fields(texts)
     except (RejectedLoadError, UnicodeDecodeError):
         return False
-    return not _RESERVED & spelled.keys()
+    return not _RESERVED & spelled.keys() and len(spelled) <= MAX_FIELDS
 
 
 def _flaw(text: bytes) -> _DeadLetter | None:
@@ -116,6 +117,9 @@ def _flaw(text: bytes) -> _DeadLetter | None:
         return _DeadLetter(_BY_CODE[error.code], f"{_WORDS[error.code]}{where}.")
     if taken := _RESERVED & spelled.keys():
         return _DeadLetter(DeadLetterReason.RESERVED_FIELD, f"Field {min(taken)!r} is one that the platform adds.")
+    if len(spelled) > MAX_FIELDS:
+        message = f"It has {len(spelled)} fields; more than {MAX_FIELDS} are no table's."
+        return _DeadLetter(DeadLetterReason.TOO_MANY_FIELDS, message)
     return None
 
 
