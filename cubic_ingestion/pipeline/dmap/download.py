@@ -5,12 +5,13 @@ held in memory.
 """
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from cubic_ingestion.domain.feed import FetchedDataset, Offer
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import NotTheFileError, RejectedLoadError
+from cubic_ingestion.errors import NotTheFileError, RejectedLoadError, StoreUnavailableError
 from cubic_ingestion.parsing.inflate import GZIP_MAGIC, open_text
 from cubic_ingestion.ports import FeedClient, LoadRepository, ObjectStore
 
@@ -28,9 +29,9 @@ def download(
         LinkExpiredError: The offer's link is too old.
         FeedUnavailableError: The server refused or dropped the request, or sent less than it announced.
         NotTheFileError: What came is not a CSV file of this table, plain or gzip.
-        StoreUnavailableError: Incoming could not be written.
+        StoreUnavailableError: Incoming could not be written, or the disk had no room on the way there.
     """
-    with tempfile.TemporaryFile() as body:
+    with _on_disk(offer) as body:
         _receive(client, offer, body)
         is_gzip = _judge(body, offer, table)
         key = _key(incoming, repository, table.prefix + offer.dataset.identifier, is_gzip=is_gzip)
@@ -39,6 +40,17 @@ def download(
             while block := body.read(_BLOCK_BYTES):
                 out.file.write(block)
             return FetchedDataset(offer.dataset, key, out.commit().etag)
+
+
+@contextmanager
+def _on_disk(offer: Offer) -> Generator[BinaryIO]:
+    """Open a temporary file for what is judged; what the disk says against it concerns this data set alone."""
+    try:
+        with tempfile.TemporaryFile() as body:
+            yield body
+    except OSError as error:
+        reason = f"the temporary file on its way there: {error.strerror or type(error).__name__}"
+        raise StoreUnavailableError(offer.dataset.identifier, reason) from error
 
 
 def _receive(client: FeedClient, offer: Offer, body: BinaryIO) -> None:

@@ -1,6 +1,7 @@
 """What a fetch brings to Incoming, from a vendor that may misbehave."""
 
 import gzip
+import tempfile
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -298,6 +299,21 @@ def test_no_text_that_lacks_the_tables_columns_is_taken(vendor: FakeVendor, depo
     publish(vendor, "sample_1", body=body)
     assert len(a_fetcher(vendor, depot).fetch(FEED).problems) == 1
     assert depot.files("incoming") == []
+
+
+def test_no_room_for_a_file_on_its_way_is_named_and_stops_no_other_feed(
+    vendor: FakeVendor, depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(vendor, "one")
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "tempdir", str(depot.root / "gone"))
+        report = a_fetcher(vendor, depot).fetch(FEED)
+    assert len(report.problems) == 1
+    assert "temporary file" in report.problems[0]
+    assert names(depot) == []
+
+    assert a_fetcher(vendor, depot).fetch(FEED).problems == []
+    assert names(depot) == ["one.csv.gz"]
 
 
 def test_files_come_in_parallel_but_no_more_than_was_said(vendor: FakeVendor, depot: Depot) -> None:
