@@ -52,7 +52,7 @@ class RealFolders:
             return True
         try:
             is_link = stat.S_ISLNK(os.lstat(folder).st_mode)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # whoever opens it is told which
             return self._is_real(folder.rpartition("/")[0])
         if is_link or not self._is_real(folder.rpartition("/")[0]):
             return False

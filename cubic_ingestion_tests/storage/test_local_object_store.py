@@ -276,7 +276,7 @@ def test_a_name_of_the_greatest_length_can_be_written(store: LocalObjectStore) -
     assert keys(store) == ["a/" + "n" * 255]
 
 
-@pytest.mark.parametrize("key", ["a/" + "n" * 256, "file/below", "folder"])
+@pytest.mark.parametrize("key", ["a/" + "n" * 256, "file/below", "file/far/below", "folder"])
 def test_a_key_that_the_folder_can_never_take_is_not_tried_again(store: LocalObjectStore, key: str) -> None:
     put(store, "file")
     put(store, "folder/file")
