@@ -228,13 +228,21 @@ class _Worker:
 
     def _retry(self, load: Load, error: RetriableError) -> None:
         if load.attempts >= self.platform.limits.max_attempts:
-            message = f"Given up after {load.attempts} attempts: {error}"
-            self._reject(load, RejectedLoadError("attempts_exhausted", message))
+            self._give_up(load, error)
             return
         retry_at = self.platform.clock.now() + timedelta(seconds=min(5 * 2**load.attempts, 600))
         self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
         self.report.released.append((load, str(error)))
         _log.warning("load given back", reason=str(error), attempts=load.attempts, retry_at=retry_at.isoformat())
+
+    def _give_up(self, load: Load, error: RetriableError) -> None:
+        """Reject a load after its last try, which may have published rows without knowing it."""
+        try:
+            withdraw(self.platform, self.table, load, self.held)
+        except RetriableError as trouble:
+            _log.warning("rows not looked for", reason=str(trouble))
+        message = f"Given up after {load.attempts} attempts: {error}"
+        self._reject(load, RejectedLoadError("attempts_exhausted", message))
 
 
 def _columns(table: Table, records: Records) -> tuple[Column, ...]:

@@ -11,12 +11,14 @@ import pytest
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import OnBadValue, StreamName, Table
+from cubic_ingestion.errors import StoreUnavailableError
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.write import Written
+from cubic_ingestion.ports import Limits
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 
@@ -136,6 +138,37 @@ def test_rows_go_of_a_version_that_is_overwritten_as_soon_as_they_are_published(
 
     assert [load.status for load in depot.loads()] == [LoadStatus.ERRORED, LoadStatus.ERRORED]
     assert names(depot) == []
+
+
+class Unanswered(Depot):
+    """A depot whose Springboard publishes, and whose answer is lost each time."""
+
+    def write_load(
+        self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    ) -> Written | None:
+        """Write a load, and fail as if it were not known whether that was done."""
+        super().write_load(claim, load, key, schema, batches)
+        raise StoreUnavailableError(key, "no answer")
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+@pytest.mark.parametrize("before", [[], [OLD]], ids=["first version", "second version"])
+def test_rows_go_of_a_load_that_is_given_up_without_knowing_that_they_were_published(
+    tmp_path: Path, before: list[bytes], max_attempts: int
+) -> None:
+    depot = Depot.build(tmp_path, [a_table()], limits=Limits(max_attempts=max_attempts))
+    for data in before:
+        depot.put(KEY, data)
+        depot.settle()
+    depot.put(KEY, NEW)
+    unanswered = Unanswered(depot.root, depot.platform, depot.clock)
+    for _ in range(max_attempts):
+        unanswered.ingest()
+        depot.clock.advance(minutes=10)
+    depot.settle()
+
+    assert depot.loads()[-1].status is LoadStatus.ERRORED
+    assert names(depot) == ["old" for _ in before]
 
 
 def test_rows_of_the_version_before_stay_if_nothing_was_published(
