@@ -56,6 +56,14 @@ class CubicTable(Base):
     """How often in a row the catalog has refused it."""
     catalog_error: Mapped[str | None]
     """Why it did so last."""
+    dagster_due_at: Mapped[datetime | None]
+    """When its changes may be reported to Dagster: the end of a lease, or of the pause after a failure."""
+    dagster_claimed_by: Mapped[str | None]
+    """Who holds the lease to report its changes to Dagster."""
+    dagster_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many reports in a row have failed."""
+    dagster_error: Mapped[str | None]
+    """Why the last report failed."""
     deleted_at: Mapped[datetime | None]
     """Since when it is declared no longer."""
     inserted_at: Mapped[datetime]
@@ -130,6 +138,10 @@ class CubicLoad(Base):
     """When it was last brought back from Error."""
     sidecar_etag: Mapped[str | None]
     """Version of the sidecar it was planned with."""
+    acknowledged_at: Mapped[datetime | None]
+    """When a person said that its rejection or its quarantined records are known; another try clears it."""
+    acknowledged_by: Mapped[str | None]
+    acknowledged_reason: Mapped[str | None]
     deleted_at: Mapped[datetime | None]
     inserted_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -165,6 +177,42 @@ class CubicCatalogChange(Base):
     )
     location: Mapped[str]
     inserted_at: Mapped[datetime]
+
+
+class CubicDagsterChange(Base):
+    """A partition whose loads changed and that Dagster has yet to show; recorded in the transaction that changes them."""
+
+    __tablename__ = "cubic_dagster_changes"
+    __table_args__ = (Index("ix_cubic_dagster_changes_table_id", "table_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    table_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_dagster_changes_table_id")
+    )
+    partition_key: Mapped[str]
+    inserted_at: Mapped[datetime]
+
+
+class CubicScan(Base):
+    """The newest listing of a prefix of Incoming."""
+
+    __tablename__ = "cubic_scans"
+
+    prefix: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    """When the newest listing began, whether or not it ended."""
+    listed_at: Mapped[datetime | None]
+    """When a listing last reached the end of the prefix; None if none did."""
+    n_objects: Mapped[int] = mapped_column(BIG_ID)
+    """Objects that the last whole listing saw."""
+    n_unsettled: Mapped[int] = mapped_column(BIG_ID)
+    """Of these, objects that may still be written to."""
+    n_unknown: Mapped[int] = mapped_column(BIG_ID)
+    """Of these, objects that no table takes."""
+    unknown: Mapped[str | None]
+    """JSON: the first of the unknown objects, each with the reason."""
+    problem: Mapped[str | None]
+    """Why the newest listing failed; None if it did not."""
 
 
 class CubicTableOdsSnapshot(Base):

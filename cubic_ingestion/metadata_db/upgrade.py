@@ -16,7 +16,7 @@ from cubic_ingestion.metadata_db.postgres import is_lock_timeout, upgrade_option
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0007"
+NEWEST = "0008"
 """Revision that the models are written for; a constant, because asking Alembic would import it in every run."""
 
 
