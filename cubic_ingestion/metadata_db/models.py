@@ -180,7 +180,7 @@ class CubicCatalogChange(Base):
 
 
 class CubicDagsterChange(Base):
-    """A partition whose loads changed and that Dagster has yet to show; recorded in the transaction that changes them."""
+    """A partition that Dagster has yet to show; recorded in the transaction that changes its loads."""
 
     __tablename__ = "cubic_dagster_changes"
     __table_args__ = (Index("ix_cubic_dagster_changes_table_id", "table_id", "id"), {"sqlite_autoincrement": True})

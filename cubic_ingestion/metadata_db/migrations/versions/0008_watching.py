@@ -1,6 +1,6 @@
 """What the watchers need: scans of Incoming, acknowledged rejections, and partitions that Dagster has yet to show.
 
-An upgrade queues every partition with rows, because earlier releases could lose a materialisation when they were killed.
+An upgrade queues every partition with rows: earlier releases could lose a materialisation when they were killed.
 A downgrade drops all of it: the scans and the queue are made again, acknowledgements are lost.
 """
 
