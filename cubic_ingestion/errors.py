@@ -19,11 +19,14 @@
         ├── UnrecordedTableError
         └── InvalidKeyError
 
-A constructor takes the culprits as data and words the message: what is wrong, where, and what to do.
+A constructor takes the culprits as data and words the message: what is wrong, where, and what to do. The message is one
+line, and what it quotes from outside is shown as ``visible`` shows it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from cubic_ingestion.outside_text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class BadCell:
 class CubicIngestionError(Exception):
     """Base of every error this platform raises on purpose."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))
+
 
 class RetriableError(CubicIngestionError):
     """Nothing is wrong with the load; the same work may succeed later."""
@@ -53,7 +59,7 @@ class StoreUnavailableError(RetriableError):
 
     def __init__(self, key: str, reason: str) -> None:
         self.key = key
-        super().__init__(f"Object {key!r} could not be reached ({reason}). It will be tried again.")
+        super().__init__(f"Object '{key}' could not be reached ({reason}). It will be tried again.")
 
 
 class DatabaseUnavailableError(RetriableError):
@@ -68,7 +74,7 @@ class CatalogUnavailableError(RetriableError):
 
     def __init__(self, table: str, reason: str) -> None:
         self.table = table
-        super().__init__(f"Table {table!r} could not be put in the catalog ({reason}). It will be tried again.")
+        super().__init__(f"Table '{table}' could not be put in the catalog ({reason}). It will be tried again.")
 
 
 class StreamUnavailableError(RetriableError):
@@ -76,7 +82,7 @@ class StreamUnavailableError(RetriableError):
 
     def __init__(self, stream: str, reason: str) -> None:
         self.stream = stream
-        super().__init__(f"Kinesis stream {stream!r} could not be read ({reason}). It will be tried again.")
+        super().__init__(f"Kinesis stream '{stream}' could not be read ({reason}). It will be tried again.")
 
 
 class ShardLeaseLostError(RetriableError):
@@ -85,7 +91,7 @@ class ShardLeaseLostError(RetriableError):
     def __init__(self, shard: str) -> None:
         self.shard = shard
         super().__init__(
-            f"The lease on shard {shard!r} ended before it was renewed, and another batcher has it. Nothing is lost: "
+            f"The lease on shard '{shard}' ended before it was renewed, and another batcher has it. Nothing is lost: "
             "that one goes on from the checkpoint."
         )
 
@@ -104,7 +110,7 @@ class FeedUnavailableError(RetriableError):
         self.feed = feed
         self.retry_after_seconds = retry_after_seconds
         self.is_refused = is_refused
-        super().__init__(f"DMAP feed {feed!r} could not be read ({reason}). It will be tried again.")
+        super().__init__(f"DMAP feed '{feed}' could not be read ({reason}). It will be tried again.")
 
 
 class NotTheFileError(RetriableError):
@@ -113,7 +119,7 @@ class NotTheFileError(RetriableError):
     def __init__(self, dataset: str, problem: str) -> None:
         self.dataset = dataset
         super().__init__(
-            f"What the vendor sent for data set {dataset!r} is not its file: {problem}. It is asked for again."
+            f"What the vendor sent for data set '{dataset}' is not its file: {problem}. It is asked for again."
         )
 
 
@@ -123,7 +129,7 @@ class SidecarChangedError(RetriableError):
     def __init__(self, key: str, etag: str) -> None:
         self.key = key
         super().__init__(
-            f"The sidecar of {key!r} is no longer the version that the load was planned with ({etag}). "
+            f"The sidecar of '{key}' is no longer the version that the load was planned with ({etag}). "
             "The load is planned again with what stands there now."
         )
 
@@ -148,7 +154,7 @@ class RejectedLoadError(CubicIngestionError):
         bad_cells: Sequence[BadCell] = (),
     ) -> None:
         self.code = code
-        self.message = message
+        self.message = visible(message)
         self.row = row
         self.column = column
         self.bad_cells = bad_cells
@@ -203,7 +209,7 @@ class UnrecordedTableError(FatalError):
 
     def __init__(self, table: str) -> None:
         self.table = table
-        super().__init__(f"Table {table!r} is not in cubic_tables. Its declaration has to be synced before its loads.")
+        super().__init__(f"Table '{table}' is not in cubic_tables. Its declaration has to be synced before its loads.")
 
 
 class InvalidKeyError(FatalError):
@@ -211,4 +217,4 @@ class InvalidKeyError(FatalError):
 
     def __init__(self, key: str, problem: str) -> None:
         self.key = key
-        super().__init__(f"Key {key!r} is not possible in this store ({problem}). Choose another name.")
+        super().__init__(f"Key '{key}' is not possible in this store ({problem}). Choose another name.")

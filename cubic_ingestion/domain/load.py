@@ -6,6 +6,7 @@ from datetime import datetime
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import BadCell, RejectedLoadError
+from cubic_ingestion.outside_text import visible
 
 _MOST_MESSAGE_CHARACTERS, _MOST_COLUMN_CHARACTERS = 2_000, 200
 
@@ -50,15 +51,11 @@ class LoadError:
     @classmethod
     def of(cls, error: RejectedLoadError) -> "LoadError":
         """Keep what an error says, cut to what people read; a file may have texts of any length in it."""
-        column = error.column and _shown(error.column, _MOST_COLUMN_CHARACTERS)
-        return cls(
-            error.code, _shown(error.message, _MOST_MESSAGE_CHARACTERS), error.row, column, tuple(error.bad_cells)
-        )
+        column = error.column and _cut(visible(error.column), _MOST_COLUMN_CHARACTERS)
+        return cls(error.code, _cut(error.message, _MOST_MESSAGE_CHARACTERS), error.row, column, tuple(error.bad_cells))
 
 
-def _shown(text: str, most: int) -> str:
-    """Cut a text, and take NUL out of it, which PostgreSQL cannot hold."""
-    text = text.replace("\0", "\\0")
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
