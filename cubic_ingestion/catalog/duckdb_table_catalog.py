@@ -128,12 +128,13 @@ class DuckDBTableCatalog:
 
 
 def _due(entries: Collection[CatalogEntry], views: Mapping[str, View]) -> list[CatalogEntry]:
-    """Select the entries whose view is missing, names its files, lies elsewhere or lacks a column."""
+    """Select the entries whose view is missing, names its files, is outdated, lies elsewhere or lacks a column."""
     return [
         entry
         for entry in entries
         if (view := views.get(entry.table.catalog_name)) is None
         or entry.parts  # they name their files, and there is a new one
+        or not view.reads_layout
         or view.location != entry.location
         or not view.columns.issuperset(entry.schema.names)
     ]

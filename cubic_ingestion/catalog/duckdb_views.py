@@ -1,6 +1,6 @@
 """The SQL of a view over a table's Parquet files, and the state of the views in a database file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _GLOB_CHARACTERS = frozenset("*?[")
-_VIEWS = """
-    select view_name, coalesce(view.comment, ''), list(column_name)
+_FILE_COLUMN = "springboard_file"
+"""Column with the path of a row's file while a view is computed; the view leaves it out."""
+_VIEWS = f"""
+    select view_name, coalesce(view.comment, ''), list(column_name), contains(view.sql, '{_FILE_COLUMN}')
     from duckdb_views() view join duckdb_columns() on table_oid = view_oid
     where view.schema_name = 'main' and not view.internal
     group by all
-"""
+"""  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +31,35 @@ class View:
     """URI of the prefix whose Parquet files it reads; kept, for people too, as the view's comment."""
     columns: frozenset[str]
     """Names of its columns when it was made. DuckDB itself follows the files' columns whenever the view is used."""
+    reads_layout: bool
+    """Whether it reads the layout's folders alone; views of earlier releases also read folders above the home."""
 
 
 def standing_views(connection: "DuckDBPyConnection") -> Mapping[str, View]:
     """Return the views of a database file by name; reads no Parquet file."""
     rows = connection.execute(_VIEWS).fetchall()
-    return {name: View(location, frozenset(columns)) for name, location, columns in rows}
+    return {name: View(location, frozenset(columns), reads) for name, location, columns, reads in rows}
 
 
 def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
     """Make the view of a table anew; reads the footers of all its Parquet files.
 
-    ``snapshot=`` and ``identifier=`` below the location become columns of text. Where a column has not the same type
-    in all files, each file's values are cast to the type that holds them all: DuckDB's own choice would round some.
+    The folders of the layout (``snapshot=``, ``identifier=``) become columns of text. They are read from the end of
+    each file's path: DuckDB's own ``hive_partitioning`` would also read the folders above the location, and would let
+    them win over columns of the files. Where a column does not have the same type in all files, each file's values are
+    cast to the type that holds them all: DuckDB's own choice would round some.
 
     Args:
         connection: A database that may be changed.
         entry: The table.
     """
-    parts = [_part(connection, part, entry.schema) for part in entry.parts]
-    everything = _select("*", _literal(_pattern(entry.location)))
+    file_column = _unused_name(entry.schema.names)
+    folders = [_folder(file_column, entry.partition_names, name) for name in entry.partition_names]
+    parts = [
+        _select(_literals(map(_path, part.uris)), file_column, [*_casts(connection, part, entry.schema)], folders)
+        for part in entry.parts
+    ]
+    everything = _select(_literal(_pattern(entry)), file_column, [], folders)
     rows = " union all by name ".join(parts or [everything])
     name = _identifier(entry.table.catalog_name)
     connection.execute(f"create or replace view {name} as {rows}")
@@ -61,15 +72,12 @@ def select_partitions(connection: "DuckDBPyConnection", view: str, names: Sequen
     return connection.execute(f"select distinct {columns} from {_identifier(view)}").fetchall()  # noqa: S608 - quoted
 
 
-def _part(connection: "DuckDBPyConnection", part: CatalogPart, schema: pa.Schema) -> str:
-    """Select the files of one schema, each column in the type that it has over all of them."""
-    casts: list[str] = []
+def _casts(connection: "DuckDBPyConnection", part: CatalogPart, schema: pa.Schema) -> Iterator[str]:
+    """Yield what turns columns of the files of one schema into the types that they have over all files."""
     for name, kind in zip(part.schema.names, part.schema.types, strict=True):
         wanted = schema.field(name).type
         if kind != wanted:
-            casts.append(f"cast({_identifier(name)} as {_type(connection, wanted)}) as {_identifier(name)}")
-    files = ", ".join(_literal(_path(uri)) for uri in part.uris)
-    return _select(f"* replace ({', '.join(casts)})" if casts else "*", f"[{files}]")
+            yield f"cast({_identifier(name)} as {_type(connection, wanted)}) as {_identifier(name)}"
 
 
 def _type(connection: "DuckDBPyConnection", arrow: pa.DataType) -> str:
@@ -78,14 +86,31 @@ def _type(connection: "DuckDBPyConnection", arrow: pa.DataType) -> str:
     return str(connection.from_arrow(empty).types[0])
 
 
-def _select(columns: str, files: str) -> str:
-    options = "hive_partitioning = true, hive_types_autocast = false, union_by_name = true"
-    return f"select {columns} from read_parquet({files}, {options})"  # noqa: S608 - all parts are quoted
+def _select(files: str, file_column: str, casts: Sequence[str], folders: Sequence[str]) -> str:
+    columns = f"* exclude ({_identifier(file_column)})" + (f" replace ({', '.join(casts)})" if casts else "")
+    options = f"hive_partitioning = false, union_by_name = true, filename = {_literal(file_column)}"
+    return f"select {', '.join([columns, *folders])} from read_parquet({files}, {options})"  # noqa: S608 - all parts are quoted
 
 
-def _pattern(location: str) -> str:
-    """Return the glob pattern of all Parquet files below a location."""
-    return _path(location) + "**/*.parquet"
+def _folder(file_column: str, names: Sequence[str], name: str) -> str:
+    """Select the value of one of the layout's folders; a filter on it leaves out files without opening them."""
+    folders = "/".join(f"{each}=([^/]*)" if each == name else f"{each}=[^/]*" for each in names)
+    pattern = _literal(f"/{folders}/[^/]*$")
+    return f"regexp_extract({_identifier(file_column)}, {pattern}, 1) as {_identifier(name)}"
+
+
+def _unused_name(columns: Collection[str]) -> str:
+    """Return a name for the column with a file's path that no column of the files has."""
+    name = _FILE_COLUMN
+    while name in columns:
+        name += "_"
+    return name
+
+
+def _pattern(entry: CatalogEntry) -> str:
+    """Return the glob pattern of a table's Parquet files: those in folders of the layout, and no others."""
+    folders = "".join(f"{name}=*/" for name in entry.partition_names)
+    return f"{_path(entry.location)}{folders}*.parquet"
 
 
 def _path(uri: str) -> str:
@@ -97,6 +122,10 @@ def _path(uri: str) -> str:
 
 def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literals(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_literal, texts))}]"
 
 
 def _literal(text: str) -> str:

@@ -54,7 +54,8 @@ def an_entry(
     target = folder / name / f"identifier={identifier}" / "part-0.parquet"
     target.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(rows, target)
-    return CatalogEntry(a_table(name), (folder / name).as_uri() + "/", rows.schema)
+    location = (folder / name).as_uri() + "/"
+    return CatalogEntry(a_table(name), location, rows.schema, partition_names=("identifier",))
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -220,3 +221,51 @@ def test_duckdb_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, cubic_ingestion.catalog.duckdb_table_catalog; sys.exit('duckdb' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("above", ["sample_id=7", "region=us", "load_id=99/env=prod", "identifier=above"])
+def test_folders_above_the_table_become_no_columns(path: Path, tmp_path: Path, above: str) -> None:
+    DuckDBTableCatalog(path).register([an_entry(tmp_path / above, "sample", "1.csv", sample_id=[1, 2], load_id=[3, 3])])
+
+    assert query(path, "select * from sample order by sample_id") == [(1, 3, "1.csv"), (2, 3, "1.csv")]
+    assert query(path, "select column_name, column_type from (describe sample)") == [
+        ("sample_id", "BIGINT"),
+        ("load_id", "BIGINT"),
+        ("identifier", "VARCHAR"),
+    ]
+
+
+def test_files_outside_the_layout_are_in_no_view(path: Path, tmp_path: Path) -> None:
+    entry = an_entry(tmp_path, "sample", n=[1])
+    pq.write_table(pa.table({"n": [9]}), tmp_path / "sample" / "by_hand.parquet")
+    DuckDBTableCatalog(path).register([entry])
+
+    assert query(path, "select n from sample") == [(1,)]
+
+
+def test_a_filter_on_a_folder_opens_only_its_files(path: Path, tmp_path: Path) -> None:
+    entry = [an_entry(tmp_path, "sample", f"{number}.csv", n=[number]) for number in range(9)][-1]
+    DuckDBTableCatalog(path).register([entry])
+
+    [[_, plan]] = query(path, "explain analyze select * from sample where identifier = '4.csv'")
+
+    assert "Scanning Files: 1/9" in str(plan)
+
+
+def test_a_column_of_the_files_may_have_any_name(path: Path, tmp_path: Path) -> None:
+    DuckDBTableCatalog(path).register([an_entry(tmp_path, "sample", filename=[1], springboard_file=[2])])
+
+    assert query(path, "select filename, springboard_file, identifier from sample") == [(1, 2, "1")]
+
+
+def test_a_view_of_an_earlier_release_is_made_anew(path: Path, tmp_path: Path) -> None:
+    entry = an_entry(tmp_path / "n=7", "sample", n=[1])
+    with duckdb.connect(path) as connection:
+        files = f"{tmp_path}/n=7/sample/**/*.parquet"
+        connection.execute(f"create view sample as from read_parquet('{files}', hive_partitioning = true)")
+        connection.execute(f"comment on view sample is '{entry.location}'")
+    assert query(path, "select n from sample") == [(7,)]
+
+    DuckDBTableCatalog(path).register([entry])
+
+    assert query(path, "select n from sample") == [(1,)]
