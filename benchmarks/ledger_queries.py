@@ -75,7 +75,7 @@ def queries(connection: Connection) -> list[Query]:
         Query("placed_since: a page", lambda c: planning.placed_page(c, names[:2], days_ago, None, None)),
         Query("wait", lambda c: planning.wait(c, waiting, "waits", now, now)),
         *(
-            Query(f"claimable: {work}, a stream", lambda c, work=work: claiming.claimable(c, ods, work, now))
+            Query(f"claimable: {work}, a stream", lambda c, work=work: claiming.claimable(c, ods, work, now, None))
             for work in Work
         ),
         *(

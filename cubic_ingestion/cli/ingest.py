@@ -1,4 +1,4 @@
-"""``cubic ingest``: one pass over Incoming, without sensors or a daemon."""
+"""``cubic ingest``: what is in Incoming now, without sensors or a daemon."""
 
 import threading
 from collections.abc import Generator
@@ -20,7 +20,9 @@ _POLL_SECONDS = 0.5
 
 
 def ingest(*, as_json: AsJson = False) -> None:
-    """Ingest all that lies in Incoming, through Dagster, until nothing is ready; then say what became of it.
+    """Ingest what is in Incoming now, through Dagster; then print what became of it.
+
+    Streams take turns. Files that arrive meanwhile may be ingested too, but do not prolong the command.
 
     Exit code 0 if all went well, 1 if a load ended in Error, 2 if it could not run.
 

@@ -1,14 +1,16 @@
-"""Headless: what the sensors and the daemon do, in this process, until Incoming holds nothing ready."""
+"""Headless: what the sensors and the daemon do, in this process, until all that was in Incoming is done."""
 
 import warnings
 from collections.abc import Collection
-from time import sleep
+from dataclasses import dataclass, field
+from time import monotonic, sleep
 
 import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
 from cubic_ingestion.defs.sensors import has_catalog_changes, has_originals, ingest_request
 from cubic_ingestion.defs.translator import asset_key, catalog_tags, stream_tags
+from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.pipeline.plan import plan
@@ -20,17 +22,27 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform) -> list[str]:
-    """Register, ingest and archive all streams' files, and repeat while that finds more; then tell the catalog.
+    """Register, ingest and archive what is in Incoming when this starts, in rounds.
+
+    In each round every stream has one pass, then the catalog is updated. So no stream waits until another is done.
+    Files that arrive later may be ingested too, but the command does not go on for them. A stream or the catalog that
+    fails has no further turn.
 
     Returns:
         Messages of runs that failed; the loads they held wait for the next pass.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # Dagster's own, about what it does itself
-        failures = [
-            failure for stream in StreamName for failure in _ingest_stream(definitions, instance, platform, stream)
-        ]
-        return failures + bring_catalog_up_to_date(definitions, instance, platform)
+        settled_at = monotonic() + platform.limits.settle_seconds
+        streams = [_StreamTurns(definitions, instance, platform, stream, settled_at) for stream in StreamName]
+        catalog_failures: list[str] = []
+        while waiting := [stream for stream in streams if not stream.is_over]:
+            has_worked = [stream.take_turn() for stream in waiting]
+            if not catalog_failures:
+                catalog_failures = bring_catalog_up_to_date(definitions, instance, platform)
+            if not any(has_worked) and not all(stream.is_over for stream in streams):
+                sleep(max(settled_at - monotonic(), 0))
+        return [failure for stream in streams for failure in stream.failures] + catalog_failures
 
 
 def replay_partitions(
@@ -76,25 +88,45 @@ def bring_catalog_up_to_date(
     return failures
 
 
-def _ingest_stream(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, stream: StreamName
-) -> list[str]:
-    """Ingest one stream; what is wrong with it is returned, so that it stops no other."""
-    failures: list[str] = []
-    try:
-        has_waited = False
-        while not failures:
-            registration = register(platform, stream)
-            if _pass(definitions, instance, platform, stream, failures):
-                has_waited = False
-            elif registration.n_unsettled and not has_waited:
-                sleep(platform.limits.settle_seconds)  # what just landed; not a file that somebody writes to for hours
-                has_waited = True
-            else:
-                break
-    except RetriableError as error:
-        failures.append(f"{stream}: {error}")
-    return failures
+@dataclass(slots=True)
+class _StreamTurns:
+    """The passes of one stream."""
+
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    platform: Platform
+    stream: StreamName
+    settled_at: float
+    """From this moment of the monotonic clock on, every file that was there at the start has settled."""
+    newest_id: int | None = None
+    """The loads up to this id were there at the start; None until a listing has shown them all, settled."""
+    is_over: bool = False
+    """Everything that was there at the start is done, or the stream has failed."""
+    failures: list[str] = field(default_factory=list[str])
+
+    def take_turn(self) -> bool:
+        """Make one pass, and return True if there was something to do."""
+        has_work = False
+        try:
+            has_work = self._has_work()
+            if has_work:
+                _pass(self.definitions, self.instance, self.platform, self.stream, self.failures)
+        except RetriableError as error:
+            self.failures.append(f"{self.stream}: {error}")
+        self.is_over = bool(self.failures) or (self.newest_id is not None and not has_work)
+        return has_work
+
+    def _has_work(self) -> bool:
+        """Register and plan what is in Incoming; return True if a load that was there at the start can be claimed."""
+        began_at = monotonic()
+        registration = register(self.platform, self.stream)
+        # A file that somebody writes to for hours does not settle, and must not keep the command from ending.
+        if self.newest_id is None and (not registration.n_unsettled or began_at >= self.settled_at):
+            self.newest_id = self.platform.repository.newest_id()
+        plan(self.platform, self.stream)
+        names = [table.name for table in self.platform.tables.values() if table.stream is self.stream]
+        now, claimable = self.platform.clock.now(), self.platform.repository.claimable
+        return any(claimable(names, work, now, through=self.newest_id) for work in Work)
 
 
 def _pass(
@@ -103,9 +135,8 @@ def _pass(
     platform: Platform,
     stream: StreamName,
     failures: list[str],
-) -> bool:
-    """Ingest and archive what is ready now; False if there was nothing to do."""
-    plan(platform, stream)
+) -> None:
+    """Ingest and archive what is ready now."""
     request = ingest_request(platform, stream)
     if request is not None:
         job = definitions.resolve_implicit_global_asset_job_def()
@@ -120,15 +151,13 @@ def _pass(
             platform,
             failures,
         )
-    has_moves = has_originals(platform, stream)
-    if has_moves:
+    if has_originals(platform, stream):
         config = {**move_run_config(stream).to_config_dict(), **_QUIET}
         job = definitions.resolve_job_def(move_originals.name)
         result = job.execute_in_process(
             run_config=config, instance=instance, tags=stream_tags(stream), raise_on_error=False
         )
         _note(result, platform, failures)
-    return request is not None or has_moves
 
 
 def _note(result: dg.ExecuteInProcessResult, platform: Platform, failures: list[str]) -> None:

@@ -30,12 +30,16 @@ _Other = aliased(CubicLoad)
 _HOLDS = select(CubicLoad.id).where(CubicLoad.id == bindparam("load_id"), CubicLoad.claimed_by == bindparam("claimant"))
 
 
-def claimable(connection: Connection, tables: Collection[str], work: Work, now: datetime) -> Mapping[str, int]:
+def claimable(
+    connection: Connection, tables: Collection[str], work: Work, now: datetime, through: int | None
+) -> Mapping[str, int]:
     """Count what a claim by a newcomer would get, by table."""
+    # Not the bare id, by which SQLite would walk the primary key, through all that is archived.
+    is_meant = [] if through is None else [CubicLoad.id + 0 <= through]
     statement = (
         select(CubicTable.name, func.count())
         .join(CubicLoad, CubicLoad.table_id == CubicTable.id)
-        .where(CubicTable.name.in_(tables), *_is_free(work, now), ~_is_being_rewritten(now))
+        .where(CubicTable.name.in_(tables), *_is_free(work, now), ~_is_being_rewritten(now), *is_meant)
         .group_by(CubicTable.name)
     )
     return {row[0]: row[1] for row in connection.execute(statement)}

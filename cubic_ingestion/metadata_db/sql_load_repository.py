@@ -20,6 +20,7 @@ from cubic_ingestion.metadata_db import (
     declared_tables,
     kafka_batches,
     looking_up,
+    observing,
     planning,
     registering,
     table_schemas,
@@ -101,8 +102,14 @@ class SqlLoadRepository(LoadRepository):
         self._database.write(planning.wait, load_id, reason, retry_at, self._now())
 
     @override
-    def claimable(self, tables: Collection[str], work: Work, now: datetime) -> Mapping[str, int]:
-        return self._database.read(claiming.claimable, tables, work, now)
+    def newest_id(self) -> int:
+        return self._database.read(observing.newest_id)
+
+    @override
+    def claimable(
+        self, tables: Collection[str], work: Work, now: datetime, *, through: int | None = None
+    ) -> Mapping[str, int]:
+        return self._database.read(claiming.claimable, tables, work, now, through)
 
     @override
     def claim(

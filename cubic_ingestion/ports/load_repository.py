@@ -93,8 +93,21 @@ class LoadRepository(CatalogLedger, Protocol):
         """Leave a ready load unplanned, with the reason, until ``retry_at``."""
         ...
 
-    def claimable(self, tables: Collection[str], work: Work, now: datetime) -> Mapping[str, int]:
-        """Count the loads a claim would get now, by table; tables with none are left out."""
+    def newest_id(self) -> int:
+        """Return the id of the load registered last; 0 if there is none."""
+        ...
+
+    def claimable(
+        self, tables: Collection[str], work: Work, now: datetime, *, through: int | None = None
+    ) -> Mapping[str, int]:
+        """Count the loads a claim would get now, by table; tables with none are left out.
+
+        Args:
+            tables: Names of tables.
+            work: What for.
+            now: The present moment.
+            through: Only loads with an id up to this one; all if None.
+        """
         ...
 
     def claim(

@@ -62,6 +62,16 @@ def test_a_claimed_load_is_held_and_not_given_out_again(repository: LoadReposito
 
 
 @pytest.mark.parametrize("work", list(Work))
+def test_what_is_claimable_can_be_counted_up_to_a_load(repository: LoadRepository, work: Work) -> None:
+    assert repository.newest_id() == 0
+    first = a_load_waiting_for(repository, work, "a.csv")
+    second = a_load_waiting_for(repository, work, "b.csv")
+    assert repository.newest_id() == second.id
+    counts = [repository.claimable([DMAP.name], work, NOON, through=load_id) for load_id in (0, first.id, second.id)]
+    assert counts == [{}, {DMAP.name: 1}, {DMAP.name: 2}]
+
+
+@pytest.mark.parametrize("work", list(Work))
 def test_an_expired_claim_is_taken_over_by_another(repository: LoadRepository, work: Work) -> None:
     load = a_load_waiting_for(repository, work)
     claim(repository, work)

@@ -18,7 +18,10 @@ from cubic_ingestion.ports import Platform
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.homes import BASE, CHANGES, put_dmap, put_kafka, put_ods
+from cubic_ingestion_tests.homes import BASE, CHANGES, depot_of, put_dmap, put_kafka, put_ods
+
+MANY_LISTINGS = 12
+"""More than a command needs that has two files per stream to do."""
 
 
 def runs(instance: dg.DagsterInstance) -> list[str]:
@@ -69,6 +72,72 @@ def test_more_loads_than_a_run_may_take_need_more_runs(
 
     assert set(depot.statuses().values()) == {LoadStatus.ARCHIVED}
     assert runs(instance).count("kafka-ingest") == 3
+
+
+def test_streams_take_turns_and_files_that_keep_arriving_do_not_prolong_the_command(
+    depot: Depot, definitions: dg.Definitions, tables: Mapping[str, Table], instance: dg.DagsterInstance
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    put_dmap(depot, "20220304.csv")
+    put_kafka(depot, "a.json")
+
+    arriving = with_a_file_before_each_listing(depot, StreamName.ODS)
+    assert ingest_incoming(definitions, instance, arriving) == []
+
+    there_at_the_start = ("LOAD1.csv.gz", "20220304.csv", "a.json")
+    assert {name: depot.statuses()[name] for name in there_at_the_start} == dict.fromkeys(
+        there_at_the_start, LoadStatus.ARCHIVED
+    )
+    assert not depot.platform.repository.catalog_due(list(tables), depot.platform.clock.now())
+
+
+def test_the_catalog_is_brought_up_to_date_after_each_round(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBIC_MAX_LOADS_PER_RUN", "2")
+    for batch in range(6):
+        put_kafka(depot, f"{batch}.json")
+    put_dmap(depot, "20220304.csv")
+
+    assert ingest_incoming(definitions, instance, depot.platform) == []
+
+    works = {"move_originals": "move", "update_catalog": "catalog"}
+    in_order = [works.get(run.job_name, f"{run.tags['cubic/stream']}") for run in reversed(instance.get_runs())]
+    assert [work for work in in_order if work != "move"] == [
+        *("dmap", "kafka", "catalog"),
+        *("kafka", "catalog"),
+        *("kafka", "catalog"),
+    ]
+
+
+def test_a_file_that_was_still_being_written_at_the_start_is_waited_for_once(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBIC_SETTLE_SECONDS", "1")
+    put_kafka(depot, "a.json")
+    put_dmap(depot, "20220304.csv")
+
+    arriving = with_a_file_before_each_listing(depot_of(depot.root), StreamName.ODS)
+    assert ingest_incoming(definitions, instance, arriving) == []
+
+    assert {depot.statuses()[name] for name in ("a.json", "20220304.csv")} == {LoadStatus.ARCHIVED}
+
+
+def with_a_file_before_each_listing(depot: Depot, stream: StreamName) -> Platform:
+    """Return the platform with an Incoming in which an ODS file has arrived whenever a stream is listed."""
+
+    class Filling(LocalObjectStore):
+        n_listings = 0
+
+        def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+            if prefix == stream.prefix:
+                Filling.n_listings += 1
+                assert Filling.n_listings < MANY_LISTINGS, "The command goes on for as long as files arrive."
+                put_ods(depot, f"{CHANGES}20220304-1345564{Filling.n_listings:02}.csv.gz")
+            return super().list(prefix, after=after)
+
+    stores = replace(depot.platform.stores, incoming=Filling(depot.root / "incoming"))
+    return replace(depot.platform, stores=stores)
 
 
 def test_what_waits_for_its_sidecar_ends_the_pass_and_not_the_command(

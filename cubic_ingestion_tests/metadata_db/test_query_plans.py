@@ -23,6 +23,7 @@ QUERIES: list[tuple[str, Callable[[SqlLoadRepository], object]]] = [
     ("ix_cubic_loads_replay_due", lambda repository: repository.claim(["t"], Work.REPLAY, **CLAIM)),
     ("ix_cubic_loads_work", lambda repository: repository.claim(["t"], Work.REPLAY, **CLAIM, partition_keys=["d"])),
     ("ix_cubic_loads_work", lambda repository: repository.claimable(["t", "u"], Work.INGEST, NOON)),
+    ("ix_cubic_loads_work", lambda repository: repository.claimable(["t", "u"], Work.INGEST, NOON, through=7)),
     ("ix_cubic_loads_work", lambda repository: repository.unplanned(["t", "u"], NOON, 10)),
     ("ix_cubic_loads_work", lambda repository: repository.partition_totals("t", ["d"])),
     ("ix_cubic_loads_source_at", lambda repository: list(repository.placed_since(["t"], NOON, None))),
