@@ -53,10 +53,13 @@ class CatalogThatIsDown:
         """Say so."""
         return f"nothing of {table.name}"
 
-    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
+    def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
         """Refuse."""
-        assert names
         raise CatalogUnavailableError(table.name, "throttled")
+
+    def missing(self, entry: CatalogEntry) -> Collection[tuple[str, ...]]:
+        """Refuse."""
+        raise CatalogUnavailableError(entry.table.name, "throttled")
 
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Refuse."""

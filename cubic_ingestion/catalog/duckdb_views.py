@@ -1,5 +1,6 @@
 """The SQL of a view over a table's Parquet files, and the state of the views in a database file."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,12 +8,15 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from cubic_ingestion.domain.layout import PART_NAME
 from cubic_ingestion.ports import CatalogEntry, CatalogPart
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _GLOB_CHARACTERS = frozenset("*?[")
+_LITERALS = re.compile(r"'((?:[^']|'')*)'")
+_SQL = "select sql from duckdb_views() where schema_name = 'main' and not internal and view_name = ?"
 _FILE_COLUMN = "springboard_file"
 """Column with the path of a row's file while a view is computed; the view leaves it out."""
 _VIEWS = f"""
@@ -66,10 +70,19 @@ def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
     connection.execute(f"comment on view {name} is {_literal(entry.location)}")
 
 
-def select_partitions(connection: "DuckDBPyConnection", view: str, names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Select the values of the folders that a view finds rows in."""
-    columns = ", ".join(map(_identifier, names))
-    return connection.execute(f"select distinct {columns} from {_identifier(view)}").fetchall()  # noqa: S608 - quoted
+def named_files(connection: "DuckDBPyConnection", view: str) -> frozenset[str]:
+    """Return the paths and patterns of the files that a view reads; reads no Parquet file. None if there is no view."""
+    rows = connection.execute(_SQL, [view]).fetchall()
+    literals = [literal.replace("''", "'") for (sql,) in rows for literal in _LITERALS.findall(sql)]
+    return frozenset(literal for literal in literals if literal.endswith(".parquet"))
+
+
+def unread_partitions(entry: CatalogEntry, files: Collection[str]) -> Sequence[tuple[str, ...]]:
+    """Return the values of those partitions of an entry whose file a view with these ``named_files`` does not read."""
+    patterns = {_pattern(entry), f"{_path(entry.location)}**/*.parquet"}  # the second is that of earlier releases
+    if patterns.intersection(files):
+        return ()
+    return [each.values for each in entry.partitions if _path(each.location + PART_NAME) not in files]
 
 
 def _casts(connection: "DuckDBPyConnection", part: CatalogPart, schema: pa.Schema) -> Iterator[str]:

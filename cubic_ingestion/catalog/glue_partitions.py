@@ -58,14 +58,30 @@ class GluePartitions:
             answer = self._client.batch_delete_partition(**self._names, PartitionsToDelete=wanted)
             self._contested(answer, "PartitionValues", NOT_FOUND)
 
-    def values(self) -> list[Values]:
-        """Read the values of all partitions."""
+    def pages(self) -> Iterator[Sequence[Values]]:
+        """Yield the values of all partitions, page by page."""
         pages = self._client.get_paginator("get_partitions").paginate(**self._names, ExcludeColumnSchema=True)
-        return [tuple(each["Values"]) for page in pages for each in page["Partitions"]]
+        yield from ([tuple(each["Values"]) for each in page["Partitions"]] for page in pages)
+
+    def standing(self, wanted: Sequence[Values]) -> dict[Values, Definition]:
+        """Read some partitions, at most ``GET_AT_ONCE``, also those that Glue leaves for a second call.
+
+        Raises:
+            CatalogUnavailableError: Glue leaves some unread.
+        """
+        found: dict[Values, Definition] = {}
+        asked = [{"Values": list(values)} for values in wanted]
+        for _ in range(ROUNDS):
+            answer = self._client.batch_get_partition(**self._names, PartitionsToGet=asked)
+            found |= {tuple(each["Values"]): each for each in answer["Partitions"]}
+            asked = answer.get("UnprocessedKeys") or []
+            if not asked:
+                return found
+        raise CatalogUnavailableError(self._table, f"Glue leaves {len(asked)} partitions unread")
 
     def _put_page(self, wanted: Mapping[Values, Definition]) -> dict[Values, Definition]:
         """Write what has to be written; returns what another writer created or deleted in between."""
-        standing = self._standing(list(wanted))
+        standing = self.standing(list(wanted))
         missing = [definition for values, definition in wanted.items() if values not in standing]
         differing = [
             definition
@@ -81,18 +97,6 @@ class GluePartitions:
             answer = self._client.batch_update_partition(**self._names, Entries=entries)
             contested |= self._contested(answer, "PartitionValueList", NOT_FOUND)
         return {values: definition for values, definition in wanted.items() if values in contested}
-
-    def _standing(self, wanted: Sequence[Values]) -> dict[Values, Definition]:
-        """Read partitions, also those that Glue leaves for a second call."""
-        found: dict[Values, Definition] = {}
-        asked = [{"Values": list(values)} for values in wanted]
-        for _ in range(ROUNDS):
-            answer = self._client.batch_get_partition(**self._names, PartitionsToGet=asked)
-            found |= {tuple(each["Values"]): each for each in answer["Partitions"]}
-            asked = answer.get("UnprocessedKeys") or []
-            if not asked:
-                return found
-        raise CatalogUnavailableError(self._table, f"Glue leaves {len(asked)} partitions unread")
 
     def _contested(self, answer: Mapping[str, Any], field: str, expected: str) -> set[Values]:
         """Return the partitions of an answer with the error that another writer causes; any other is raised."""

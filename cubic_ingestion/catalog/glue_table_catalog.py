@@ -1,7 +1,7 @@
 """The catalog as a database of the AWS Glue Data Catalog, which Athena, Spark and others read."""
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -53,8 +53,8 @@ class GlueTableCatalog:
         """Return SQL for Athena that shows the first rows of a table."""
         return f'SELECT * FROM "{self._database}"."{table.catalog_name.lower()}" LIMIT 5'  # noqa: S608 - for people to read
 
-    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
-        """Read the values of a table's partitions, page by page; none if there is no such table.
+    def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
+        """Yield the values of a table's partitions, page by page; none if there is no such table.
 
         Raises:
             CatalogUnavailableError: Glue did not answer.
@@ -63,12 +63,27 @@ class GlueTableCatalog:
         name = table.catalog_name.lower()
         with translated(self._database, name):
             try:
-                found = GluePartitions(self._client, self._database, name).values()
+                yield from GluePartitions(self._client, self._database, name).pages()
             except ClientError as error:
                 if code_of(error) != NOT_FOUND:
                     raise
-                return []
-        return [values for values in found if len(values) == len(names)]
+
+    def missing(self, entry: CatalogEntry) -> Collection[tuple[str, ...]]:
+        """Ask for the partitions of an entry; all are missing if there is no such table.
+
+        Raises:
+            CatalogUnavailableError: Glue did not answer.
+            SettingsError: AWS permits that to nobody here.
+        """
+        wanted = [partition.values for partition in entry.partitions]
+        with translated(self._database, table_name(entry)):
+            try:
+                standing = GluePartitions(self._client, self._database, table_name(entry)).standing(wanted)
+            except ClientError as error:
+                if code_of(error) != NOT_FOUND:
+                    raise
+                return wanted
+        return [values for values in wanted if values not in standing]
 
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Bring tables and their partitions to Glue: four calls for a table with up to a hundred new partitions.

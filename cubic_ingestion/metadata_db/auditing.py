@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, select
 
 from cubic_ingestion.domain.load import Load
+from cubic_ingestion.metadata_db.changes import INGESTED
 from cubic_ingestion.metadata_db.models import CubicLoad
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ports import Place
@@ -34,4 +35,15 @@ def loads_after(connection: Connection, load_id: int, limit: int) -> list[Load]:
     page = select(CubicLoad.id).where(CubicLoad.id > load_id).order_by(CubicLoad.id).limit(limit)
     ids = connection.execute(page).scalars().all()
     statement = select_loads().where(CubicLoad.id.in_(ids)).order_by(CubicLoad.id)
+    return [to_load(row) for row in connection.execute(statement)]
+
+
+def standing_after(connection: Connection, location: str, limit: int) -> list[Load]:
+    """Select a page of loads with rows in Springboard, in order of location.
+
+    The order is that of the database's collation, which need not be that of bytes. It is the same in every page.
+    """
+    page = select(CubicLoad.id).where(CubicLoad.location > location, CubicLoad.status.in_(INGESTED))
+    ids = connection.execute(page.order_by(CubicLoad.location).limit(limit)).scalars().all()
+    statement = select_loads().where(CubicLoad.id.in_(ids)).order_by(CubicLoad.location)
     return [to_load(row) for row in connection.execute(statement)]

@@ -127,10 +127,13 @@ def backlog(connection: Connection) -> list[CatalogBacklog]:
     return [CatalogBacklog(*row) for row in connection.execute(statement).tuples()]
 
 
-def pending(connection: Connection, table: str) -> set[str]:
-    """Select the places of a table that the catalog has yet to be told of."""
-    statement = select(CubicCatalogChange.location).join(CubicTable, CubicTable.id == CubicCatalogChange.table_id)
-    return set(connection.execute(statement.where(CubicTable.name == table)).scalars())
+def pending(connection: Connection, locations: Collection[str]) -> set[str]:
+    """Select those places that the catalog has yet to be told of."""
+    found: set[str] = set()
+    for page in in_pages(locations):
+        statement = select(CubicCatalogChange.location).where(CubicCatalogChange.location.in_(page))
+        found.update(connection.execute(statement).scalars())
+    return found
 
 
 def _note_again(connection: Connection, work: CatalogWork, now: datetime) -> None:

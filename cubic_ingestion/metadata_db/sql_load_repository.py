@@ -248,8 +248,8 @@ class SqlLoadRepository(LoadRepository):
         return self._database.read(catalog_changes.backlog)
 
     @override
-    def catalog_pending(self, table: str) -> Collection[str]:
-        return self._database.read(catalog_changes.pending, table)
+    def catalog_pending(self, locations: Collection[str]) -> Collection[str]:
+        return self._database.read(catalog_changes.pending, locations)
 
     @override
     def columns_at(self, locations: Collection[str]) -> Mapping[str, tuple[Column, ...]]:
@@ -282,6 +282,10 @@ class SqlLoadRepository(LoadRepository):
     @override
     def loads_after(self, load_id: int, limit: int) -> Sequence[Load]:
         return self._database.read(auditing.loads_after, load_id, limit)
+
+    @override
+    def standing_after(self, location: str, limit: int) -> Sequence[Load]:
+        return self._database.read(auditing.standing_after, location, limit)
 
     @override
     def load(self, load_id: int) -> Load | None:

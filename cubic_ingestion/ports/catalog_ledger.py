@@ -91,8 +91,8 @@ class CatalogLedger(Protocol):
         """Return what the catalog does not know yet, by table."""
         ...
 
-    def catalog_pending(self, table: str) -> Collection[str]:
-        """Return the Springboard keys of a table with changes that the catalog does not know yet."""
+    def catalog_pending(self, locations: Collection[str]) -> Collection[str]:
+        """Return those of some Springboard keys with changes that the catalog does not know yet."""
         ...
 
     def columns_at(self, locations: Collection[str]) -> Mapping[str, tuple[Column, ...]]:

@@ -240,6 +240,14 @@ class LoadRepository(CatalogLedger, Protocol):
         """Return the next loads by id; going on after the last one reads all there are, page by page."""
         ...
 
+    def standing_after(self, location: str, limit: int) -> Sequence[Load]:
+        """Return the next loads with rows in Springboard, by the place of the rows, in the database's own order.
+
+        Going on after the last one reads all there are, page by page. The loads of one table follow each other, as far
+        as the database orders texts by their beginning.
+        """
+        ...
+
     def load(self, load_id: int) -> Load | None:
         """Return one load."""
         ...

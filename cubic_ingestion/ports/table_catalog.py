@@ -1,6 +1,6 @@
 """The catalog, as the pipeline sees it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,18 +61,25 @@ class TableCatalog(Protocol):
         """Return what a person types to see the first rows of a table."""
         ...
 
-    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
-        """Return the partitions of a table that people find; none if the catalog has no such table.
+    def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
+        """Yield the values of the partitions that the catalog lists, page by page, so that memory stays flat.
 
-        Args:
-            table: The table.
-            names: Columns that stand in the names of folders, outermost first.
-
-        Returns:
-            Their values, in the order of ``names``. One without rows may be left out.
+        A catalog that finds the partitions of a table by what lies in Springboard lists none of them.
 
         Raises:
-            CatalogUnavailableError: The catalog did not answer, or cannot read the table.
+            CatalogUnavailableError: The catalog did not answer, or cannot be read.
+            SettingsError: The catalog cannot be used as it is configured.
+        """
+        ...
+
+    def missing(self, entry: CatalogEntry) -> Collection[tuple[str, ...]]:
+        """Return the values of those partitions of an entry that people do not find. Nothing is changed.
+
+        Args:
+            entry: A table with a page of its partitions, at most 1,000.
+
+        Raises:
+            CatalogUnavailableError: The catalog did not answer, or cannot be read.
             SettingsError: The catalog cannot be used as it is configured.
         """
         ...

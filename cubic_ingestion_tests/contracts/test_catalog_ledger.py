@@ -36,7 +36,7 @@ def test_rows_that_came_are_changes_of_their_table(repository: LoadRepository) -
     (work,) = claim_catalog(repository)
     assert (work.table, work.attempts) == (DMAP.name, 0)
     assert places(work) == [f"{DMAP.prefix}{name}.csv.parquet" for name in "ab"]
-    assert repository.catalog_pending(DMAP.name) == set(places(work))
+    assert repository.catalog_pending([*places(work), "elsewhere"]) == set(places(work))
 
 
 def test_a_place_that_rows_left_and_one_that_they_came_to_are_both_changes(repository: LoadRepository) -> None:

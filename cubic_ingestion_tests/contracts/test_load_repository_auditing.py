@@ -1,6 +1,8 @@
 """What every load repository promises to an audit."""
 
-from cubic_ingestion.domain.load import LoadError
+from itertools import groupby
+
+from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.ports import LoadRepository, Place
 from cubic_ingestion_tests.builders import an_arrival
@@ -34,6 +36,20 @@ def test_all_loads_of_a_place_are_told_oldest_first(repository: LoadRepository) 
     repository.register([an_arrival(DMAP, key=first.version.key, etag="other")])
     loads = repository.loads_at(Place.INCOMING, [first.version.key])[first.version.key]
     assert [load.version.etag for load in loads] == [first.version.etag, "other"]
+
+
+def test_pages_of_loads_by_the_place_of_their_rows_give_each_once_table_by_table(repository: LoadRepository) -> None:
+    names = ["b.csv", "Ä.csv", "a_b.csv", "B.csv", "a.csv", "aa.csv"]  # each database has its own order of texts
+    loads = [*archived(repository, *names), *archived(repository, "LOAD1.csv.gz", table=BASE)]
+    register(repository, "not ingested.csv")
+    pages: list[list[Load]] = []
+    while page := repository.standing_after(pages[-1][-1].location or "" if pages else "", 2):
+        pages.append(list(page))
+
+    assert [len(page) for page in pages] == [2, 2, 2, 1]
+    found = [load for page in pages for load in page]
+    assert sorted(found, key=lambda load: load.id) == [reread(repository, load) for load in loads]
+    assert [name for name, _ in groupby(load.table for load in found)] == [DMAP.name, BASE.name]
 
 
 def test_pages_of_loads_give_every_load_once(repository: LoadRepository) -> None:

@@ -215,6 +215,30 @@ def test_a_table_that_cannot_be_registered_does_not_stop_the_others(
     assert catalog.query("select count(*) from cubic__dmap__agg_sample") == [(1,)]
 
 
+def test_partitions_that_people_do_not_find_are_missing(catalog: CatalogUnderTest, springboard: Springboard) -> None:
+    table, other = a_table(), an_ods_table()
+    first, unknown = springboard.entry(table, "it's [1].csv"), springboard.entry(other)
+    assert catalog.catalog.missing(first) == [("it's [1].csv",)]
+    catalog.register(first)
+
+    assert list(catalog.catalog.missing(first)) == []
+    assert catalog.catalog.missing(unknown) == [("20220301T000000Z", "1.csv")]
+    moved = springboard.entry(a_table(prefix="cubic/dmap/elsewhere/"), "2.csv")
+    assert catalog.catalog.missing(moved) == [("2.csv",)]
+
+
+def test_of_a_table_whose_column_has_several_types_each_partition_is_told_apart(
+    catalog: CatalogUnderTest, springboard: Springboard
+) -> None:
+    entries = [springboard.entry(a_table(), f"it's [{value}].csv", v=[value]) for value in ("text", 7, True)]
+    parts = [CatalogPart(each.schema, [f"{each.partitions[0].location}part-0.parquet"]) for each in entries]
+    for entry in entries[:2]:
+        catalog.register(replace(entry, schema=pa.schema([("v", pa.string())]), parts=tuple(parts[:2])))
+
+    page = replace(entries[0], partitions=[each.partitions[0] for each in entries])
+    assert catalog.catalog.missing(page) == [("it's [True].csv",)]
+
+
 def test_a_query_to_try_names_the_table(catalog: CatalogUnderTest) -> None:
     assert "raw_cubic__dmap__agg_sample" in catalog.catalog.query(a_table(is_raw=True))
     assert catalog.catalog.address

@@ -192,9 +192,13 @@ class FaultyCatalog:
         """Name a query; nothing can go wrong."""
         return self._catalog.query(table)
 
-    def partitions(self, table: Table, names: Sequence[str]) -> Collection[tuple[str, ...]]:
+    def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
         """Read partitions; the audit alone does, and it is never struck."""
-        return self._catalog.partitions(table, names)
+        return self._catalog.partitions(table)
+
+    def missing(self, entry: CatalogEntry) -> Collection[tuple[str, ...]]:
+        """Ask for partitions; as above."""
+        return self._catalog.missing(entry)
 
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Register."""

@@ -177,8 +177,8 @@ def test_what_the_catalog_has_yet_to_be_told_goes_down_and_up(engine: Engine) ->
     _execute(engine, f"UPDATE cubic_tables SET catalog_due_at = NULL WHERE name = '{DMAP.name}'")  # it was told
     upgrade(engine)
 
-    assert repository.catalog_pending(DMAP.name) == {f"{waiting.version.key}.parquet"}
-    assert repository.catalog_pending(BASE.name) == {f"{refused.version.key}.parquet"}
+    places = {load.id: f"{load.version.key}.parquet" for load in (told, moved, waiting, refused)}
+    assert repository.catalog_pending(places.values()) == {places[waiting.id], places[refused.id]}
     assert repository.catalog_due([DMAP.name, BASE.name], NOON) == [DMAP.name, BASE.name]
 
 

@@ -30,6 +30,7 @@ QUERIES: list[tuple[str, Callable[[SqlLoadRepository], object]]] = [
     ("ix_cubic_loads_claimed_by", lambda repository: repository.renew("run-1/a", NOON)),
     ("ix_cubic_loads_claimed_by", lambda repository: repository.release_runs("run-1", retry_at=NOON)),
     ("ix_cubic_loads_location", lambda repository: repository.newest_at(["l"])),
+    ("ix_cubic_loads_location", lambda repository: repository.standing_after("l", 10)),
     ("ix_cubic_loads_error_key", lambda repository: repository.taken_keys(["k"])),
     ("uq_cubic_loads_version", lambda repository: repository.versions("k")),
 ]

@@ -1,14 +1,29 @@
-"""The catalog: whether people find there what stands in Springboard, and nothing else."""
+"""The catalog: whether people find there what stands in Springboard, and nothing else.
 
-from collections.abc import Callable, Collection, Iterator
+Both directions are compared page by page: loads with the catalog, and what the catalog lists with the loads.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
 
-from cubic_ingestion.domain.layout import PART_NAME, partition_folder, partition_names, partition_values
+import pyarrow as pa
+
+from cubic_ingestion.domain.layout import (
+    PART_NAME,
+    partition_folder,
+    partition_names,
+    partition_values,
+    springboard_prefix,
+)
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, SettingsError
-from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
+from cubic_ingestion.ports import CatalogEntry, CatalogPartition, Platform
+
+PAGE_LOADS = 1_000
 
 _LONGEST_PAUSE = timedelta(hours=1)
 """After so long at the most, a table that the catalog refused is tried again."""
@@ -16,24 +31,29 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _MOST_UNREADABLE = 3
 """After so many the catalog itself is taken for unreadable; further tables would wait as long for the same answer."""
 
+_NO_COLUMNS = pa.schema([])
+
 Values = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _OnRecord:
-    """Partitions of a table, as the metadata database has them at one moment."""
+@dataclass(slots=True)
+class _Counted:
+    """Partitions of one table that differ in one way."""
 
-    standing: frozenset[Values]
-    """Those with rows."""
-    pending: frozenset[Values]
-    """Those with a change that the catalog has yet to be told of."""
+    n: int = 0
+    first: Values = ()
+
+    def add(self, values: Values) -> None:
+        """Count one more."""
+        self.first = min(self.first, values) if self.n else values
+        self.n += 1
 
 
 class CatalogCheck:
-    """Compares the catalog's partitions with the metadata database, table by table.
+    """Compares the catalog's partitions with the metadata database.
 
-    What the catalog has yet to be told of is no discrepancy, unless it has waited for too long. A partition whose
-    Parquet is missing, or has no load, is left to the check of Springboard.
+    A partition that the catalog has yet to be told of is no discrepancy, unless it has waited for too long. A
+    partition whose Parquet is missing, or has no load, is left to the check of Springboard.
     """
 
     zone = "catalog"
@@ -41,20 +61,23 @@ class CatalogCheck:
     def __init__(self, platform: Platform, audit: Audit) -> None:
         self._platform = platform
         self._audit = audit
+        self._unreadable: dict[str, Finding] = {}
 
-    def check(self, tell: Callable[[str, int], None] | None) -> Iterator[Finding]:
-        """Yield what is wrong, one finding a table and kind."""
+    def check(self, tell: Tell) -> Iterator[Finding]:
+        """Yield what is wrong, one finding per table and kind."""
         yield from self._waiting()
+        missing: dict[str, _Counted] = defaultdict(_Counted)
+        for table, partitions in self._standing():
+            tell(self.zone, len(partitions))
+            for values in self._missing(table, partitions):
+                missing[table.name].add(values)
         names = dict.fromkeys(count.table for count in self._platform.repository.status_counts())
-        n_unreadable = 0
         for table in (self._platform.tables[name] for name in names if name in self._platform.tables):
-            try:
-                yield from self._differing(table, tell)
-            except (CatalogUnavailableError, SettingsError) as error:
-                yield self._finding(FindingCode.CATALOG_UNREADABLE, table, str(error))
-                n_unreadable += 1
-                if n_unreadable == _MOST_UNREADABLE:
-                    return
+            if lacking := missing.get(table.name):
+                yield self._counted(FindingCode.NOT_IN_CATALOG, table, "are not in the catalog", lacking)
+            if strays := self._dangling(table):
+                yield self._counted(FindingCode.DANGLING_PARTITION, table, "lead nowhere", strays)
+        yield from self._unreadable.values()
 
     def _waiting(self) -> Iterator[Finding]:
         patience = _LONGEST_PAUSE + timedelta(seconds=2 * self._platform.limits.claim_timeout_seconds)
@@ -67,43 +90,87 @@ class CatalogCheck:
                 problem = f"{behind.n_changes} changes wait for the catalog, the oldest since {at}{why}."
                 yield self._finding(FindingCode.CATALOG_BEHIND, table, problem)
 
-    def _differing(self, table: Table, tell: Callable[[str, int], None] | None) -> Iterator[Finding]:
-        """Compare a table; what changes meanwhile is on record as pending, or differs between two looks."""
-        before = self._on_record(table)
-        found = frozenset(self._platform.catalog.partitions(table, partition_names(table)))
-        after = self._on_record(table)
-        self._audit.n_partitions += len(found & before.standing)
-        if tell:
-            tell(self.zone, len(found))
-        missing = (before.standing & after.standing) - before.pending - found
-        if lacking := [values for values in sorted(missing) if self._has_rows(table, values)]:
-            yield self._finding(FindingCode.NOT_IN_CATALOG, table, _counted("are not in the catalog", table, lacking))
-        strays = found - before.standing - after.standing - before.pending - after.pending
-        if dangling := [values for values in sorted(strays) if not self._is_there(table, values)]:
-            yield self._finding(FindingCode.DANGLING_PARTITION, table, _counted("lead nowhere", table, dangling))
+    def _standing(self) -> Iterator[tuple[Table, Sequence[CatalogPartition]]]:
+        """Yield the partitions that have rows, page by page; a page is of one table."""
+        repository, place = self._platform.repository, ""
+        while page := repository.standing_after(place, PAGE_LOADS):
+            for name, loads in groupby(page, lambda load: load.table):
+                if table := self._platform.tables.get(name):
+                    places = [load.location for load in loads if load.location and load.n_rows]
+                    yield table, self._partitions(table, places)
+            place = page[-1].location or ""
 
-    def _on_record(self, table: Table) -> _OnRecord:
-        repository = self._platform.repository
-        keys = [key for keys in repository.locations_by_schema(table.name).values() for key in keys]
-        return _OnRecord(_values(table, keys), _values(table, repository.catalog_pending(table.name)))
+    def _missing(self, table: Table, partitions: Sequence[CatalogPartition]) -> Collection[Values]:
+        """Return those partitions that people should find, and do not.
 
-    def _has_rows(self, table: Table, values: Values) -> bool:
-        """Say whether there is anything to find; a file with a header alone has no rows."""
-        key = partition_folder(table, values) + PART_NAME
-        load = self._platform.repository.newest_at([key]).get(key)
-        return load is not None and bool(load.n_rows) and self._is_there(table, values)
+        A partition that seems to be missing is looked at again: since then its rows may have been taken back, or the
+        catalog may have been told of it.
+        """
+        missing = self._asked(table, partitions)
+        self._audit.n_partitions += 0 if table.name in self._unreadable else len(partitions) - len(missing)
+        if not missing:
+            return ()
+        keys = [self._key(table, values) for values in missing]
+        pending = self._platform.repository.catalog_pending(keys)
+        due = self._platform.repository.columns_at([key for key in keys if key not in pending])
+        return self._asked(table, self._partitions(table, due))
 
-    def _is_there(self, table: Table, values: Values) -> bool:
-        return self._platform.stores.springboard.head(partition_folder(table, values) + PART_NAME) is not None
+    def _asked(self, table: Table, partitions: Sequence[CatalogPartition]) -> Collection[Values]:
+        """Ask the catalog which partitions it has not; if it could not say so of a table, it is asked no more."""
+        if not partitions or self._is_unreadable(table):
+            return ()
+        location = self._platform.stores.springboard.uri(springboard_prefix(table))
+        names = partition_names(table)
+        entry = CatalogEntry(table, location, _NO_COLUMNS, partition_names=names, partitions=partitions)
+        try:
+            return self._platform.catalog.missing(entry)
+        except (CatalogUnavailableError, SettingsError) as error:
+            self._unreadable[table.name] = self._finding(FindingCode.CATALOG_UNREADABLE, table, str(error))
+            return ()
+
+    def _dangling(self, table: Table) -> _Counted | None:
+        """Count the partitions that the catalog lists, that no load has, and whose folder holds no rows."""
+        counted = _Counted()
+        if self._is_unreadable(table):
+            return None
+        try:
+            for page in self._platform.catalog.partitions(table):
+                for values in self._strays(table, page):
+                    counted.add(values)
+        except (CatalogUnavailableError, SettingsError) as error:
+            self._unreadable[table.name] = self._finding(FindingCode.CATALOG_UNREADABLE, table, str(error))
+        return counted if counted.n else None
+
+    def _strays(self, table: Table, page: Sequence[Values]) -> Iterator[Values]:
+        repository, width = self._platform.repository, len(partition_names(table))
+        keys = {self._key(table, values): values for values in page if len(values) == width}
+        unknown = list(keys.keys() - repository.newest_at(list(keys)).keys())
+        pending = repository.catalog_pending(unknown) if unknown else ()
+        for key in sorted(set(unknown).difference(pending)):
+            is_listed = not self._asked(table, self._partitions(table, [key]))  # or it was taken out since
+            if is_listed and not self._platform.stores.springboard.head(key):
+                yield keys[key]
+
+    def _is_unreadable(self, table: Table) -> bool:
+        return table.name in self._unreadable or len(self._unreadable) == _MOST_UNREADABLE
+
+    def _partitions(self, table: Table, locations: Iterable[str]) -> list[CatalogPartition]:
+        """Describe the partitions at some places; a place where the table's rows lay before has none."""
+        uri = self._platform.stores.springboard.uri
+        found = {place: values for place in locations if (values := partition_values(table, place)) is not None}
+        return [
+            CatalogPartition(values, uri(partition_folder(table, values)), _NO_COLUMNS)
+            for place, values in found.items()
+            if place == self._key(table, values)
+        ]
+
+    @staticmethod
+    def _key(table: Table, values: Values) -> str:
+        return partition_folder(table, values) + PART_NAME
+
+    def _counted(self, code: FindingCode, table: Table, what: str, counted: _Counted) -> Finding:
+        first = "/".join(map("=".join, zip(partition_names(table), counted.first, strict=True)))
+        return self._finding(code, table, f"{counted.n} partitions {what}, the first: {first}.")
 
     def _finding(self, code: FindingCode, table: Table, problem: str) -> Finding:
         return Finding.of(code, self.zone, table.catalog_name, problem)
-
-
-def _values(table: Table, keys: Collection[str]) -> frozenset[Values]:
-    return frozenset(values for key in keys if (values := partition_values(table, key)) is not None)
-
-
-def _counted(what: str, table: Table, partitions: Collection[Values]) -> str:
-    first = "/".join(map("=".join, zip(partition_names(table), min(partitions), strict=True)))
-    return f"{len(partitions)} partitions {what}, the first: {first}."

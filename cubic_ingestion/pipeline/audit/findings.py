@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from cubic_ingestion.domain.load import Load
 
+Tell = Callable[[str, int], None]
+"""Told, while an audit goes on, of what kind how many more were looked at."""
+
 KEPT_FINDINGS = 100
 """Findings that an audit keeps; the others are told to who asked for them, and counted."""
 KEPT_FOLDERS = 1_000

@@ -1,12 +1,12 @@
 """The loads, page by page: whether each has what it should have, and whether somebody can still work on it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.pipeline.audit.expected import ENDED, Expected, Part, Tally, expected, is_superseded, is_under_way
-from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
+from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
 from cubic_ingestion.pipeline.audit.originals import filing_folders
 from cubic_ingestion.pipeline.audit.stuck import stuck
 from cubic_ingestion.ports import ObjectStore, Place, Platform
@@ -26,9 +26,10 @@ _MISSING = {
 class LoadsCheck:
     """Goes through all loads; looks for their objects only where the zones' listings did not show them all."""
 
-    def __init__(self, platform: Platform, audit: Audit) -> None:
+    def __init__(self, platform: Platform, audit: Audit, seen: Tally) -> None:
         self.platform = platform
         self._audit = audit
+        self._seen = seen
         self._now = platform.clock.now()
 
     def pages(self) -> Iterator[Sequence[Load]]:
@@ -38,7 +39,7 @@ class LoadsCheck:
             yield page
             last = page[-1].id
 
-    def check(self, seen: Tally, tell: Callable[[str, int], None] | None) -> Iterator[Finding]:
+    def check(self, tell: Tell) -> Iterator[Finding]:
         """Check what the metadata database says of the loads, and that the listings showed what they should have."""
         wanted = Tally()
         for page in self.pages():
@@ -47,13 +48,11 @@ class LoadsCheck:
                 for each in expected(self.platform.tables, load):
                     wanted.add(each.part, load, each.key)
             yield from self._check_page(page)
-            if tell:
-                tell("loads", len(page))
-        if unseen := wanted.differing(seen):
+            tell("loads", len(page))
+        if unseen := wanted.differing(self._seen):
             for page in self.pages():
                 yield from (finding for load in page for finding in self._missing(load, unseen))
-                if tell:
-                    tell("loads looked at again", len(page))
+                tell("loads looked at again", len(page))
 
     def _check_page(self, page: Sequence[Load]) -> Iterator[Finding]:
         for load in page:

@@ -1,12 +1,13 @@
 """The audit: zones, then loads, then the catalog; what looks wrong is looked at again before it is reported."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.pipeline.audit.catalogued import CatalogCheck
 from cubic_ingestion.pipeline.audit.expected import Tally
-from cubic_ingestion.pipeline.audit.findings import Audit, Finding
+from cubic_ingestion.pipeline.audit.findings import Audit, Finding, Tell
 from cubic_ingestion.pipeline.audit.originals import FiledCheck, IncomingCheck
 from cubic_ingestion.pipeline.audit.springboard import SpringboardCheck
 from cubic_ingestion.pipeline.audit.walk import LoadsCheck
@@ -15,7 +16,17 @@ from cubic_ingestion.ports import ObjectStore, Place, Platform
 LOOKS = 3
 """A load may move between the look at an object and that at the database, but not every time."""
 
-Tell = Callable[[str, int], None]
+
+class Check(Protocol):
+    """One comparison of the audit, which yields its findings as it goes, and keeps no list of what it looks at.
+
+    To add a comparison: a module beside this one with such a class, its codes and remedies in ``findings``, and its
+    turn in ``audit``. What the pipeline may not import (Dagster) is handed to ``audit`` as ``further``.
+    """
+
+    def check(self, tell: Tell) -> Iterator[Finding]:
+        """Yield what is wrong; ``tell`` is called with what is looked at and how many more."""
+        ...
 
 
 class ZoneCheck(Protocol):
@@ -29,38 +40,53 @@ class ZoneCheck(Protocol):
         ...
 
 
-def audit(platform: Platform, tell: Tell | None = None, take: Callable[[Finding], None] | None = None) -> Audit:
+def audit(
+    platform: Platform,
+    tell: Tell | None = None,
+    take: Callable[[Finding], None] | None = None,
+    further: Sequence[Check] = (),
+) -> Audit:
     """Compare all zones and the catalog with the metadata database; nothing is changed, and ingestion may go on.
 
     Args:
         platform: The platform.
         tell: Told, as the work goes on, of what kind how many more were looked at.
         take: Told of every discrepancy as it is found.
+        further: Comparisons of what the pipeline does not know, done last.
 
     Returns:
-        The first discrepancies, the number of all, and what was proved. Memory is the same whatever is found; it grows
-        with the partitions of the largest table.
+        The first discrepancies, the number of all, and what was proved. Memory stays flat, whatever there is and
+        whatever is found.
     """
-    done, seen = Audit(take), Tally()
-    checks: Sequence[ZoneCheck] = (
+    done, seen, tell = Audit(take), Tally(), tell or _tell_nobody
+    zones: Sequence[ZoneCheck] = (
         IncomingCheck(platform, done),
         FiledCheck(platform, Place.ARCHIVE),
         FiledCheck(platform, Place.ERROR),
         SpringboardCheck(platform, done),
     )
-    for check in checks:
-        done.objects[check.zone] = 0
-        for page in check.store.list(""):
-            done.objects[check.zone] += len(page)
-            for finding in _confirmed(check, page, seen):
-                done.report(finding)
-            if tell:
-                tell(check.zone, len(page))
-    for finding in LoadsCheck(platform, done).check(seen, tell):
-        done.report(finding)
-    for finding in CatalogCheck(platform, done).check(tell):
+    findings = chain(
+        chain.from_iterable(_objects(zone, done, seen, tell) for zone in zones),
+        LoadsCheck(platform, done, seen).check(tell),
+        CatalogCheck(platform, done).check(tell),
+        chain.from_iterable(check.check(tell) for check in further),
+    )
+    for finding in findings:
         done.report(finding)
     return done
+
+
+def _objects(zone: ZoneCheck, done: Audit, seen: Tally, tell: Tell) -> Iterator[Finding]:
+    """Check a zone page by page."""
+    done.objects[zone.zone] = 0
+    for page in zone.store.list(""):
+        done.objects[zone.zone] += len(page)
+        yield from _confirmed(zone, page, seen)
+        tell(zone.zone, len(page))
+
+
+def _tell_nobody(what: str, n: int) -> None:
+    """Take the place of a progress bar."""
 
 
 def _confirmed(check: ZoneCheck, page: Sequence[ObjectVersion], seen: Tally) -> list[Finding]:
