@@ -48,7 +48,7 @@ def test_pages_of_loads_by_the_place_of_their_rows_give_each_once_table_by_table
 
     assert [len(page) for page in pages] == [2, 2, 2, 1]
     found = [load for page in pages for load in page]
-    assert sorted(found, key=lambda load: load.id) == [reread(repository, load) for load in loads]
+    assert {load.id: load for load in found} == {load.id: reread(repository, load) for load in loads}
     assert [name for name, _ in groupby(load.table for load in found)] == [DMAP.name, BASE.name]
 
 
