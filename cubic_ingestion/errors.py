@@ -17,6 +17,7 @@
         ├── SchemaRevisionError
         ├── IllegalTransitionError
         ├── UnrecordedTableError
+        ├── DerivedTableError
         └── InvalidKeyError
 
 A constructor takes the culprits as data and words the message: what is wrong, where, and what to do. The message is one
@@ -210,6 +211,13 @@ class UnrecordedTableError(FatalError):
     def __init__(self, table: str) -> None:
         self.table = table
         super().__init__(f"Table '{table}' is not in cubic_tables. Its declaration has to be synced before its loads.")
+
+
+class DerivedTableError(FatalError):
+    """An asset's name, or a column of what it returned, would hide rows or values in Springboard or the catalog."""
+
+    def __init__(self, table: str, problem: str) -> None:
+        super().__init__(f"'{table}' cannot be written: {problem}. Rename it; nothing was written.")
 
 
 class InvalidKeyError(FatalError):

@@ -148,6 +148,7 @@ def _due(entries: Collection[CatalogEntry], views: Mapping[str, View]) -> list[C
         for entry in entries
         if (view := views.get(entry.table.catalog_name)) is None
         or entry.parts  # they name their files, and there is a new one
+        or view.names_files
         or not view.reads_layout
         or view.location != entry.location
         or not view.columns.issuperset(entry.schema.names)

@@ -20,7 +20,8 @@ _SQL = "select sql from duckdb_views() where schema_name = 'main' and not intern
 _FILE_COLUMN = "springboard_file"
 """Column with the path of a row's file while a view is computed; the view leaves it out."""
 _VIEWS = f"""
-    select view_name, coalesce(view.comment, ''), list(column_name), contains(view.sql, '{_FILE_COLUMN}')
+    select view_name, coalesce(view.comment, ''), list(column_name),
+        contains(view.sql, '{_FILE_COLUMN}'), not contains(view.sql, '*.parquet')
     from duckdb_views() view join duckdb_columns() on table_oid = view_oid
     where view.schema_name = 'main' and not view.internal
     group by all
@@ -37,12 +38,14 @@ class View:
     """Names of its columns when it was made. DuckDB itself follows the files' columns whenever the view is used."""
     reads_layout: bool
     """Whether it reads the layout's folders alone; views of earlier releases also read folders above the home."""
+    names_files: bool
+    """Whether it names its files one by one; then it does not see those that come later."""
 
 
 def standing_views(connection: "DuckDBPyConnection") -> Mapping[str, View]:
     """Return the views of a database file by name; reads no Parquet file."""
     rows = connection.execute(_VIEWS).fetchall()
-    return {name: View(location, frozenset(columns), reads) for name, location, columns, reads in rows}
+    return {name: View(location, frozenset(columns), *facts) for name, location, columns, *facts in rows}
 
 
 def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
@@ -106,10 +109,13 @@ def _select(files: str, file_column: str, casts: Sequence[str], folders: Sequenc
 
 
 def _folder(file_column: str, names: Sequence[str], name: str) -> str:
-    """Select the value of one of the layout's folders; a filter on it leaves out files without opening them."""
+    """Select the value of one of the layout's folders; a filter on it leaves out files without opening them.
+
+    Folders of derived tables are encoded. Names of loads with a ``%`` are refused, so decoding leaves them as they are.
+    """
     folders = "/".join(f"{each}=([^/]*)" if each == name else f"{each}=[^/]*" for each in names)
     pattern = _literal(f"/{folders}/[^/]*$")
-    return f"regexp_extract({_identifier(file_column)}, {pattern}, 1) as {_identifier(name)}"
+    return f"url_decode(regexp_extract({_identifier(file_column)}, {pattern}, 1)) as {_identifier(name)}"
 
 
 def _unused_name(columns: Collection[str]) -> str:

@@ -35,6 +35,12 @@ def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
     return pa.schema([(name, _common_type(found - {pa.null()})) for name, found in types.items()])
 
 
+def have_conflict(schemas: Iterable[pa.Schema]) -> bool:
+    """Say whether a column has different types in different files. Engines unite those in ways that lose values."""
+    types = {(field.name, field.type) for schema in schemas for field in schema}
+    return len(types) > len({name for name, _ in types})
+
+
 def _common_type(types: Collection[pa.DataType]) -> pa.DataType:
     if len(types) < 2:  # noqa: PLR2004 - none, or one that all files have
         return next(iter(types), pa.null())

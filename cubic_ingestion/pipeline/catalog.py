@@ -18,7 +18,7 @@ from cubic_ingestion.domain.layout import (
 from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, FatalError, SettingsError
 from cubic_ingestion.parsing.arrow_types import arrow_schema
-from cubic_ingestion.parsing.common_schema import common_schema
+from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
 from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, CatalogWork, Platform
 
 CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
@@ -96,7 +96,7 @@ def _entry(platform: Platform, work: CatalogWork) -> CatalogEntry:
     table, springboard = platform.tables[work.table], platform.stores.springboard
     partitions, gone = _changed_partitions(platform, table, work.changes.values())
     parts: list[CatalogPart] = []
-    if _has_conflict([arrow_schema(columns) for columns in platform.repository.known_schemas(table.name)]):
+    if have_conflict(map(arrow_schema, platform.repository.known_schemas(table.name))):
         parts = _parts(platform, table.name)
     return CatalogEntry(
         table,
@@ -127,12 +127,6 @@ def _changed_partitions(
     ]
     kept = {found for place, found in values.items() if place in standing or keys[found] in standing}
     return partitions, [found for found in keys if found not in kept]
-
-
-def _has_conflict(schemas: list[pa.Schema]) -> bool:
-    """Say whether a column has different types in different files, which engines make one in ways that lose values."""
-    types = {(field.name, field.type) for schema in schemas for field in schema}
-    return len(types) > len({name for name, _ in types})
 
 
 def _parts(platform: Platform, name: str) -> list[CatalogPart]:

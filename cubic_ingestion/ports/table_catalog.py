@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from cubic_ingestion.domain.derived_table import DerivedTable
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CubicIngestionError
 
@@ -34,7 +35,7 @@ class CatalogPartition:
 class CatalogEntry:
     """A table that people should find, and what of it is new."""
 
-    table: Table
+    table: Table | DerivedTable
     location: str
     """URI of the prefix that holds all the table's Parquet files."""
     schema: pa.Schema

@@ -210,7 +210,7 @@ def test_what_an_asset_returns_is_parquet_that_another_reads(
     result = run(instance, [totals])
     run(instance, [totals, reader])
 
-    path = depot.root / "springboard" / "reports" / "totals" / "identifier=all" / "part-0.parquet"
+    path = depot.root / "springboard" / "reports" / "totals" / "part-0.parquet"
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
     assert [[row["x"], row["y"]] for row in read[0]] == [[1, "a"], [2, None]]
     [event] = result.asset_materializations_for_node("reports__totals")
@@ -228,8 +228,8 @@ def test_each_partition_that_an_asset_returns_is_a_file_of_its_own(depot: Depot,
         run(instance, [by_line], partition_key=key)
 
     assert depot.files("springboard") == [
-        "by_line/identifier=north/part-0.parquet",
-        "by_line/identifier=south/part-0.parquet",
+        "by_line/partition_key=north/part-0.parquet",
+        "by_line/partition_key=south/part-0.parquet",
     ]
 
 
