@@ -81,7 +81,7 @@ def test_what_an_asset_returns_goes_below_the_prefix_and_is_read_by_another(
     run(instance, [totals, reader])
 
     [entry] = s3.list_objects_v2(Bucket=bucket)["Contents"]
-    assert entry["Key"] == "dev/springboard/reports/totals/identifier=all/part-0.parquet"
+    assert entry["Key"] == "dev/springboard/reports/totals/part-0.parquet"
     assert [row["x"] for row in read[0]] == [1, 2]
     [event] = result.asset_materializations_for_node("reports__totals")
     assert event.metadata["dagster/uri"].value == f"s3://{bucket}/{entry['Key']}"
