@@ -38,8 +38,9 @@ def moved(load_id: int, current: str, target: LoadStatus) -> dict[str, Any]:
 
 
 def explained(error: LoadError | None) -> dict[str, Any]:
-    """Return the column values that record why a load was rejected, or that it was not."""
+    """Return the column values that record why a load was rejected, or that it was not; nobody has acknowledged it."""
     return {
+        **dict.fromkeys(("acknowledged_at", "acknowledged_by", "acknowledged_reason")),
         "error_code": error and error.code,
         "error_message": error and error.message,
         "error_row": error and error.row,

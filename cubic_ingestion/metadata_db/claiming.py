@@ -10,9 +10,9 @@ from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
-from cubic_ingestion.metadata_db.catalog_changes import is_telling, release_catalog
 from cubic_ingestion.metadata_db.changes import GIVEN_BACK, UNCLAIMED, moved
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
+from cubic_ingestion.metadata_db.outbox import OUTBOXES
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
 
 _OLDEST_FIRST = (
@@ -97,7 +97,8 @@ def holds(connection: Connection, claimant: str, load_id: int) -> bool:
 def is_at_work(connection: Connection, prefix: str, now: datetime) -> bool:
     """Say whether a claimant with this prefix holds something that has not expired."""
     statement = select(CubicLoad.id).where(_is_held_by(prefix), CubicLoad.claim_expires_at > now).limit(1)
-    return connection.execute(statement).first() is not None or is_telling(connection, prefix, now)
+    is_ours = connection.execute(statement).first() is not None
+    return is_ours or any(outbox.is_held(connection, prefix, now) for outbox in OUTBOXES)
 
 
 def release(
@@ -112,7 +113,8 @@ def release(
 
 def release_prefix(connection: Connection, prefix: str, retry_at: datetime, now: datetime) -> int:
     """Give back what claimants with this prefix hold."""
-    release_catalog(connection, prefix)
+    for outbox in OUTBOXES:
+        outbox.release(connection, prefix)
     return _give_back(connection, _is_held_by(prefix), retry_at, now)
 
 

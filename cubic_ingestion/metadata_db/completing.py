@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from cubic_ingestion.domain.load import Ingested, LoadError
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.metadata_db.catalog_changes import note_changes
 from cubic_ingestion.metadata_db.changes import UNCLAIMED, explained, held_rows, moved
 from cubic_ingestion.metadata_db.models import CubicLoad
+from cubic_ingestion.metadata_db.outbox import CATALOG, DAGSTER
 from cubic_ingestion.metadata_db.rows import in_pages
 from cubic_ingestion.metadata_db.table_schemas import schema_ids
 
@@ -28,8 +28,10 @@ def complete_ingest(connection: Connection, claimant: str, ingested: Sequence[In
         | {"schema_id": schemas.get((held[each.load_id].table_id, each.columns))}
         for each in ours
     }
-    _take_places(connection, ours)
+    replaced = _take_places(connection, ours)
     _write(connection, held, changes, now)
+    written = [(held[each.load_id].table_id, each.partition_key) for each in ours]
+    DAGSTER.note(connection, [*replaced, *written], now)
     return _lost(held, load_ids)
 
 
@@ -100,12 +102,16 @@ def _replayed() -> Values:
     return {"status": LoadStatus.ARCHIVED.value, **UNCLAIMED}
 
 
-def _take_places(connection: Connection, ingested: Sequence[Ingested]) -> None:
-    """Take the locations from the loads whose rows have just been replaced."""
+def _take_places(connection: Connection, ingested: Sequence[Ingested]) -> list[tuple[int, str]]:
+    """Take the locations from the loads whose rows have just been replaced; returns their tables and partitions."""
     owners = {each.location: each.load_id for each in ingested if each.location is not None}
+    replaced: list[tuple[int, str]] = []
     for page in in_pages(owners):
         is_replaced = CubicLoad.location.in_(page) & CubicLoad.id.not_in([owners[location] for location in page])
-        connection.execute(update(CubicLoad).where(is_replaced).values(location=None))
+        statement = update(CubicLoad).where(is_replaced).values(location=None)
+        rows = connection.execute(statement.returning(CubicLoad.table_id, CubicLoad.partition_key)).all()
+        replaced += [(table_id, partition_key or "") for table_id, partition_key in rows]
+    return replaced
 
 
 def _hand_back_place(connection: Connection, row: Row[Any], now: datetime) -> None:
@@ -130,6 +136,7 @@ def _write(connection: Connection, rows: Mapping[int, Row[Any]], changes: Mappin
     """Set column values by load id, each a compare-and-set on the status and holder that the decision was made on.
 
     All changes set the same columns. Where they change what stands in Springboard, the catalog is to learn of it.
+    Where they change rows or the reason of a rejection, Dagster is.
     """
     if not changes:
         return
@@ -151,7 +158,8 @@ def _write(connection: Connection, rows: Mapping[int, Row[Any]], changes: Mappin
         for load_id, change in changes.items()
     ]
     connection.execute(statement, values)
-    note_changes(connection, _changed_places(rows, changes), now)
+    CATALOG.note(connection, _changed_places(rows, changes), now)
+    DAGSTER.note(connection, _changed_partitions(rows, changes), now)
 
 
 def _changed_places(rows: Mapping[int, Row[Any]], changes: Mapping[int, Values]) -> list[tuple[int, str]]:
@@ -162,6 +170,15 @@ def _changed_places(rows: Mapping[int, Row[Any]], changes: Mapping[int, Values])
         if "location" in change
         for place in dict.fromkeys((rows[load_id].location, change["location"]))
         if place is not None
+    ]
+
+
+def _changed_partitions(rows: Mapping[int, Row[Any]], changes: Mapping[int, Values]) -> list[tuple[int, str]]:
+    """Return the partitions of loads that have other rows or another reason now, each with the id of its table."""
+    return [
+        (rows[load_id].table_id, rows[load_id].partition_key or "")
+        for load_id, change in changes.items()
+        if "location" in change or "error_code" in change
     ]
 
 

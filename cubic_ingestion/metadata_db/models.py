@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
@@ -180,7 +180,7 @@ class CubicCatalogChange(Base):
 
 
 class CubicDagsterChange(Base):
-    """A partition that Dagster has yet to show; recorded in the transaction that changes its loads."""
+    """A partition that Dagster has yet to show; recorded in the transaction that changes its rows or rejections."""
 
     __tablename__ = "cubic_dagster_changes"
     __table_args__ = (Index("ix_cubic_dagster_changes_table_id", "table_id", "id"), {"sqlite_autoincrement": True})
@@ -190,6 +190,9 @@ class CubicDagsterChange(Base):
         BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_dagster_changes_table_id")
     )
     partition_key: Mapped[str]
+    """Empty for the table as a whole: its open state changed, and no partition's rows did."""
+    is_seed: Mapped[bool] = mapped_column(server_default=false())
+    """An upgrade recorded it; there is nothing to report if Dagster shows the partition already."""
     inserted_at: Mapped[datetime]
 
 

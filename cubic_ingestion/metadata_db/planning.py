@@ -14,6 +14,7 @@ from cubic_ingestion.errors import UnrecordedTableError
 from cubic_ingestion.metadata_db.changes import TO_ERROR, UNCLAIMED, explained, moved
 from cubic_ingestion.metadata_db.columns import UtcDateTime
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable, CubicTableOdsSnapshot
+from cubic_ingestion.metadata_db.outbox import DAGSTER
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
 
 _UNPLANNED: Mapping[str, Any] = {
@@ -103,6 +104,7 @@ def place(connection: Connection, placements: Collection[Placement], now: dateti
     )
     connection.execute(statement, [_placed(current[placement.load_id], placement) for placement in changed])
     _write_snapshots(connection, changed)
+    DAGSTER.note(connection, _left_and_entered(current, changed), now)
 
 
 def wait(connection: Connection, load_id: int, reason: str, retry_at: datetime, now: datetime) -> None:
@@ -125,7 +127,7 @@ def retry(connection: Connection, load_ids: Collection[int], now: datetime) -> l
     """Bring errored loads back to before they were planned; where their originals lie in Error stays on record."""
     brought_back: list[int] = []
     for page in in_pages(load_ids):
-        statement = select(CubicLoad.id, CubicLoad.status).where(
+        statement = select(CubicLoad.id, CubicLoad.status, CubicLoad.table_id, CubicLoad.partition_key).where(
             CubicLoad.id.in_(page), CubicLoad.status == LoadStatus.ERRORED.value, CubicLoad.error_key.is_not(None)
         )
         rows = connection.execute(statement.order_by(CubicLoad.id).with_for_update()).all()
@@ -135,6 +137,7 @@ def retry(connection: Connection, load_ids: Collection[int], now: datetime) -> l
         values = {"status": LoadStatus.READY.value, "retried_at": now, "updated_at": now, **_UNPLANNED}
         connection.execute(update(CubicLoad).where(CubicLoad.id.in_(ids)).values(values))
         connection.execute(delete(CubicLoadOdsSnapshot).where(CubicLoadOdsSnapshot.load_id.in_(ids)))
+        DAGSTER.note(connection, ((row.table_id, row.partition_key or "") for row in rows), now)
         brought_back += ids
     return brought_back
 
@@ -145,7 +148,7 @@ def _lock(connection: Connection, load_ids: Sequence[int]) -> dict[int, Row[Any]
     for page in in_pages(load_ids):
         statement = (
             select(
-                *(CubicLoad.id, CubicLoad.status, CubicLoad.source_at, CubicLoad.partition_key),
+                *(CubicLoad.id, CubicLoad.table_id, CubicLoad.status, CubicLoad.source_at, CubicLoad.partition_key),
                 *(CubicLoad.retry_at, CubicLoad.is_replay_due, CubicLoad.sidecar_etag, CubicLoadOdsSnapshot.snapshot),
             )
             .outerjoin(CubicLoadOdsSnapshot, CubicLoadOdsSnapshot.load_id == CubicLoad.id)
@@ -160,6 +163,16 @@ def _lock(connection: Connection, load_ids: Sequence[int]) -> dict[int, Row[Any]
 def _differs(row: Row[Any] | None, placement: Placement) -> bool:
     wanted = (placement.source_at, placement.partition_key, placement.snapshot)
     return row is not None and (row.source_at, row.partition_key, row.snapshot) != wanted
+
+
+def _left_and_entered(current: Mapping[int, Row[Any]], placements: Collection[Placement]) -> list[tuple[int, str]]:
+    """Return the partitions that loads with rows left and entered, each with the id of its table."""
+    return [
+        (current[placement.load_id].table_id, partition_key)
+        for placement in placements
+        if current[placement.load_id].status != LoadStatus.READY
+        for partition_key in (current[placement.load_id].partition_key or "", placement.partition_key)
+    ]
 
 
 def _placed(row: Row[Any], placement: Placement) -> Mapping[str, Any]:

@@ -26,8 +26,10 @@ from cubic_ingestion.metadata_db import (
     table_schemas,
 )
 from cubic_ingestion.metadata_db.engine import SYNC_LOCK, be_alone
+from cubic_ingestion.metadata_db.outbox import CATALOG
+from cubic_ingestion.metadata_db.sql_dagster_ledger import SqlDagsterLedger
 from cubic_ingestion.metadata_db.transactions import RETRY_SECONDS, Transactions
-from cubic_ingestion.ports import CatalogBacklog, CatalogWork, LoadRepository, PartitionTotal, Place, StatusCount
+from cubic_ingestion.ports import LoadRepository, OutboxBacklog, OutboxWork, PartitionTotal, Place, StatusCount
 
 
 def _utc_now() -> datetime:
@@ -40,7 +42,7 @@ def _sync_tables(connection: Connection, tables: Collection[Table], now: datetim
     declared_tables.apply_changes(connection, changes, now)
 
 
-class SqlLoadRepository(LoadRepository):
+class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
     """The metadata database.
 
     Args:
@@ -208,7 +210,7 @@ class SqlLoadRepository(LoadRepository):
 
     @override
     def catalog_due(self, tables: Collection[str], now: datetime) -> Sequence[str]:
-        return self._database.read(catalog_changes.due, tables, now)
+        return self._database.read(CATALOG.due, tables, now)
 
     @override
     def claim_catalog(
@@ -220,9 +222,9 @@ class SqlLoadRepository(LoadRepository):
         expires_at: datetime,
         n_tables: int,
         n_changes: int,
-    ) -> Sequence[CatalogWork]:
+    ) -> Sequence[OutboxWork]:
         return self._database.write(
-            catalog_changes.claim,
+            CATALOG.claim,
             tables,
             claimant=claimant,
             now=now,
@@ -232,20 +234,20 @@ class SqlLoadRepository(LoadRepository):
         )
 
     @override
-    def complete_catalog(self, claimant: str, work: CatalogWork) -> bool:
-        return self._database.write(catalog_changes.complete, claimant, work, self._now())
+    def complete_catalog(self, claimant: str, work: OutboxWork) -> bool:
+        return self._database.write(CATALOG.complete, claimant, work, self._now())
 
     @override
-    def postpone_catalog(self, claimant: str, work: CatalogWork, due_at: datetime, reason: str) -> bool:
-        return self._database.write(catalog_changes.postpone, claimant, work, due_at, reason, self._now())
+    def postpone_catalog(self, claimant: str, work: OutboxWork, due_at: datetime, reason: str) -> bool:
+        return self._database.write(CATALOG.postpone, claimant, work, due_at, reason, self._now())
 
     @override
     def refresh_catalog(self, tables: Collection[str] | None = None) -> int:
         return self._database.write(catalog_changes.refresh, tables, self._now())
 
     @override
-    def catalog_backlog(self) -> Sequence[CatalogBacklog]:
-        return self._database.read(catalog_changes.backlog)
+    def catalog_backlog(self) -> Sequence[OutboxBacklog]:
+        return self._database.read(CATALOG.backlog)
 
     @override
     def catalog_pending(self, locations: Collection[str]) -> Collection[str]:

@@ -91,7 +91,7 @@ def _schemas_by_id(connection: Connection, table: str) -> Mapping[int, Columns]:
         .where(CubicTable.name == table)
         .order_by(CubicTableSchema.id)
     )
-    return {schema_id: _columns(text) for schema_id, text in connection.execute(statement).tuples()}
+    return {schema_id: columns_of(text) for schema_id, text in connection.execute(statement).tuples()}
 
 
 def columns_at(connection: Connection, locations: Collection[str]) -> Mapping[str, Columns]:
@@ -107,7 +107,7 @@ def columns_at(connection: Connection, locations: Collection[str]) -> Mapping[st
         )
         for location, columns in connection.execute(statement).tuples():
             if location is not None:
-                found[location] = texts[columns] if columns in texts else texts.setdefault(columns, _columns(columns))
+                found[location] = texts[columns] if columns in texts else texts.setdefault(columns, columns_of(columns))
     return found
 
 
@@ -125,7 +125,8 @@ def _text(columns: Sequence[Column]) -> str:
     return json.dumps([[column.name, column.type, column.source_type] for column in columns], ensure_ascii=False)
 
 
-def _columns(text: str) -> Columns:
+def columns_of(text: str) -> Columns:
+    """Read columns as ``cubic_table_schemas`` keeps them."""
     return tuple(Column(name, kind, source_type=source_type) for name, kind, source_type in json.loads(text))
 
 

@@ -19,7 +19,7 @@ from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, FatalError, SettingsError
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
-from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, CatalogWork, Platform
+from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, OutboxWork, Platform
 
 CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
 """Tables, and changes of each, that the catalog is told of under one claim; at Glue's pace well within its time."""
@@ -63,7 +63,7 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
     return report
 
 
-def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequence[CatalogWork]:
+def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequence[OutboxWork]:
     now = platform.clock.now()
     return platform.repository.claim_catalog(
         tables,
@@ -76,7 +76,7 @@ def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequen
 
 
 def _conclude(
-    platform: Platform, claimant: str, work: CatalogWork, failure: CubicIngestionError | None, report: CatalogReport
+    platform: Platform, claimant: str, work: OutboxWork, failure: CubicIngestionError | None, report: CatalogReport
 ) -> None:
     """Forget the changes of a table that the catalog took, or give it a pause."""
     if failure is None:
@@ -91,7 +91,7 @@ def _conclude(
     platform.repository.postpone_catalog(claimant, work, platform.clock.now() + pause, str(failure))
 
 
-def _entry(platform: Platform, work: CatalogWork) -> CatalogEntry:
+def _entry(platform: Platform, work: OutboxWork) -> CatalogEntry:
     """Describe a table, and those of its partitions that changed, by what stands in Springboard now."""
     table, springboard = platform.tables[work.table], platform.stores.springboard
     partitions, gone = _changed_partitions(platform, table, work.changes.values())

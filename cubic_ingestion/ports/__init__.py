@@ -1,7 +1,8 @@
 """What the platform needs from outside, as roles; adapters in ``storage``, ``metadata_db``, ``catalog`` fill them."""
 
 from cubic_ingestion.ports.batch_ledger import BatchLedger
-from cubic_ingestion.ports.catalog_ledger import CatalogBacklog, CatalogLedger, CatalogWork
+from cubic_ingestion.ports.catalog_ledger import CatalogLedger
+from cubic_ingestion.ports.dagster_ledger import WHOLE_TABLE, DagsterLedger, StandingFile
 from cubic_ingestion.ports.feed_client import Body, FeedClient, LinkExpiredError
 from cubic_ingestion.ports.feed_repository import FeedRepository
 from cubic_ingestion.ports.ingestion_platform import Clock, Limits, Platform, Stores
@@ -22,20 +23,21 @@ from cubic_ingestion.ports.object_store import (
     ObjectStore,
     ObjectWriter,
 )
+from cubic_ingestion.ports.outbox import OutboxBacklog, OutboxWork
 from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
 from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, CatalogPartition, TableCatalog
 
 __all__ = [
+    "WHOLE_TABLE",
     "BatchLedger",
     "Body",
-    "CatalogBacklog",
     "CatalogEntry",
     "CatalogLedger",
     "CatalogPart",
     "CatalogPartition",
-    "CatalogWork",
     "Clock",
     "Committed",
+    "DagsterLedger",
     "ErroredLoads",
     "FeedClient",
     "FeedRepository",
@@ -51,6 +53,8 @@ __all__ = [
     "ObjectStore",
     "ObjectWriter",
     "OpenLoads",
+    "OutboxBacklog",
+    "OutboxWork",
     "Page",
     "PartitionTotal",
     "Passage",
@@ -60,6 +64,7 @@ __all__ = [
     "RecordSource",
     "Shard",
     "ShardReader",
+    "StandingFile",
     "StatusCount",
     "Stores",
     "TableCatalog",

@@ -1,36 +1,11 @@
 """What the catalog does not know yet, as the metadata database keeps it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from cubic_ingestion.domain.table import Column
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogWork:
-    """Changes of one table that somebody holds, to bring them to the catalog."""
-
-    table: str
-    changes: Mapping[int, str]
-    """Springboard keys at which rows came, were replaced or went, by the change's id; a key may have several."""
-    attempts: int
-    """How often in a row the catalog has refused the table."""
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogBacklog:
-    """What of one table the catalog does not know yet."""
-
-    table: str
-    n_changes: int
-    oldest_at: datetime
-    """When the first of them was recorded."""
-    due_at: datetime | None
-    """When it is tried (again), or a claim on it ends; None if at once."""
-    error: str | None
-    """Why the catalog refused the table last."""
+from cubic_ingestion.ports.outbox import OutboxBacklog, OutboxWork
 
 
 class CatalogLedger(Protocol):
@@ -53,7 +28,7 @@ class CatalogLedger(Protocol):
         expires_at: datetime,
         n_tables: int,
         n_changes: int,
-    ) -> Sequence[CatalogWork]:
+    ) -> Sequence[OutboxWork]:
         """Take the oldest changes of some tables, atomically; a table is held by one claimant at a time.
 
         Args:
@@ -66,7 +41,7 @@ class CatalogLedger(Protocol):
         """
         ...
 
-    def complete_catalog(self, claimant: str, work: CatalogWork) -> bool:
+    def complete_catalog(self, claimant: str, work: OutboxWork) -> bool:
         """Forget changes that the catalog knows now, and give the table back.
 
         Returns:
@@ -75,7 +50,7 @@ class CatalogLedger(Protocol):
         """
         ...
 
-    def postpone_catalog(self, claimant: str, work: CatalogWork, due_at: datetime, reason: str) -> bool:
+    def postpone_catalog(self, claimant: str, work: OutboxWork, due_at: datetime, reason: str) -> bool:
         """Give a table back that the catalog refused, to be tried again at ``due_at``.
 
         Returns:
@@ -87,7 +62,7 @@ class CatalogLedger(Protocol):
         """Record all places with rows as changed, and all refused tables as due; returns the number of places."""
         ...
 
-    def catalog_backlog(self) -> Sequence[CatalogBacklog]:
+    def catalog_backlog(self) -> Sequence[OutboxBacklog]:
         """Return what the catalog does not know yet, by table."""
         ...
 

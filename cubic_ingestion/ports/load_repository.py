@@ -12,6 +12,7 @@ from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.ports.catalog_ledger import CatalogLedger
+from cubic_ingestion.ports.dagster_ledger import DagsterLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Place(StrEnum):
     SPRINGBOARD = "location"
 
 
-class LoadRepository(CatalogLedger, Protocol):
+class LoadRepository(CatalogLedger, DagsterLedger, Protocol):
     """The metadata database. Every change of status is an atomic compare-and-set."""
 
     def sync_tables(self, tables: Collection[Table]) -> None:

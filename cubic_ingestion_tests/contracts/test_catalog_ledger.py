@@ -6,7 +6,7 @@ from datetime import timedelta
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Column
-from cubic_ingestion.ports import CatalogWork, LoadRepository
+from cubic_ingestion.ports import OutboxWork, LoadRepository
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.contracts.ledgers import BASE, DMAP, LATER, an_ingested, claim, ingested, ready
 
@@ -16,14 +16,14 @@ ERROR = LoadError("bad_value", "It is bad.")
 
 def claim_catalog(
     repository: LoadRepository, claimant: str = "run-1/a", *, n_tables: int = 10, n_changes: int = 100
-) -> Sequence[CatalogWork]:
+) -> Sequence[OutboxWork]:
     """Claim at noon for a quarter of an hour."""
     return repository.claim_catalog(
         TABLES, claimant=claimant, now=NOON, expires_at=LATER, n_tables=n_tables, n_changes=n_changes
     )
 
 
-def places(work: CatalogWork) -> list[str]:
+def places(work: OutboxWork) -> list[str]:
     return list(work.changes.values())
 
 

@@ -4,6 +4,8 @@ An upgrade queues every partition with rows: earlier releases could lose a mater
 A downgrade drops all of it: the scans and the queue are made again, acknowledgements are lost.
 """
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -29,14 +31,14 @@ def upgrade() -> None:
     op.add_column("cubic_tables", sa.Column("dagster_error", sa.String()))
     _create_scans()
     _create_changes()
-    op.execute(
-        """INSERT INTO cubic_dagster_changes (table_id, partition_key, inserted_at)
-            SELECT table_id, partition_key, max(updated_at)
+    seed = sa.text(
+        """INSERT INTO cubic_dagster_changes (table_id, partition_key, is_seed, inserted_at)
+            SELECT DISTINCT table_id, partition_key, true, :now
             FROM cubic_loads
             WHERE location IS NOT NULL AND partition_key IS NOT NULL
-            GROUP BY table_id, partition_key
             ORDER BY table_id, partition_key"""
     )
+    op.execute(seed.bindparams(sa.bindparam("now", datetime.now(UTC), type_=MOMENT)))
 
 
 def downgrade() -> None:
@@ -75,6 +77,7 @@ def _create_changes() -> None:
             nullable=False,
         ),
         sa.Column("partition_key", sa.String(), nullable=False),
+        sa.Column("is_seed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("inserted_at", MOMENT, nullable=False),
         sqlite_autoincrement=True,
     )
