@@ -29,9 +29,8 @@ def complete_ingest(connection: Connection, claimant: str, ingested: Sequence[In
         for each in ours
     }
     replaced = _take_places(connection, ours)
-    _write(connection, held, changes, now)
     written = [(held[each.load_id].table_id, each.partition_key) for each in ours]
-    DAGSTER.note(connection, [*replaced, *written], now)
+    _write(connection, held, changes, now, [*replaced, *written])
     return _lost(held, load_ids)
 
 
@@ -132,7 +131,13 @@ def _ready_row(connection: Connection, load_id: int) -> dict[int, Row[Any]]:
     return {row.id: row for row in connection.execute(statement.with_for_update())}
 
 
-def _write(connection: Connection, rows: Mapping[int, Row[Any]], changes: Mapping[int, Values], now: datetime) -> None:
+def _write(
+    connection: Connection,
+    rows: Mapping[int, Row[Any]],
+    changes: Mapping[int, Values],
+    now: datetime,
+    further_partitions: Sequence[tuple[int, str]] = (),
+) -> None:
     """Set column values by load id, each a compare-and-set on the status and holder that the decision was made on.
 
     All changes set the same columns. Where they change what stands in Springboard, the catalog is to learn of it.
@@ -159,7 +164,7 @@ def _write(connection: Connection, rows: Mapping[int, Row[Any]], changes: Mappin
     ]
     connection.execute(statement, values)
     CATALOG.note(connection, _changed_places(rows, changes), now)
-    DAGSTER.note(connection, _changed_partitions(rows, changes), now)
+    DAGSTER.note(connection, [*_changed_partitions(rows, changes), *further_partitions], now)
 
 
 def _changed_places(rows: Mapping[int, Row[Any]], changes: Mapping[int, Values]) -> list[tuple[int, str]]:

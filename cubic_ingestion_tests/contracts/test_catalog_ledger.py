@@ -6,7 +6,7 @@ from datetime import timedelta
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Column
-from cubic_ingestion.ports import OutboxWork, LoadRepository
+from cubic_ingestion.ports import LoadRepository, OutboxWork
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.contracts.ledgers import BASE, DMAP, LATER, an_ingested, claim, ingested, ready
 
