@@ -8,7 +8,13 @@ import typer
 
 from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.observability.problems import ERRORED_HOURS, MAX_WAIT_SECONDS, ProblemCode, Thresholds
+from cubic_ingestion.observability.problems import (
+    ERRORED_HOURS,
+    MAX_SCAN_SECONDS,
+    MAX_WAIT_SECONDS,
+    ProblemCode,
+    Thresholds,
+)
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.batch import ShardProgress
@@ -22,6 +28,7 @@ _ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 
 Check = Annotated[bool, typer.Option("--check", help="Only what is wrong; exit 1 if anything is.")]
 MaxWait = Annotated[int, typer.Option(min=1, help="So long a load that lacks nothing may be on its way.")]
+MaxScan = Annotated[int, typer.Option(min=1, help="Maximum seconds since Incoming was last listed.")]
 ErroredHours = Annotated[int, typer.Option(min=0, help="Loads sent to Error within so many hours are a problem.")]
 Ignored = Annotated[list[ProblemCode] | None, typer.Option("--ignore", help="A problem not to look at; repeatable.")]
 
@@ -30,6 +37,7 @@ def status(
     *,
     check: Check = False,
     max_wait_seconds: MaxWait = MAX_WAIT_SECONDS,
+    max_scan_seconds: MaxScan = MAX_SCAN_SECONDS,
     errored_hours: ErroredHours = ERRORED_HOURS,
     ignore: Ignored = None,
     as_json: AsJson = False,
@@ -44,8 +52,9 @@ def status(
     from cubic_ingestion.observability.health import health
 
     platform = platform_from_environment()
-    thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()))
-    found = health(platform.tables, observer_from_environment(), platform.clock.now(), thresholds)
+    thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds)
+    now, incoming = platform.clock.now(), platform.stores.incoming
+    found = health(platform.tables, observer_from_environment(), now, thresholds, incoming)
     if check:
         _check(found, as_json=as_json)
     else:
@@ -87,7 +96,8 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
 
 def _print_problems(found: "Health") -> None:
     for problem in found.problems:
-        line = f"{problem.code.value} {problem.table}: {problem.message} {problem.remedy}"
+        subject = f"{problem.code.value} {problem.table}".rstrip()
+        line = f"{subject}: {problem.message} {problem.remedy}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

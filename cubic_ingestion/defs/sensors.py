@@ -38,8 +38,8 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
         registration = register(built, stream, after=context.cursor or "", timeout_seconds=TICK_SECONDS)
         plan(built, stream)
         context.update_cursor(registration.resume_after)
-        if registration.undeclared:
-            context.log.warning("Left alone, no table declares them: %s", registration.undeclared)
+        for unknown in registration.unknown:
+            context.log.warning("%s", unknown)
         request = ingest_request(built, stream)
         if request is None:
             return dg.SkipReason(f"Nothing new among {registration.n_seen} files.")

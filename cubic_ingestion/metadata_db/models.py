@@ -197,13 +197,15 @@ class CubicDagsterChange(Base):
 
 
 class CubicScan(Base):
-    """The newest listing of a prefix of Incoming."""
+    """The newest listings of a prefix of Incoming."""
 
     __tablename__ = "cubic_scans"
 
     prefix: Mapped[str] = mapped_column(primary_key=True)
     started_at: Mapped[datetime]
     """When the newest listing began, whether or not it ended."""
+    active_at: Mapped[datetime]
+    """When a listing last went on, whether or not it reached the end of the prefix."""
     listed_at: Mapped[datetime | None]
     """When a listing last reached the end of the prefix; None if none did."""
     n_objects: Mapped[int] = mapped_column(BIG_ID)
@@ -213,7 +215,11 @@ class CubicScan(Base):
     n_unknown: Mapped[int] = mapped_column(BIG_ID)
     """Of these, objects that no table takes."""
     unknown: Mapped[str | None]
-    """JSON: the first of the unknown objects, each with the reason."""
+    """JSON: the first of the unknown objects by folder, each with the reason."""
+    resume_after: Mapped[str | None]
+    """JSON: key after which the newest listing goes on; None if it reached the end."""
+    so_far: Mapped[str | None]
+    """JSON: what the newest listing has seen up to that key."""
     problem: Mapped[str | None]
     """Why the newest listing failed; None if it did not."""
 

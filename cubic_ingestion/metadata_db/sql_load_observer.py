@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 from typing_extensions import override
 
 from cubic_ingestion.domain.batch import ShardProgress
-from cubic_ingestion.metadata_db import kafka_batches, observing
+from cubic_ingestion.domain.incoming import Scan
+from cubic_ingestion.metadata_db import kafka_batches, observing, scans
 from cubic_ingestion.metadata_db.engine import reading
 from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadObserver, LoadTotal, Newest, OpenLoads, Passage
 
@@ -81,6 +82,11 @@ class SqlLoadObserver(LoadObserver):
     def full_loads(self, tables: Collection[str]) -> Sequence[FullLoad]:
         with reading(self._engine) as connection:
             return observing.full_loads(connection, tables)
+
+    @override
+    def scans(self) -> Mapping[str, Scan]:
+        with reading(self._engine) as connection:
+            return scans.scans(connection)
 
     @override
     def shard_progress(self) -> Sequence[ShardProgress]:

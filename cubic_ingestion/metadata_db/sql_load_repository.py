@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from typing_extensions import override
 
 from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.domain.incoming import Scan
 from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -23,6 +24,7 @@ from cubic_ingestion.metadata_db import (
     observing,
     planning,
     registering,
+    scans,
     table_schemas,
 )
 from cubic_ingestion.metadata_db.engine import SYNC_LOCK, be_alone
@@ -70,6 +72,14 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
         if not new:
             return 0
         return self._database.write(registering.record, new, self._now())
+
+    @override
+    def scans(self) -> Mapping[str, Scan]:
+        return self._database.read(scans.scans)
+
+    @override
+    def record_scan(self, scan: Scan) -> None:
+        self._database.write(scans.record, scan)
 
     @override
     def unplanned(self, tables: Collection[str], now: datetime, limit: int) -> Sequence[Load]:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.observability.arrivals import missing_arrivals
+from cubic_ingestion.observability.incoming import not_scanned
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
-from cubic_ingestion.ports import LoadObserver
+from cubic_ingestion.ports import LoadObserver, ObjectStore
 
 CLAIM_GRACE = timedelta(minutes=5)
 """A claim that expired is taken over by the next run, which may take so long to come."""
@@ -27,7 +28,11 @@ class Health:
 
 
 def health(
-    tables: Mapping[str, Table], observer: LoadObserver, now: datetime, thresholds: Thresholds | None = None
+    tables: Mapping[str, Table],
+    observer: LoadObserver,
+    now: datetime,
+    thresholds: Thresholds | None = None,
+    incoming: ObjectStore | None = None,
 ) -> Health:
     """Find everything that is wrong. Cheap: no query reads what is archived.
 
@@ -36,9 +41,11 @@ def health(
         observer: Reads the metadata database.
         now: The present moment.
         thresholds: From when on something is a problem.
+        incoming: The Incoming bucket; without it, what only a look at it can tell is left out.
     """
     limits = thresholds or Thresholds()
     found = [
+        *not_scanned(tables, observer, incoming, now, timedelta(seconds=limits.max_scan_seconds)),
         *_standing_still(tables, observer, now, limits),
         *_errored(observer, now, limits),
         *missing_arrivals(tables, observer, now),

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from cubic_ingestion.domain.batch import ShardProgress
-from cubic_ingestion.domain.table import Table
+from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.totals import Totals
@@ -62,6 +62,7 @@ class LedgerCollector(Collector):
         yield self._lags(now)
         yield from self._durations()
         yield self._problems(now)
+        yield from self._scans(now)
         yield from self._shards(now)
 
     def _summed(self, totals: Sequence[LoadTotal]) -> Iterator[Metric]:
@@ -153,6 +154,20 @@ class LedgerCollector(Collector):
             metric.add_metric(list(key), n_problems)
         return metric
 
+    def _scans(self, now: datetime) -> Iterator[Metric]:
+        scans = self._observer.scans()
+        by_stream = {stream.value: scans[stream.prefix] for stream in StreamName if stream.prefix in scans}
+        ages = {stream: (now - scan.active_at).total_seconds() for stream, scan in by_stream.items()}
+        yield _by_stream("last_scan_age_seconds", "Time since Incoming was last listed.", ages)
+        texts = {
+            "n_objects": "Objects in Incoming that the last whole listing saw.",
+            "n_unsettled": "Of these, objects that may still be written to.",
+            "n_unknown": "Of these, objects that no table takes.",
+        }
+        for name, text in texts.items():
+            counts = {stream: getattr(scan.seen, name) for stream, scan in by_stream.items()}
+            yield _by_stream(f"scan_{name.removeprefix('n_')}", text, counts)
+
     def _shards(self, now: datetime) -> Iterator[Metric]:
         texts = {
             "behind_seconds": "How far the batcher's last read of a shard was behind its newest record.",
@@ -175,6 +190,8 @@ class LedgerCollector(Collector):
         return metric
 
     def _stream(self, table: str) -> str:
+        if not table:
+            return ""
         return self._tables[table].stream.value if table in self._tables else "undeclared"
 
 

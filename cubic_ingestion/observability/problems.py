@@ -11,6 +11,8 @@ class ProblemCode(StrEnum):
 
     WAITING_TOO_LONG = "waiting_too_long"
     """A load lacks nothing but a run, and none takes it."""
+    NOT_SCANNED = "not_scanned"
+    """Nobody lists Incoming, so that what lands there is not even registered."""
     CLAIM_EXPIRED = "claim_expired"
     """The process that held a load died, and no other has taken it."""
     ERRORED = "errored"
@@ -35,6 +37,7 @@ class Problem:
 
     code: ProblemCode
     table: str
+    """Empty if it concerns no single table."""
     since: datetime | None
     """Since when, as far as that can be said."""
     message: str
@@ -43,6 +46,9 @@ class Problem:
 
 MAX_WAIT_SECONDS = 3_600
 """A load that lacks nothing may be on its way for so long."""
+
+MAX_SCAN_SECONDS = 1_800
+"""Incoming may not have been listed for so long."""
 
 ERRORED_HOURS = 24
 """Loads that were sent to Error within so many hours count."""
@@ -56,3 +62,4 @@ class Thresholds:
     errored_hours: int = ERRORED_HOURS
     ignored: Collection[ProblemCode] = ()
     """Codes that are not looked at."""
+    max_scan_seconds: int = MAX_SCAN_SECONDS

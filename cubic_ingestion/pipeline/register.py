@@ -1,15 +1,17 @@
 """Register: record what a scan saw and the metadata database does not know yet."""
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
 import structlog
 
+from cubic_ingestion.domain.incoming import UnknownGroup
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.errors import SettingsError, StoreUnavailableError
 from cubic_ingestion.pipeline.scan import scan
+from cubic_ingestion.pipeline.scan_record import ScanRecord
 from cubic_ingestion.ports import Platform
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -21,7 +23,8 @@ class Registration:
 
     n_seen: int
     n_new: int
-    undeclared: dict[str, int] = field(default_factory=dict[str, int])
+    unknown: tuple[UnknownGroup, ...] = ()
+    """Objects that no table takes, those of earlier passes of the same listing among them."""
     n_unsettled: int = 0
     """Files that were changed so recently that they may still be written to; they are looked at later."""
     resume_after: str = ""
@@ -31,26 +34,33 @@ class Registration:
 def register(
     platform: Platform, stream: StreamName, *, after: str = "", timeout_seconds: float = float("inf")
 ) -> Registration:
-    """Scan a stream's Incoming and record every object version that is new.
+    """Scan a stream's Incoming, and record every object version that is new and how far the scan came.
 
     New is the difference between the listing and the database; there is no watermark. A page is one transaction, so a
     crash loses at most the work of a page, which the next pass does again.
     """
     platform.repository.sync_tables(platform.tables.values())
+    record = ScanRecord(platform, stream.prefix, after)
     deadline = monotonic() + timeout_seconds
     n_seen = n_new = n_unsettled = 0
-    undeclared: Counter[str] = Counter()
-    for page in scan(platform.stores.incoming, platform.tables, stream, after=after):
-        settled = [arrival for arrival in page.arrivals if is_settled(platform, arrival.version)]
-        n_seen += len(page.arrivals)
-        n_unsettled += len(page.arrivals) - len(settled)
-        if n_registered := platform.repository.register(settled):
-            _log.info("loads registered", stream=stream.value, n_new=n_registered)
-        n_new += n_registered
-        undeclared.update(page.undeclared)
-        if monotonic() > deadline:
-            return Registration(n_seen, n_new, dict(undeclared), n_unsettled, page.last_key)
-    return Registration(n_seen, n_new, dict(undeclared), n_unsettled)
+    resume_after = ""
+    try:
+        for page in scan(platform.stores.incoming, platform.tables, stream, after=after):
+            settled = [arrival for arrival in page.arrivals if is_settled(platform, arrival.version)]
+            n_seen += len(page.arrivals)
+            n_unsettled += len(page.arrivals) - len(settled)
+            record.add(page, n_unsettled=len(page.arrivals) - len(settled))
+            if n_registered := platform.repository.register(settled):
+                _log.info("loads registered", stream=stream.value, n_new=n_registered)
+            n_new += n_registered
+            if monotonic() > deadline:
+                resume_after = page.last_key
+                break
+    except (SettingsError, StoreUnavailableError) as error:
+        record.fail(str(error))
+        raise
+    seen = record.pause(resume_after) if resume_after else record.end()
+    return Registration(n_seen, n_new, seen.unknown, n_unsettled, resume_after)
 
 
 def is_settled(platform: Platform, version: ObjectVersion) -> bool:

@@ -1,8 +1,9 @@
 """Scan: what lies in Incoming, page by page, matched to the declared tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from cubic_ingestion.domain.incoming import Unknown
 from cubic_ingestion.domain.load import Arrival, ObjectVersion
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.ports import ObjectStore
@@ -15,8 +16,10 @@ class ScannedPage:
 
     arrivals: Sequence[Arrival]
     """Objects of active declared tables, sidecars left out."""
-    undeclared: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Objects that are left alone, counted by folder: no table declares it, or their names are no UTF-8."""
+    unknown: Sequence[Unknown] = ()
+    """Objects that no table takes; they are left alone."""
+    n_objects: int = 0
+    """All objects of the page, sidecars and unknown ones among them."""
     last_key: str = ""
     """Where the listing goes on."""
 
@@ -46,17 +49,29 @@ def undeclared_prefixes(incoming: ObjectStore, tables: Mapping[str, Table]) -> l
 
 def _match(page: Sequence[ObjectVersion], by_prefix: Mapping[str, Table], stream: StreamName) -> ScannedPage:
     arrivals: list[Arrival] = []
-    undeclared: dict[str, int] = {}
-    for version in page:
-        if version.key.endswith("/") or STREAMS[stream].is_sidecar(version.key):
-            continue
+    unknown: list[Unknown] = []
+    objects = [version for version in page if not version.key.endswith("/")]
+    for version in objects:
         table = by_prefix.get(version.key.rpartition("/")[0] + "/")
-        if table is None or not _is_text(version.key):
-            folder = version.key.rpartition("/")[0] + "/"
-            undeclared[folder] = undeclared.get(folder, 0) + 1
-        elif table.is_active:
+        if why := why_unknown(table, version.key):
+            unknown.append(Unknown(version.key, why))
+        elif table and not STREAMS[stream].is_sidecar(version.key):
             arrivals.append(Arrival(table.name, table.is_raw, version))
-    return ScannedPage(arrivals, undeclared, page[-1].key if page else "")
+    return ScannedPage(arrivals, unknown, len(objects), page[-1].key if page else "")
+
+
+def why_unknown(table: Table | None, key: str) -> str:
+    """Say why no table takes an object; empty if one does.
+
+    Args:
+        table: The table whose prefix is the object's folder, if there is one.
+        key: The object's key.
+    """
+    if not _is_text(key):
+        return "its name is no UTF-8"
+    if table is None:
+        return "no table declares its folder"
+    return "" if table.is_active else "its table is inactive"
 
 
 def _is_text(key: str) -> bool:

@@ -25,6 +25,7 @@ from cubic_ingestion.ports.object_store import (
 )
 from cubic_ingestion.ports.outbox import OutboxBacklog, OutboxWork
 from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
+from cubic_ingestion.ports.scan_ledger import ScanLedger
 from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, CatalogPartition, TableCatalog
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Platform",
     "Record",
     "RecordSource",
+    "ScanLedger",
     "Shard",
     "ShardReader",
     "StandingFile",

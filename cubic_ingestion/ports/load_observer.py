@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.domain.incoming import Scan
 from cubic_ingestion.domain.status import LoadStatus
 
 
@@ -138,6 +139,10 @@ class LoadObserver(Protocol):
 
     def full_loads(self, tables: Collection[str]) -> Sequence[FullLoad]:
         """Return the newest full load of each table that has one."""
+        ...
+
+    def scans(self) -> Mapping[str, Scan]:
+        """Return the listings of Incoming that are on record, by prefix."""
         ...
 
     def shard_progress(self) -> Sequence[ShardProgress]:

@@ -13,6 +13,7 @@ from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.ports.catalog_ledger import CatalogLedger
 from cubic_ingestion.ports.dagster_ledger import DagsterLedger
+from cubic_ingestion.ports.scan_ledger import ScanLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Place(StrEnum):
     SPRINGBOARD = "location"
 
 
-class LoadRepository(CatalogLedger, DagsterLedger, Protocol):
+class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
     """The metadata database. Every change of status is an atomic compare-and-set."""
 
     def sync_tables(self, tables: Collection[Table]) -> None:

@@ -57,11 +57,14 @@ def _create_scans() -> None:
         "cubic_scans",
         sa.Column("prefix", sa.String(), primary_key=True),
         sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("active_at", MOMENT, nullable=False),
         sa.Column("listed_at", MOMENT),
         sa.Column("n_objects", BIG_ID, nullable=False),
         sa.Column("n_unsettled", BIG_ID, nullable=False),
         sa.Column("n_unknown", BIG_ID, nullable=False),
         sa.Column("unknown", sa.String()),
+        sa.Column("resume_after", sa.String()),
+        sa.Column("so_far", sa.String()),
         sa.Column("problem", sa.String()),
     )
 
