@@ -3,6 +3,7 @@
     CubicIngestionError
     ├── RetriableError        nothing is wrong with the load; try again
     │   ├── StoreUnavailableError
+    │   ├── ObjectDeniedError
     │   ├── DatabaseUnavailableError
     │   ├── CatalogUnavailableError
     │   ├── StreamUnavailableError
@@ -61,6 +62,17 @@ class StoreUnavailableError(RetriableError):
     def __init__(self, key: str, reason: str) -> None:
         self.key = key
         super().__init__(f"Object '{key}' could not be reached ({reason}). It will be tried again.")
+
+
+class ObjectDeniedError(RetriableError):
+    """An object store refuses one object to this process; other objects of the same store may be permitted."""
+
+    def __init__(self, key: str, action: str, bucket: str, reason: str) -> None:
+        self.key = key
+        super().__init__(
+            f"{action} is not permitted on '{key}' in bucket '{bucket}' ({reason}). "
+            "Permit it to the role of this process; deploy/iam says what each needs."
+        )
 
 
 class DatabaseUnavailableError(RetriableError):

@@ -13,7 +13,13 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 _BODY = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>Please try again.</Message></Error>'
+_BODIES = {
+    "200 OK": "<html><body>Please log in.</body></html>",
+    "500 Internal": '<?xml version="1.0" encoding="UTF-8"?><Error><Code>Inter',
+}
+"""By refusal; ``_BODY`` for any other."""
 Respond = Callable[..., object]
+Headers = list[tuple[str, str]]
 
 
 class Refusal(StrEnum):
@@ -29,6 +35,16 @@ class Refusal(StrEnum):
     """Nothing was done, and nothing will be."""
     ERROR_IN_SUCCESS = "200 InternalError"
     """Nothing was done, and only the body says so: that is how S3 answers when an upload is completed."""
+    A_PAGE = "200 OK"
+    """Nothing was done. The answer is a page of a proxy."""
+    BROKEN_XML = "500 Internal"
+    """Nothing was done. The body is XML that ends too early."""
+    CUT_OFF = "500 CutOff"
+    """Nothing was done. The connection is closed before the end of the body."""
+    STRANGE_HEADERS = "200 Strange"
+    """It was done, and the answer has headers that no S3 sends."""
+    NO_ETAG = "200 NoETag"
+    """It was done, and the answer does not name the version."""
 
 
 @dataclass
@@ -56,6 +72,14 @@ class Refusals:
             return True
 
 
+_CHANGED_HEADERS: dict[Refusal, Callable[[Headers], Headers]] = {
+    Refusal.NO_ETAG: lambda headers: [each for each in headers if each[0].lower() != "etag"],
+    Refusal.STRANGE_HEADERS: lambda headers: [
+        (name, "the day before yesterday" if name.lower() == "last-modified" else value) for name, value in headers
+    ],
+}
+
+
 @contextmanager
 def refusing_s3(refusals: Refusals) -> Generator[str]:
     """Serve the buckets of this process's moto on a free port; gives the URL."""
@@ -66,9 +90,17 @@ def refusing_s3(refusals: Refusals) -> Generator[str]:
             return moto(request, respond)
         if refusals.refusal is Refusal.ANSWER_LOST:
             b"".join(moto(request, lambda *_: None))
+        if changed := _CHANGED_HEADERS.get(refusals.refusal):
+            return moto(request, lambda status, headers, *rest: respond(status, changed(headers), *rest))
+        if refusals.refusal is Refusal.CUT_OFF:  # the server closes a connection once the request was read
+            request["wsgi.input"].read(int(request.get("CONTENT_LENGTH") or 0))
         status, _, code = refusals.refusal.value.partition(" ")
-        body = b"" if request["REQUEST_METHOD"] == "HEAD" else _BODY.format(code=code).encode()
-        respond(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        body = _BODIES.get(refusals.refusal, _BODY).format(code=code).encode()
+        if request["REQUEST_METHOD"] == "HEAD":
+            body = b""
+        n_bytes = len(body) + (refusals.refusal is Refusal.CUT_OFF)
+        headers = [("Content-Type", "application/xml"), ("Content-Length", str(n_bytes)), ("Connection", "close")]
+        respond(f"{status} {code}", headers)
         return [body]
 
     server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=MotoRequestHandler)

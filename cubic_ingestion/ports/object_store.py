@@ -32,8 +32,8 @@ class ObjectWriter(Protocol):
 class ObjectStore(Protocol):
     """A bucket: a local folder or S3.
 
-    Every method raises ``StoreUnavailableError`` for what may pass; nothing but a plain "no such object" ever
-    counts as absent.
+    Every method raises ``StoreUnavailableError`` for what may pass, and ``ObjectDeniedError`` for an object that this
+    process may not use. Only a plain "no such object" ever counts as absent.
     """
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:

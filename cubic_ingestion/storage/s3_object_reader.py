@@ -1,7 +1,6 @@
 """How an object in S3 is read: one stream, taken up again where it broke off, and always the same version."""
 
 import io
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, HTTPClientError
@@ -38,9 +37,8 @@ class S3ObjectReader(io.RawIOBase):
         self._place = {"Bucket": bucket, "Key": path} | ({"IfMatch": f'"{etag}"'} if etag else {})
         self._position = 0
         self._body: Any = None
-        answer = self._request()  # here, so that another version is noticed before anybody reads
-        self._size_bytes: int = answer["ContentLength"]
-        self._place["IfMatch"] = answer["ETag"]
+        self._size_bytes = 0
+        self._request()  # here, so that another version is noticed before anybody reads
 
     @override
     def readable(self) -> bool:
@@ -92,7 +90,7 @@ class S3ObjectReader(io.RawIOBase):
         reason = "it ended early"
         for _ in range(MAX_RESUMES):
             try:
-                body = self._body or self._request(Range=f"bytes={self._position}-")["Body"]
+                body = self._body or self._request(Range=f"bytes={self._position}-")
                 if data := body.read(wanted):
                     return bytes(data)
             except _BROKEN as error:
@@ -100,11 +98,16 @@ class S3ObjectReader(io.RawIOBase):
             self._drop()
         raise StoreUnavailableError(self._place["Key"], reason)
 
-    def _request(self, **options: str) -> Mapping[str, Any]:
+    def _request(self, **options: str) -> Any:  # noqa: ANN401 - botocore's streaming body
+        """Ask for the body, from the start or from a range's; returns it."""
         with translated(self._place["Bucket"], self._place["Key"]):
             answer = self._client.get_object(**self._place, **options)
+            etag, n_bytes = answer["ETag"], answer["ContentLength"]
         self._body = answer["Body"]
-        return answer
+        self._place["IfMatch"] = etag
+        if not options:
+            self._size_bytes = n_bytes
+        return self._body
 
     def _drop(self) -> None:
         if self._body is not None:

@@ -6,7 +6,7 @@ from io import BufferedReader
 from typing import Any, BinaryIO, cast
 
 from cubic_ingestion.domain.load import ObjectVersion
-from cubic_ingestion.errors import InvalidKeyError
+from cubic_ingestion.errors import InvalidKeyError, StoreUnavailableError
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
 from cubic_ingestion.storage.keys import MAX_KEY_BYTES, check_key, is_key
 from cubic_ingestion.storage.s3_errors import translated
@@ -38,18 +38,20 @@ class S3ObjectStore:
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page, in S3's order."""
         for page in self._pages(prefix, StartAfter=self._prefix + after):
-            found = ((self._key(entry["Key"]), entry) for entry in page.get("Contents", ()))
-            versions = tuple(_version(key, entry, entry["Size"]) for key, entry in found if is_key(key))
+            with translated(self._bucket, prefix):
+                found = ((self._key(entry["Key"]), entry) for entry in page.get("Contents", ()))
+                versions = tuple(_version(key, entry, entry["Size"]) for key, entry in found if is_key(key))
             if versions:
                 yield versions
 
     def prefixes(self, prefix: str) -> Sequence[str]:
         """Return the folders directly below ``prefix`` that hold an object, in order, each ending with ``/``."""
-        folders = (
-            self._key(entry["Prefix"])
-            for page in self._pages(prefix, Delimiter="/")
-            for entry in page.get("CommonPrefixes", ())
-        )
+        with translated(self._bucket, prefix):
+            folders = [
+                self._key(entry["Prefix"])
+                for page in self._pages(prefix, Delimiter="/")
+                for entry in page.get("CommonPrefixes", ())
+            ]
         return [folder for folder in folders if is_key(folder.removesuffix("/")) and any(self.list(folder))]
 
     def head(self, key: str) -> ObjectVersion | None:
@@ -58,9 +60,9 @@ class S3ObjectStore:
         try:
             with translated(self._bucket, key):
                 answer = self._client.head_object(**place)
+                return _version(key, answer, answer["ContentLength"])
         except ObjectMissingError:
             return None
-        return _version(key, answer, answer["ContentLength"])
 
     @contextmanager
     def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
@@ -105,7 +107,10 @@ class S3ObjectStore:
     def _pages(self, prefix: str, **options: str) -> Iterator[Mapping[str, Any]]:
         paginator = self._client.get_paginator("list_objects_v2")
         with translated(self._bucket, prefix):
-            yield from paginator.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **options)
+            for page in paginator.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **options):
+                if "IsTruncated" not in page:  # a proxy's page names no objects either
+                    raise StoreUnavailableError(prefix, "the answer is no listing")
+                yield page
 
     def _place(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + _checked(key, self._prefix)}

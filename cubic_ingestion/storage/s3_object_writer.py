@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from typing_extensions import override
 
-from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.ports import Committed
 from cubic_ingestion.storage.s3_errors import translated
 
@@ -53,7 +53,7 @@ class S3ObjectWriter(io.RawIOBase):
     ) -> None:
         """Give up what was not committed."""
         if self._upload is not None:
-            with suppress(StoreUnavailableError), self._translated():  # the bucket's lifecycle rule ends it then
+            with suppress(RetriableError), self._translated():  # the bucket's lifecycle rule ends it then
                 self._client.abort_multipart_upload(**self._place, **self._upload)
 
     @property
@@ -92,8 +92,9 @@ class S3ObjectWriter(io.RawIOBase):
                 parts = {"Parts": self._parts}
                 done = self._client.complete_multipart_upload(**self._place, **self._upload, MultipartUpload=parts)
                 self._upload = None
+            etag = done["ETag"].strip('"')
         self._pending.clear()
-        return Committed(done["ETag"].strip('"'), self._n_bytes)
+        return Committed(etag, self._n_bytes)
 
     def _send(self, part: bytes) -> None:
         with self._translated():
@@ -102,7 +103,7 @@ class S3ObjectWriter(io.RawIOBase):
                 self._upload = {"UploadId": begun["UploadId"]}
             number = len(self._parts) + 1
             sent = self._client.upload_part(**self._place, **self._upload, PartNumber=number, Body=part)
-        self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+            self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
 
     def _translated(self) -> Any:  # noqa: ANN401 - a context manager
         return translated(self._place["Bucket"], self._place["Key"])

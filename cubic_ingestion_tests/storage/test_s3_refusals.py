@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.errors import SettingsError, StoreUnavailableError
+from cubic_ingestion.errors import CubicIngestionError, ObjectDeniedError, SettingsError, StoreUnavailableError
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.ports import Stores
 from cubic_ingestion.storage import s3_object_writer as writing
@@ -146,22 +146,28 @@ def test_an_upload_that_is_answered_by_success_and_fails_all_the_same_is_sent_ag
 
 
 @pytest.mark.parametrize(
-    ("verb", "ask"),
+    ("verb", "ask", "meaning"),
     [
-        ("ListObjectsV2", lambda store: list(store.list(""))),
-        ("HeadObject", lambda store: store.head("a")),
-        ("GetObject", lambda store: store.open("a").__enter__()),
-        ("PutObject", lambda store: put(store, "a")),
-        ("DeleteObject", lambda store: store.delete("a", put(store, "a"))),
+        ("ListObjectsV2", lambda store: list(store.list("")), SettingsError),
+        ("HeadObject", lambda store: store.head("a"), ObjectDeniedError),
+        ("GetObject", lambda store: store.open("a").__enter__(), ObjectDeniedError),
+        ("PutObject", lambda store: put(store, "a"), ObjectDeniedError),
+        ("DeleteObject", lambda store: store.delete("a", put(store, "a")), ObjectDeniedError),
     ],
 )
 def test_what_is_not_permitted_is_named_and_not_asked_again(
-    client: Any, s3: Any, refusals: Refusals, verb: str, ask: Callable[[S3ObjectStore], object]
+    client: Any,
+    s3: Any,
+    refusals: Refusals,
+    verb: str,
+    ask: Callable[[S3ObjectStore], object],
+    meaning: type[CubicIngestionError],
 ) -> None:
+    """An object that is denied is that object's trouble alone; a listing that is denied is a matter of settings."""
     store = S3ObjectStore(client, bucket := new_bucket(s3))
     refusals.refusal, refusals.only, refusals.times = Refusal.ACCESS_DENIED, verb, 1
 
-    with pytest.raises(SettingsError, match=rf"{verb} is not permitted on '.*' in bucket '{bucket}'.*deploy/iam"):
+    with pytest.raises(meaning, match=rf"{verb} is not permitted on '.*' in bucket '{bucket}'.*deploy/iam"):
         ask(store)
 
     assert refusals.asked[verb] == 1
