@@ -16,10 +16,12 @@ from cubic_ingestion.cli.ingest import ingest
 from cubic_ingestion.cli.kafka import kafka
 from cubic_ingestion.cli.loads import loads
 from cubic_ingestion.cli.metrics import metrics
+from cubic_ingestion.cli.output import survive_any_encoding
 from cubic_ingestion.cli.quarantine import quarantine
 from cubic_ingestion.cli.status import status
 from cubic_ingestion.cli.tables import tables
 from cubic_ingestion.errors import CubicIngestionError
+from cubic_ingestion.outside_text import visible_lines
 
 app = typer.Typer(
     name="cubic",
@@ -47,6 +49,7 @@ COULD_NOT_RUN = 2
 
 def main() -> None:
     """Run ``cubic``; an error of ours is one line, not a traceback."""
+    survive_any_encoding()
     try:
         app()
     except CubicIngestionError as error:
@@ -56,5 +59,5 @@ def main() -> None:
         sys.exit(COULD_NOT_RUN)
     except Exception as error:
         # A defect keeps its traceback, but not Python's exit code 1, which says that a load ended in Error.
-        traceback.print_exception(error)
+        sys.stderr.write(visible_lines("".join(traceback.format_exception(error))))
         raise SystemExit(COULD_NOT_RUN) from error

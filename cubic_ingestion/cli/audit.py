@@ -1,6 +1,5 @@
 """``cubic audit``: the proof that everything is accounted for."""
 
-import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from cubic_ingestion.cli.output import AsJson, console
+from cubic_ingestion.cli.output import AsJson, console, json_text, say, write
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.audit import Audit, Finding
@@ -45,14 +44,14 @@ class _Json:
 
     def take(self, finding: "Finding") -> None:
         """Print one of the list of findings."""
-        told = json.dumps(asdict(finding) | {"remedy": finding.remedy}, ensure_ascii=False)
-        typer.echo(f"{',' if self._n_told else _OPENING}\n{told}", nl=False)
+        told = json_text(asdict(finding) | {"remedy": finding.remedy})
+        write(f"{',' if self._n_told else _OPENING}\n{told}")
         self._n_told += 1
 
     def end(self, done: "Audit") -> None:
         """Print the end of the list, and what goes with it."""
-        rest = json.dumps({"notes": done.notes, "proved": done.proved}, indent=2, ensure_ascii=False)
-        typer.echo(("" if self._n_told else _OPENING) + "]," + rest.removeprefix("{"))
+        rest = json_text({"notes": done.notes, "proved": done.proved}, indent=2)
+        write(("" if self._n_told else _OPENING) + "]," + rest.removeprefix("{") + "\n")
 
 
 class _Lines:
@@ -61,20 +60,15 @@ class _Lines:
     def take(self, finding: "Finding") -> None:
         """Print one finding."""
         load = "" if finding.load_id is None else f", load {finding.load_id}"
-        _say(f"{finding.code.value}{load}, {finding.zone}: {finding.key}\n    {finding.problem} {finding.remedy}")
+        say(f"{finding.code.value}{load}, {finding.zone}: {finding.key}", f"    {finding.problem} {finding.remedy}")
 
     def end(self, done: "Audit") -> None:
         """Print the summary."""
         if not done.n_findings:
-            _say("Everything is accounted for.")
-        for note in done.notes:
-            _say(note)
+            say("Everything is accounted for.")
+        say(*done.notes)
         counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in done.proved.items())
-        _say(f"Looked at: {counts}. Findings: {done.n_findings:,}.")
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(f"Looked at: {counts}. Findings: {done.n_findings:,}.")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from cubic_ingestion.ports import Platform
@@ -56,8 +56,7 @@ def refresh(*, table: Tables = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"partitions": n_places, "waiting": rows, "failures": failures})
     else:
-        for failure in failures:
-            console.print(failure, style="red", highlight=False, markup=False)
+        say(*failures, style="red")
         print_rows(rows, empty=f"The catalog at {platform.catalog.address} knows all {n_places:,} partitions.")
     if failures or rows:
         raise typer.Exit(2 if failures else 1)

@@ -2,6 +2,8 @@
 
 import typer
 
+from cubic_ingestion.cli.output import say
+
 db = typer.Typer(name="db", help="The metadata database.", no_args_is_help=True)
 
 
@@ -20,4 +22,4 @@ def upgrade() -> None:
     from cubic_ingestion.settings import read_settings
 
     revision = upgrade_database(read_settings())
-    typer.echo(f"The metadata database is at revision {revision}.")
+    say(f"The metadata database is at revision {revision}.")

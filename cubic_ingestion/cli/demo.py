@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cubic_ingestion.cli.output import say
 from cubic_ingestion.cli.sample import sample_files
 
 Dmap = Annotated[bool, typer.Option("--dmap", help="Start a stand-in of the vendor's DMAP API instead.")]
@@ -45,9 +46,7 @@ def _put_sample() -> None:
         with incoming.writer(key) as out:
             out.file.write(data)
             out.commit()
-    typer.echo(
-        f"{len(new)} sample files put into {incoming.uri('')}" if new else "The sample was put into Incoming before."
-    )
+    say(f"{len(new)} sample files put into {incoming.uri('')}" if new else "The sample was put into Incoming before.")
 
 
 def _load_key(key: str) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import typer
 
+from cubic_ingestion.cli.output import say
 from cubic_ingestion.fake_vendor import FakeVendor, SeenRequest, restate_sample, sample_feed
 from cubic_ingestion.fake_vendor.misbehaviours import link_expired, too_many_requests
 
@@ -52,10 +53,12 @@ def _vendor(port: int) -> FakeVendor:
 
 
 def _invite(vendor: FakeVendor) -> None:
-    typer.echo("A stand-in of the vendor's DMAP API listens; Ctrl-C ends it. Paste in another shell:\n")
-    typer.echo(
+    say(
+        "A stand-in of the vendor's DMAP API listens; Ctrl-C ends it. Paste in another shell:",
+        "",
         f"CUBIC_DMAP_BASE_URL={vendor.url} CUBIC_DMAP_PUBLIC_API_KEY={_PUBLIC_API_KEY} "
-        f"CUBIC_DMAP_CONTROLLED_API_KEY={_CONTROLLED_API_KEY} cubic dmap fetch\n"
+        f"CUBIC_DMAP_CONTROLLED_API_KEY={_CONTROLLED_API_KEY} cubic dmap fetch",
+        "",
     )
 
 
@@ -66,7 +69,7 @@ def _show(request: SeenRequest) -> None:
 
 
 def _say(what: str, about: str) -> None:
-    typer.echo(f"{time.strftime('%H:%M:%S')}  {what:8}  {about}")
+    say(f"{time.strftime('%H:%M:%S')}  {what:8}  {about}")
 
 
 def _now() -> str:

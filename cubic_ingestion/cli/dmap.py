@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say, warn
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.feed import Feed
@@ -90,7 +90,7 @@ def _chosen(settings: "Settings", types: Collection[str]) -> list["Feed"]:
     for key in sorted({feed.api_key for feed in chosen} - settings.dmap_api_keys.keys()):
         if types:
             raise missing_key(key)
-        typer.echo(f"Left out, the feeds below '{key.path}': {missing_key(key)}", err=True)
+        warn(f"Left out, the feeds below '{key.path}': {missing_key(key)}")
     return [feed for feed in chosen if feed.api_key in settings.dmap_api_keys]
 
 
@@ -119,6 +119,6 @@ def _print(reports: Sequence["FetchReport"]) -> None:
     print_rows([_row(report) | {"problems": len(report.problems)} for report in reports], empty="Nothing to fetch.")
     for report in reports:
         if report.is_held_elsewhere:
-            console.print(f"{report.feed.type}: left to another fetcher, which is at it.", markup=False)
+            say(f"{report.feed.type}: left to another fetcher, which is at it.")
         for problem in report.problems:
-            console.print(f"{report.feed.type}: {problem}", highlight=False, markup=False, soft_wrap=True)
+            say(f"{report.feed.type}: {problem}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows, say
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
@@ -128,18 +128,16 @@ def _location(platform: "Platform", name: str) -> str:
 
 
 def _print_summary(platform: "Platform", summary: list[dict[str, object]], failures: list[str]) -> None:
-    for failure in failures:
-        console.print(failure, style="red", highlight=False, markup=False)
+    say(*failures, style="red")
     print_rows(summary, title="Ingested", empty="Nothing new in Incoming.")
     if any(row["errored"] for row in summary):
-        console.print("See why: cubic loads list --status errored")
+        say("See why: cubic loads list --status errored")
     if any(row["waiting"] for row in summary):
-        console.print("See what they wait for: cubic loads list --status ready")
+        say("See what they wait for: cubic loads list --status ready")
     for behind in platform.repository.catalog_backlog():
         if behind.error:
-            console.print(f"Not in the catalog yet: {behind.table}: {behind.error}", highlight=False, markup=False)
+            say(f"Not in the catalog yet: {behind.table}: {behind.error}")
     queryable = next((platform.tables[str(row["table"])] for row in summary if row["loads"]), None)
     if queryable:
-        query = platform.catalog.query(queryable)
-        console.print(f"\nA query to try:\n  {query}", soft_wrap=True, highlight=False, markup=False)
-    console.print("\nThe web UI: make dev, then http://127.0.0.1:3000", highlight=False)
+        say("", "A query to try:", f"  {platform.catalog.query(queryable)}")
+    say("", "The web UI: make dev, then http://127.0.0.1:3000")

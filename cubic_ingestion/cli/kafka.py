@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, print_json
+from cubic_ingestion.cli.output import AsJson, print_json, say, warn
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.kafka import BatcherReport
@@ -30,7 +30,7 @@ def batch(*, follow: Follow = False, as_json: AsJson = False) -> None:
     from cubic_ingestion.bootstrap import open_batcher
     from cubic_ingestion.settings import read_settings
 
-    with open_batcher(read_settings(), lambda problem: typer.echo(problem, err=True)) as batcher:
+    with open_batcher(read_settings(), warn) as batcher:
         if follow:
             stopped = threading.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,9 +56,9 @@ def _print(report: "BatcherReport", *, as_json: bool) -> None:
             }
         )
         return
-    typer.echo(
+    say(
         f"{done.n_records:,} records of {len(report.shards)} shards read, {done.n_files:,} files written, "
         f"{done.n_dead_letters:,} records among the dead letters."
     )
     for shard in sorted(report.held_elsewhere):
-        typer.echo(f"Left to another batcher, which has its lease: {shard}")
+        say(f"Left to another batcher, which has its lease: {shard}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, print_facts, print_json, print_rows, warn
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
@@ -55,16 +55,13 @@ def show(
 
     load = platform_from_environment().repository.load(load_id)
     if load is None:
-        typer.echo(f"There is no load {load_id}. 'cubic loads list' shows the newest.", err=True)
+        warn(f"There is no load {load_id}. 'cubic loads list' shows the newest.")
         raise typer.Exit(1)
     story = _story(load)
     if as_json:
         print_json(story)
-        return
-    for name, value in story.items():
-        if value is not None:
-            console.print(f"[bold]{name:>17}[/]  ", end="")
-            console.print(str(value), highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_facts(story)
 
 
 @loads.command()
@@ -103,7 +100,7 @@ def retry(
             [_line(load) for load in report.retried], title="To be tried again", empty="No load was brought back."
         )
         for load_id, reason in refused.items():
-            typer.echo(f"Load {load_id} stays as it is: {reason}.", err=True)
+            warn(f"Load {load_id} stays as it is: {reason}.")
     if load_ids and refused:
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import console
+from cubic_ingestion.cli.output import say, write
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; CUBIC_METRICS_HOST if not given.")]
 Port = Annotated[
@@ -27,7 +27,7 @@ def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None
     logs_from_environment()
     collector = LedgerCollector(declared_tables(), observer_from_environment(), SystemClock())
     if once:
-        typer.echo(exposition(collector), nl=False)
+        write(exposition(collector))
         return
     settings = read_settings()
     address = host or settings.metrics_host
@@ -35,7 +35,7 @@ def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None
         listening, stop = serve(collector, address, settings.metrics_port if port is None else port)
     except OSError as error:
         raise typer.BadParameter(f"cannot listen there ({error.strerror}); name another --host or --port") from error
-    console.print(f"Metrics on http://{address}:{listening}/metrics", highlight=False)
+    say(f"Metrics on http://{address}:{listening}/metrics")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         signal.pause()

@@ -1,6 +1,12 @@
-"""How commands print: tables for people, JSON for scripts."""
+"""How commands print: lines and tables for people, JSON for scripts.
 
+No other module of the command line writes to a stream, so that every name from outside passes through here: people see
+it as ``visible`` shows it, and JSON keeps it.
+"""
+
+import io
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,6 +17,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from cubic_ingestion.outside_text import ACTING, visible
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 _WIDE = 200
@@ -19,9 +27,50 @@ console = Console(width=None if sys.stdout.isatty() else _WIDE, emoji=False)
 """Standard output; a pipe or a log is not folded to a terminal's width."""
 
 
+def say(*lines: str, style: str = "") -> None:
+    """Print lines for people; each argument is one line, whatever it quotes."""
+    for line in lines:
+        console.print(Text(visible(line), style=style), highlight=False, soft_wrap=True)
+
+
+def warn(line: str) -> None:
+    """Print a line for people to standard error."""
+    typer.echo(visible(line), err=True)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print what is known, a line for each fact that is not None."""
+    for name, value in facts.items():
+        if value is not None:
+            console.print(
+                Text.assemble((f"{name:>17}  ", "bold"), visible(str(value))), highlight=False, soft_wrap=True
+            )
+
+
 def print_json(value: object) -> None:
     """Print a value as JSON; times as ISO 8601."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    write(json_text(value, indent=2) + "\n")
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    r"""Return a value as JSON text that every parser takes and every terminal shows.
+
+    Characters that act are escaped as JSON does, so a parser returns the exact name. A byte of a name that is not UTF-8
+    can be in no JSON text, so a parser returns it as ``visible`` shows it.
+    """
+    return _ACTING_IN_JSON.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=False, default=_plain))
+
+
+def write(text: str) -> None:
+    """Write a text for programs as it is, and as UTF-8 whatever encoding the terminal has."""
+    typer.echo(text.encode(), nl=False)
+
+
+def survive_any_encoding() -> None:
+    """Have characters that the streams' encoding does not have written as escapes, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *, title: str = "", empty: str = "Nothing.") -> None:
@@ -44,8 +93,17 @@ def _plain(value: object) -> str:
 def _cell(value: object) -> str | Text:
     if value is None:
         return ""
-    if isinstance(value, str):
-        return Text(value)  # as it is: file names may look like Rich's markup
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return Text(visible(str(value)))  # no text for Rich to read: file names may look like its markup
+
+
+_ACTING_IN_JSON = re.compile(f"(?!\n){ACTING.pattern}")
+"""Without the line feed: in JSON's text it only stands between values."""
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    character = found.group()
+    return json.dumps(visible(character) if "\ud800" <= character <= "\udfff" else character)[1:-1]

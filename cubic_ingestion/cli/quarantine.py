@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +64,7 @@ def replay(*, table: Tables = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"loads": rows, "failures": failures})
     else:
-        for failure in failures:
-            console.print(failure, style="red", highlight=False, markup=False)
+        say(*failures, style="red")
         print_rows(rows, empty="Nothing is in quarantine.")
     if failures or any(row["quarantined"] for row in rows):
         raise typer.Exit(2 if failures else 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.observability.problems import (
     ERRORED_HOURS,
@@ -66,7 +66,7 @@ def _check(found: "Health", *, as_json: bool) -> None:
         print_json(health_report(found))
     else:
         _print_problems(found)
-        console.print("Healthy." if found.is_healthy else f"Problems: {len(found.problems)}.")
+        say("Healthy." if found.is_healthy else f"Problems: {len(found.problems)}.")
     if not found.is_healthy:
         raise typer.Exit(1)
 
@@ -91,14 +91,13 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
         print_rows(at_work, title="Kafka batcher")
     _print_problems(found)
     for prefix in undeclared:
-        console.print(f"Left alone, no table declares it: {prefix}", highlight=False, markup=False)
+        say(f"Left alone, no table declares it: {prefix}")
 
 
 def _print_problems(found: "Health") -> None:
     for problem in found.problems:
         subject = f"{problem.code.value} {problem.table}".rstrip()
-        line = f"{subject}: {problem.message} {problem.remedy}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(f"{subject}: {problem.message} {problem.remedy}")
 
 
 def health_report(found: "Health") -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.table import Table
@@ -40,9 +40,7 @@ def check(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(mistakes)
     else:
-        for mistake in mistakes:
-            console.print(mistake, highlight=False, markup=False, soft_wrap=True)
-        console.print("All declarations are sound." if not mistakes else f"Mistakes: {len(mistakes)}.")
+        say(*mistakes, "All declarations are sound." if not mistakes else f"Mistakes: {len(mistakes)}.")
     if mistakes:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from cubic_ingestion.observability.redaction import Redactor
+from cubic_ingestion.outside_text import visible, visible_lines
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -81,11 +82,30 @@ def log_stream(form: str, secrets: Collection[str] = ()) -> LogStream:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 Redactor(secrets),
+                _with_visible_text,
                 renderer,
             ],
         )
     )
     return stream
+
+
+def _with_visible_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Show texts from outside as ``visible`` does, in JSON too: people print its texts. A traceback keeps its lines."""
+    return {
+        visible(name): visible_lines(value) if name == "exception" else _visible(value) for name, value in event.items()
+    }
+
+
+def _visible(value: object) -> object:
+    """Show what the redactor leaves: texts, numbers, and lists and mappings of them."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list):
+        return [_visible(each) for each in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {visible(name): _visible(each) for name, each in cast("dict[str, object]", value).items()}
+    return value
 
 
 def _as_dagster_means_it(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -21,6 +21,7 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.totals import Totals
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.ports import Clock, LoadObserver, LoadTotal
 
 RECENT_LOADS = 1_000
@@ -53,7 +54,7 @@ class LedgerCollector(Collector):
                 metrics = list(self._collected(self._clock.now()))
             except RetriableError:
                 return [_up(0)]
-            return [_up(1), *metrics]
+            return [_up(1), *map(_with_visible_labels, metrics)]
 
     def _collected(self, now: datetime) -> Iterator[Metric]:
         yield from self._summed(self._totals.read(now))
@@ -234,6 +235,14 @@ def _registry(collector: LedgerCollector) -> CollectorRegistry:
 
 def _up(value: int) -> Metric:
     return GaugeMetricFamily("cubic_up", "Whether the metadata database answers.", value=value)
+
+
+def _with_visible_labels(metric: Metric) -> Metric:
+    metric.samples = [
+        sample._replace(labels={name: visible(value) for name, value in sample.labels.items()})
+        for sample in metric.samples
+    ]
+    return metric
 
 
 def _by_stream(name: str, text: str, values: Mapping[str, float]) -> Metric:
