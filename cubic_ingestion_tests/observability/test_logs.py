@@ -10,6 +10,7 @@ import structlog
 
 from cubic_ingestion.observability.logs import LogStream, set_up_logs
 from cubic_ingestion.observability.redaction import Redactor
+from cubic_ingestion.outside_text import ACTING
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.depot import Depot
@@ -130,3 +131,24 @@ def test_secrets_of_unknown_value_are_known_by_their_place(text: str, redacted: 
 def test_names_and_numbers_stay_what_they_are() -> None:
     event = {"event": "x", "load_id": 1, "table": a_table().name, "ok": True, "key": "a/b.csv"}
     assert Redactor()(None, "info", dict(event)) == event
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_names_from_outside_act_on_nobody_who_reads_the_log(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(form, "info")
+    log = structlog.stdlib.get_logger("ours")
+    with structlog.contextvars.bound_contextvars(key="caf\udce9\x1b[2J.csv"):
+        log.info("load\nrejected", columns=["x\x1b"], cells={"a\x9b": "\u202e"})
+        logging.getLogger("theirs").warning("GET %s", "a\x1b[31m")
+    try:
+        raise ValueError("\x1b[2J")
+    except ValueError:
+        log.exception("failed")
+
+    error = capsys.readouterr().err
+
+    assert [each for each in ACTING.findall(error) if each != "\n"] == []
+    texts = [text for line in error.splitlines() for text in json.loads(line).values()] if form == "json" else [error]
+    assert any(r"caf\xe9\x1b[2J.csv" in text for text in texts)
+    assert any(r"load\nrejected" in str(text) for text in texts)
+    assert any("Traceback (most recent call last):\n" in str(text) for text in texts)

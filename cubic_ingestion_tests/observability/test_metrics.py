@@ -95,6 +95,17 @@ def test_a_scrape_tells_of_everything_in_the_ledger(watched: Watched) -> None:
         assert of(scrape(url), "cubic_loads", status="archived", **table) == 3
 
 
+def test_labels_act_on_nobody_who_reads_them(watched: Watched) -> None:
+    (bad,) = ready(watched.repository, "c.csv")
+    watched.repository.reject(bad.id, LoadError("x\x1b[2J\n", "why"))
+    claim(watched.repository, Work.ERROR, "run-2/a")
+    watched.repository.complete_error("run-2/a", {bad.id: "e"})
+
+    samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched)))
+
+    assert of(samples, "cubic_errored_loads", code=r"x\x1b[2J\n", stream="dmap", table=DMAP.name) == 1
+
+
 def test_an_empty_ledger_is_scraped_without_a_gap(watched: Watched) -> None:
     samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched)))
     assert of(samples, "cubic_up") == 1
