@@ -20,13 +20,7 @@ def s3() -> Iterator[Any]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",  # noqa: S106 - moto takes any
-    )
+    client = client_of(f"http://{host}:{port}")
     yield client
     client.close()
     server.stop()
@@ -44,6 +38,17 @@ def new_bucket(s3: Any, *, is_versioned: bool = False) -> str:
 def new_store(s3: Any, *, is_versioned: bool = False, prefix: str = "dev/") -> S3ObjectStore:
     """Make an empty bucket, and a store below a prefix of it."""
     return S3ObjectStore(s3, new_bucket(s3, is_versioned=is_versioned), prefix)
+
+
+def client_of(url: str) -> Any:
+    """Make a client of a server."""
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",  # noqa: S106 - moto takes any
+    )
 
 
 def name_s3(s3: Any, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> None:

@@ -56,6 +56,8 @@ class Refusals:
     """The one verb that is refused; each is if empty."""
     times: int = 0
     """How often each verb is refused before it is let through; other requests of that verb are not refused again."""
+    ignored: frozenset[str] = frozenset()
+    """Headers of requests that the server takes no notice of, as WSGI names them."""
     refused: Counter[str] = field(default_factory=Counter[str])
     """By verb."""
     asked: Counter[str] = field(default_factory=Counter[str])
@@ -86,6 +88,8 @@ def refusing_s3(refusals: Refusals) -> Generator[str]:
     moto = DomainDispatcherApplication(create_backend_app)
 
     def answer(request: dict[str, Any], respond: Respond) -> Iterable[bytes]:
+        for header in refusals.ignored:
+            request.pop(header, None)
         if not refusals.strikes(verb_of(request)):
             return moto(request, respond)
         if refusals.refusal is Refusal.ANSWER_LOST:

@@ -8,6 +8,7 @@ from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.ports import ObjectChangedError
 from cubic_ingestion.storage.s3_errors import translated
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ class S3ObjectReader(io.RawIOBase):
 
     def __init__(self, client: Any, bucket: str, path: str, etag: str | None) -> None:  # noqa: ANN401 - boto3 makes clients at run time
         self._client = client
-        self._place = {"Bucket": bucket, "Key": path} | ({"IfMatch": f'"{etag}"'} if etag else {})
+        self._place = {"Bucket": bucket, "Key": path}
+        self._etag = etag
         self._position = 0
         self._body: Any = None
         self._size_bytes = 0
-        self._request()  # here, so that another version is noticed before anybody reads
+        self._body = self._request()  # here, so that another version is noticed before anybody reads
 
     @override
     def readable(self) -> bool:
@@ -90,24 +92,34 @@ class S3ObjectReader(io.RawIOBase):
         reason = "it ended early"
         for _ in range(MAX_RESUMES):
             try:
-                body = self._body or self._request(Range=f"bytes={self._position}-")
-                if data := body.read(wanted):
+                self._body = self._body or self._request()
+                if data := self._body.read(wanted):
                     return bytes(data)
             except _BROKEN as error:
                 reason = str(error)
             self._drop()
         raise StoreUnavailableError(self._place["Key"], reason)
 
-    def _request(self, **options: str) -> Any:  # noqa: ANN401 - botocore's streaming body
-        """Ask for the body, from the start or from a range's; returns it."""
+    def _request(self) -> Any:  # noqa: ANN401 - botocore's streaming body
+        """Return the body from the position on.
+
+        Some servers ignore ``If-Match``, and some ignore ``Range``. So the answer is compared with what was asked for.
+        """
+        asked = {"IfMatch": f'"{self._etag}"'} if self._etag else {}
+        if start := self._position:
+            asked["Range"] = f"bytes={start}-"
         with translated(self._place["Bucket"], self._place["Key"]):
-            answer = self._client.get_object(**self._place, **options)
-            etag, n_bytes = answer["ETag"], answer["ContentLength"]
-        self._body = answer["Body"]
-        self._place["IfMatch"] = etag
-        if not options:
-            self._size_bytes = n_bytes
-        return self._body
+            answer = self._client.get_object(**self._place, **asked)
+            body, etag, n_bytes = answer["Body"], answer["ETag"].strip('"'), answer["ContentLength"]
+        if self._etag not in (None, etag):
+            body.close()
+            raise ObjectChangedError(self._place["Key"])
+        if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
+            body.close()
+            raise StoreUnavailableError(self._place["Key"], f"the server does not read from byte {start} on")
+        self._etag = etag
+        self._size_bytes = start + n_bytes
+        return body
 
     def _drop(self) -> None:
         if self._body is not None:

@@ -86,6 +86,9 @@ class S3ObjectStore:
     def delete(self, key: str, etag: str) -> None:
         """Remove that version of an object. In a versioned bucket it stays below a delete marker.
 
+        The version is compared here and by the server, since some servers ignore ``If-Match``. On those, a version
+        that arrives in the milliseconds between the two requests would go with it.
+
         Raises:
             ObjectChangedError: Another version stands under the key; it stays.
         """

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,14 +16,25 @@ from hypothesis import strategies as st
 from cubic_ingestion.errors import InvalidKeyError
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests.s3 import client_of
 from cubic_ingestion_tests.s3 import new_store as new_s3_store
+from cubic_ingestion_tests.s3_refusals import Refusals, refusing_s3
 
 
-@pytest.fixture(scope="module", params=["local", "s3", "s3 versioned"])
+@pytest.fixture(scope="module")
+def careless_s3() -> Iterator[Any]:
+    """An S3 that ignores ``If-Match``, as several servers do that are not AWS."""
+    with refusing_s3(Refusals(ignored=frozenset({"HTTP_IF_MATCH"}))) as url:
+        client = client_of(url)
+        yield client
+        client.close()
+
+
+@pytest.fixture(scope="module", params=["local", "s3", "s3 versioned", "careless s3"])
 def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ObjectStore]:
     """Make empty stores of one adapter; a further adapter is a further parameter."""
     if request.param != "local":
-        client = request.getfixturevalue("s3")
+        client = request.getfixturevalue("careless_s3" if request.param == "careless s3" else "s3")
         return lambda: new_s3_store(client, is_versioned=request.param == "s3 versioned")
     numbers = count()
     root = tmp_path_factory.mktemp("stores")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.ports import ObjectChangedError
 from cubic_ingestion.storage import s3_object_writer as writing
 from cubic_ingestion.storage.s3_client import s3_client
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
@@ -91,3 +92,29 @@ def test_an_answer_that_no_s3_gives_is_the_true_one_or_none(
     except StoreUnavailableError:
         return
     assert found == expected
+
+
+def test_a_server_without_ranges_never_gives_bytes_from_the_wrong_place(
+    store: S3ObjectStore, refusals: Refusals
+) -> None:
+    refusals.ignored = frozenset({"HTTP_RANGE"})
+
+    with store.open("a") as file:
+        file.seek(3)
+        with pytest.raises(StoreUnavailableError, match=r"'a' could not be reached .*from byte 3"):
+            file.read()
+        file.seek(0)
+        assert file.read() == b"content"
+
+
+def test_a_server_that_ignores_conditions_never_gives_bytes_of_two_versions(
+    store: S3ObjectStore, refusals: Refusals
+) -> None:
+    refusals.ignored = frozenset({"HTTP_IF_MATCH"})
+    etag = put(store, b"0123456789")
+
+    with store.open("a", etag) as file:
+        put(store, b"9876543210")
+        file.seek(5)
+        with pytest.raises(ObjectChangedError):
+            file.read()
