@@ -21,6 +21,7 @@ from cubic_ingestion.defs.sensors import (
     build_originals_sensor,
     dead_runs,
     release_failed_run,
+    unreported_partitions,
 )
 from cubic_ingestion.domain.feed import feeds_of
 from cubic_ingestion.domain.table import StreamName, Table
@@ -55,6 +56,7 @@ def _build(tables: Mapping[str, Table], dmap_fetch_at: time) -> dg.Definitions:
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
             build_originals_sensor(),
             build_catalog_sensor(),
+            unreported_partitions,
             release_failed_run,
             dead_runs,
             missing_arrivals_sensor,

@@ -8,6 +8,7 @@ from time import monotonic, sleep
 import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
+from cubic_ingestion.defs.reporting import report_unreported
 from cubic_ingestion.defs.sensors import has_catalog_changes, has_originals, ingest_request
 from cubic_ingestion.defs.translator import asset_key, catalog_tags, stream_tags
 from cubic_ingestion.domain.status import Work
@@ -42,7 +43,8 @@ def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, p
                 catalog_failures = bring_catalog_up_to_date(definitions, instance, platform)
             if not any(has_worked) and not all(stream.is_over for stream in streams):
                 sleep(max(settled_at - monotonic(), 0))
-        return [failure for stream in streams for failure in stream.failures] + catalog_failures
+        failures = [failure for stream in streams for failure in stream.failures] + catalog_failures
+        return failures + report_what_is_left(instance, platform)
 
 
 def replay_partitions(
@@ -65,7 +67,21 @@ def replay_partitions(
             raise_on_error=False,
         )
         _note(result, platform, failures)
-    return failures + bring_catalog_up_to_date(definitions, instance, platform)
+    failures += bring_catalog_up_to_date(definitions, instance, platform)
+    return failures + report_what_is_left(instance, platform)
+
+
+def report_what_is_left(instance: dg.DagsterInstance, platform: Platform) -> list[str]:
+    """Report partitions that no run has reported, for example because it was killed.
+
+    Returns:
+        A message if the metadata database could not be reached.
+    """
+    try:
+        report_unreported(platform, instance)
+    except RetriableError as error:
+        return [f"dagster: {error}"]
+    return []
 
 
 def bring_catalog_up_to_date(

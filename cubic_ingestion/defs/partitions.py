@@ -1,6 +1,6 @@
 """Partitions: daily for DMAP, one dynamic definition a table for ODS (snapshots) and Kafka (batches)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import dagster as dg
 
@@ -23,3 +23,12 @@ def add_partitions(instance: dg.DagsterInstance, table: Table, partition_keys: S
     if table.stream is StreamName.DMAP or not partition_keys:
         return
     instance.add_dynamic_partitions(table.name, sorted(partition_keys))
+
+
+def remove_partitions(instance: dg.DagsterInstance, table: Table, partition_keys: Collection[str]) -> set[str]:
+    """Remove partitions that no load belongs to any more; returns those that cannot be removed, since they are days."""
+    if table.stream is StreamName.DMAP:
+        return set(partition_keys)
+    for key in partition_keys:
+        instance.delete_dynamic_partition(table.name, key)
+    return set()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
+from cubic_ingestion.defs.reporting import report_unreported
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
 from cubic_ingestion.domain.status import Work
@@ -18,6 +19,9 @@ from cubic_ingestion.ports import Platform
 INTERVAL_SECONDS = 10
 TICK_SECONDS = 20
 """A tick that is not done with its listing by then goes on at the next; Dagster ends one after 60 s."""
+
+UNREPORTED_SECONDS = 60
+"""The run that changed a partition is given this time to report it itself."""
 
 _LONGEST_START = timedelta(minutes=2)
 _STARTING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
@@ -114,6 +118,22 @@ def build_catalog_sensor() -> dg.SensorDefinition:
 def has_catalog_changes(platform: Platform) -> bool:
     """Say whether the catalog is to be told something now."""
     return bool(platform.repository.catalog_due(list(platform.tables), platform.clock.now()))
+
+
+@dg.sensor(
+    description="Reports partitions that no run has reported: of runs that were killed, and rejected while planning.",
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def unreported_partitions(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+    """Report them here: that needs no run, and a run costs more than all of them."""
+    n_changes = report_unreported(
+        platform.platform(),
+        context.instance,
+        older_than_seconds=UNREPORTED_SECONDS,
+        timeout_seconds=TICK_SECONDS,
+    )
+    return dg.SkipReason(f"Changes reported: {n_changes}.")
 
 
 @dg.run_failure_sensor(

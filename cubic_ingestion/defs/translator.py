@@ -23,7 +23,9 @@ LANE_TAG = "cubic/lane"
 QUEUE_TAG = "dagster-celery/queue"
 """Tag that says on which of Celery's queues a run goes, where runs are launched by Celery."""
 
-_LOCATIONS = 20
+ATTEMPT_TAG = "cubic/attempt"
+"""Tag of a run that no process made: it stands for an attempt at partitions whose loads were rejected."""
+
 _CHANGES = 100
 _PREVIEW_COLUMNS = 20
 _PREVIEW_CHARACTERS = 60
@@ -74,12 +76,11 @@ def freshness_policy(table: Table) -> dg.FreshnessPolicy | None:
 
 
 def materialization_metadata(
-    total: PartitionTotal | None,
-    schema: pa.Schema | None,
+    total: PartitionTotal,
+    schema: pa.Schema,
     preview: pa.Table | None,
     *,
     n_table_rows: int,
-    n_loads: int,
     locations: Sequence[str],
     uri: str,
     changes: Sequence[str] = (),
@@ -87,30 +88,26 @@ def materialization_metadata(
     """Describe what one partition holds now.
 
     Args:
-        total: Sums over the partition, earlier runs included; None if it holds nothing.
-        schema: Columns of the last file that this run wrote for the partition; None if it wrote none.
-        preview: First rows of the last load written.
+        total: Sums over the partition, earlier runs included.
+        schema: Columns of its newest file.
+        preview: First rows of that file; None if nobody will look at them.
         n_table_rows: Rows of the whole table, all partitions together.
-        n_loads: Loads of the partition that this run ingested.
-        locations: Keys in Springboard of the files that this run wrote for the partition.
+        locations: Keys in Springboard of its newest files.
         uri: Where the table's Parquet files are.
         changes: How the columns of this run's files differ from all before, in words.
     """
     metadata: dict[str, Any] = {
         "dagster/row_count": MetadataValue.int(n_table_rows),
-        "dagster/partition_row_count": MetadataValue.int(total.n_rows if total else 0),
+        "dagster/partition_row_count": MetadataValue.int(total.n_rows),
         "dagster/uri": MetadataValue.url(uri),
-        "size_bytes": MetadataValue.int(total.n_bytes if total else 0),
-        "quarantined": MetadataValue.int(total.n_quarantined if total else 0),
-        "loads": MetadataValue.int(total.n_loads if total else 0),
-        "loads_in_this_run": MetadataValue.int(n_loads),
-        "locations": MetadataValue.md("\n".join(f"* `{location}`" for location in locations[:_LOCATIONS])),
+        "dagster/column_schema": MetadataValue.table_schema(column_schema(schema)),
+        "size_bytes": MetadataValue.int(total.n_bytes),
+        "quarantined": MetadataValue.int(total.n_quarantined),
+        "loads": MetadataValue.int(total.n_loads),
+        "locations": MetadataValue.md("\n".join(f"* `{location}`" for location in locations)),
+        "first_source_at": MetadataValue.timestamp(total.first_source_at),
+        "last_source_at": MetadataValue.timestamp(total.last_source_at),
     }
-    if total:
-        metadata["first_source_at"] = MetadataValue.timestamp(total.first_source_at)
-        metadata["last_source_at"] = MetadataValue.timestamp(total.last_source_at)
-    if schema is not None:
-        metadata["dagster/column_schema"] = MetadataValue.table_schema(column_schema(schema))
     if changes:
         metadata["schema_changes"] = MetadataValue.md(_bullets(changes))
     if preview is not None:

@@ -1,11 +1,12 @@
 """Runs of the definitions under test, in this process, and what they reported."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import Table
 
@@ -33,6 +34,12 @@ def materialized(result: dg.ExecuteInProcessResult, table: Table) -> dict[str | 
     """Return the metadata that a run reported, by partition of a table."""
     events = result.asset_materializations_for_node(asset_key(table).to_python_identifier())
     return {event.partition: {name: value.value for name, value in event.metadata.items()} for event in events}
+
+
+def shown(instance: dg.DagsterInstance, table: Table, partitions: Sequence[str]) -> list[str | None]:
+    """Return the status that Dagster's pages show of some partitions."""
+    found = instance.get_status_by_partition(asset_key(table), partitions, partitions_of(table))
+    return [status and status.value for status in (found or {}).values()] or [None] * len(partitions)
 
 
 def failures(result: dg.ExecuteInProcessResult) -> list[str]:

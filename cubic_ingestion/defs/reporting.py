@@ -1,0 +1,241 @@
+"""Reporting: makes Dagster show of each partition what the metadata database says.
+
+Every change of a partition is on record until it was reported, so a process may end at any moment. A run reports the
+partitions that it changed. What it could not report, a sensor reports, and so does the next ``cubic ingest``.
+
+A partition is materialised if it has a file in Springboard, be it one without rows. It has failed if it has none and a
+load of it was rejected. Otherwise it is missing.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from math import inf
+from time import monotonic
+from uuid import uuid4
+
+import dagster as dg
+import structlog
+
+from cubic_ingestion.defs.event_log import report_attempt, report_without_run
+from cubic_ingestion.defs.partitions import add_partitions, remove_partitions
+from cubic_ingestion.defs.translator import asset_key, materialization_metadata
+from cubic_ingestion.domain.layout import springboard_prefix
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.table import Table
+from cubic_ingestion.outside_text import visible
+from cubic_ingestion.parsing.arrow_types import arrow_schema
+from cubic_ingestion.pipeline.ingest import Report
+from cubic_ingestion.pipeline.preview import first_rows
+from cubic_ingestion.ports import WHOLE_TABLE, OutboxWork, PartitionTotal, Platform
+
+N_CHANGES = 500
+"""Changes of a table that are reported under one lease."""
+
+_LOCATIONS = 20
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
+_NO_RUN = "report"
+"""Begins the name of a lease that no run holds."""
+
+_GONE = "It was materialised before, and has no rows in Springboard any more."
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of partitions that have no file in Springboard."""
+
+    rejected: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a load of the partition was rejected, by partition."""
+    under_way: list[str] = field(default_factory=list[str])
+    """Partitions with loads that nobody has rejected or ingested yet."""
+    without_loads: list[str] = field(default_factory=list[str])
+    """Partitions that nothing was ever delivered for."""
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Reports partitions of tables to one instance."""
+
+    platform: Platform
+    instance: dg.DagsterInstance
+    run_id: str
+    """Begins the name of whoever holds the lease; ``release`` gives it back by that."""
+    log: Callable[[Sequence[dg.AssetMaterialization]], None]
+    """Stores materialisations of one table."""
+    ends_at: float = inf
+    """From this moment of the monotonic clock on, the rest of the changes is left for the next time."""
+    _claimant: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name the holder of the lease."""
+        self._claimant = f"{self.run_id}/{uuid4().hex}"
+
+    def report_changes(self, table: Table, ingested: Report | None = None) -> int:
+        """Report all changed partitions of a table, and return the number of changes.
+
+        Args:
+            table: The table. If somebody else has leased it, its changes are left to them.
+            ingested: What this run has ingested, so that its files need not be read again.
+        """
+        n_changes = 0
+        shown: Collection[str] | None = None
+        while work := self._claim(table):
+            changed = {key for change, key in work.changes.items() if change not in work.seeds}
+            if seeds := set(work.changes.values()) - changed:
+                # An upgrade recorded all partitions, and Dagster shows most of them.
+                shown = self.instance.get_materialized_partitions(asset_key(table)) if shown is None else shown
+                changed |= seeds.difference(shown)
+            self._report(table, work, changed - {WHOLE_TABLE}, ingested)
+            n_changes += len(work.changes)
+            if len(work.changes) < N_CHANGES or monotonic() > self.ends_at:
+                break
+        return n_changes
+
+    def report_requested(self, table: Table, partition_keys: Collection[str], ingested: Report) -> Outcome:
+        """Report partitions that the run was started for, whether or not they changed.
+
+        Rejected partitions are left to the run, which fails for them.
+        """
+        work = self._claim(table, partition_keys)
+        outcome = self._show(table, partition_keys, ingested)
+        gone = self._shown(table, outcome.without_loads)
+        if gone:
+            report_attempt(self.instance, table, gone, _GONE)
+        missing = set(outcome.without_loads) - gone
+        if outcome.rejected and missing:
+            report_attempt(self.instance, table, missing)  # the run fails, and they have not
+        if work:
+            self.platform.repository.complete_dagster(self._claimant, work)
+        return outcome
+
+    def postpone(self, table: Table, reason: str) -> None:
+        """Give a table back whose report failed; the pause until the next try doubles each time."""
+        work = self._claim(table)
+        if work:
+            pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)
+            due_at = self.platform.clock.now() + pause
+            self.platform.repository.postpone_dagster(self._claimant, work, due_at, reason)
+
+    def _claim(self, table: Table, partition_keys: Collection[str] | None = None) -> OutboxWork | None:
+        now = self.platform.clock.now()
+        claimed = self.platform.repository.claim_dagster(
+            [table.name],
+            claimant=self._claimant,
+            now=now,
+            expires_at=now + timedelta(seconds=self.platform.limits.claim_timeout_seconds),
+            n_tables=1,
+            n_changes=N_CHANGES,
+            partition_keys=partition_keys,
+        )
+        return claimed[0] if claimed else None
+
+    def _report(self, table: Table, work: OutboxWork, partition_keys: Collection[str], ingested: Report | None) -> None:
+        outcome = self._show(table, partition_keys, ingested)
+        if outcome.rejected:
+            add_partitions(self.instance, table, list(outcome.rejected))
+            report_attempt(self.instance, table, outcome.rejected, "\n".join(outcome.rejected.values()))
+        # A late snapshot has moved the loads of these to another partition.
+        gone = remove_partitions(self.instance, table, self._shown(table, outcome.without_loads))
+        if gone:
+            report_attempt(self.instance, table, gone, _GONE)
+        self.platform.repository.complete_dagster(self._claimant, work)
+
+    def _show(self, table: Table, partition_keys: Collection[str], ingested: Report | None) -> Outcome:
+        """Log a materialisation of each partition that has a file in Springboard, and sort the others."""
+        repository = self.platform.repository
+        totals = repository.partition_totals(table.name, partition_keys)
+        self._log_materializations(table, totals, ingested)
+        others = sorted(set(partition_keys) - totals.keys())
+        if not others:
+            return Outcome()
+        rejected = _reasons(repository.rejected_in(table.name, others))
+        with_loads = repository.partitions_with_loads(table.name, others)
+        return Outcome(
+            rejected,
+            [key for key in others if key in with_loads and key not in rejected],
+            [key for key in others if key not in with_loads],
+        )
+
+    def _log_materializations(
+        self, table: Table, totals: Mapping[str, PartitionTotal], ingested: Report | None
+    ) -> None:
+        if not totals:
+            return
+        add_partitions(self.instance, table, list(totals))
+        springboard = self.platform.stores.springboard
+        n_table_rows = self.platform.repository.n_rows(table.name)
+        files = self.platform.repository.newest_files(table.name, totals.keys(), _LOCATIONS)
+        events: list[dg.AssetMaterialization] = []
+        for key in sorted(totals):
+            newest = files[key][0]
+            preview = ingested.previews.get(newest.load_id) if ingested else None
+            if preview is None and key == max(totals):
+                preview = first_rows(springboard, newest.location)  # the asset's page shows the last partition alone
+            metadata = materialization_metadata(
+                totals[key],
+                arrow_schema(newest.columns),
+                preview,
+                n_table_rows=n_table_rows,
+                locations=[file.location for file in files[key]],
+                uri=springboard.uri(springboard_prefix(table)),
+                changes=_changes(ingested, key),
+            )
+            events.append(dg.AssetMaterialization(asset_key(table), partition=key, metadata=metadata))
+        self.log(events)
+
+    def _shown(self, table: Table, partition_keys: Collection[str]) -> set[str]:
+        """Return those of some partitions that Dagster has ever shown as materialised."""
+        if not partition_keys:
+            return set()
+        return self.instance.get_materialized_partitions(asset_key(table)).intersection(partition_keys)
+
+
+def report_unreported(
+    platform: Platform, instance: dg.DagsterInstance, *, older_than_seconds: int = 0, timeout_seconds: float = inf
+) -> int:
+    """Report what no run has reported: changes of runs that were killed, rejections while planning, acknowledgements.
+
+    Args:
+        platform: The platform.
+        instance: Dagster's instance.
+        older_than_seconds: Leave a table alone whose changes are all newer; the run that made them reports them itself.
+        timeout_seconds: Leave the rest for the next time after this.
+
+    Returns:
+        The number of changes reported. A table that cannot be reported is tried again later.
+    """
+    now, ends_at = platform.clock.now(), monotonic() + timeout_seconds
+    n_changes = 0
+    for name in platform.repository.dagster_due(
+        list(platform.tables), now, now - timedelta(seconds=older_than_seconds)
+    ):
+        if monotonic() > ends_at:
+            break
+        reporter = Reporter(platform, instance, _NO_RUN, partial(report_without_run, instance), ends_at)
+        try:
+            n_changes += reporter.report_changes(platform.tables[name])
+        except Exception as error:  # noqa: BLE001 - the trouble of one table must not stop the others
+            _log.exception("partitions not reported", table=name)
+            reporter.postpone(platform.tables[name], f"{type(error).__name__}: {error}")
+    return n_changes
+
+
+def _reasons(loads: Sequence[Load]) -> dict[str, str]:
+    """Word by partition why its newest rejected load was rejected."""
+    reasons: dict[str, str] = {}
+    for load in loads:
+        if load.partition_key and load.partition_key not in reasons and load.error:
+            reasons[load.partition_key] = (
+                f"Load {load.id} ({visible(load.version.key)}) was rejected: {load.error.code}: {load.error.message}"
+            )
+    return reasons
+
+
+def _changes(ingested: Report | None, partition_key: str) -> list[str]:
+    return [
+        f"`{load.version.file_name}`: {change}"
+        for load, change in (ingested.schema_changes if ingested else ())
+        if load.partition_key == partition_key
+    ]
