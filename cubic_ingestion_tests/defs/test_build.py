@@ -123,6 +123,7 @@ def test_one_sensor_a_stream_watches_its_tables_from_the_start(
         "kafka_incoming",
         "originals",
         "catalog",
+        "unreported_partitions",
         "release_failed_run",
         "dead_runs",
         "missing_arrivals_sensor",
