@@ -96,15 +96,16 @@ class Reporter:
     def report_requested(self, table: Table, partition_keys: Collection[str], ingested: Report) -> Outcome:
         """Report partitions that the run was started for, whether or not they changed.
 
-        Rejected partitions are left to the run, which fails for them.
+        Partitions whose loads were rejected or given back are left to the run, which fails for them.
         """
         work = self._claim(table, partition_keys)
-        outcome = self._show(table, partition_keys, ingested)
+        in_trouble = {load.partition_key for load, _ in [*ingested.rejected, *ingested.released]}
+        outcome = self._show(table, set(partition_keys) - in_trouble, ingested)
         gone = self._shown(table, outcome.without_loads)
         if gone:
             report_attempt(self.instance, table, gone, _GONE)
         missing = set(outcome.without_loads) - gone
-        if outcome.rejected and missing:
+        if (outcome.rejected or in_trouble) and missing:
             report_attempt(self.instance, table, missing)  # the run fails, and they have not
         if work:
             self.platform.repository.complete_dagster(self._claimant, work)
