@@ -125,6 +125,15 @@ def files(connection: Connection, keys: Collection[str]) -> set[str]:
     return found
 
 
+def part_keys(connection: Connection, keys: Collection[str]) -> set[str]:
+    """Select those keys that are on record as parts of batches."""
+    found: set[str] = set()
+    for page in in_pages(keys):
+        statement = select(CubicKafkaBatchPart.s3_key).where(CubicKafkaBatchPart.s3_key.in_(page))
+        found.update(connection.execute(statement).scalars())
+    return found
+
+
 def _put_parts(connection: Connection, batch_id: int, parts: Sequence[Part]) -> None:
     """Insert those parts of a batch that are not on record."""
     statement = select(CubicKafkaBatchPart.s3_key).where(CubicKafkaBatchPart.batch_id == batch_id)

@@ -320,3 +320,7 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
     @override
     def batch_files(self, keys: Collection[str]) -> Collection[str]:
         return self._database.read(kafka_batches.files, keys)
+
+    @override
+    def batch_parts(self, keys: Collection[str]) -> Collection[str]:
+        return self._database.read(kafka_batches.part_keys, keys)

@@ -271,3 +271,7 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
     def batch_files(self, keys: Collection[str]) -> Collection[str]:
         """Return those of some keys that are files of the Kafka batcher, written or about to be."""
         ...
+
+    def batch_parts(self, keys: Collection[str]) -> Collection[str]:
+        """Return those of some keys that are on record as parts of batches of the Kafka batcher."""
+        ...

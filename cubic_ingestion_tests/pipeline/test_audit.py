@@ -222,10 +222,10 @@ def test_both_versions_of_a_file_are_kept(depot: Depot, version: int) -> None:
     assert (finding.code, finding.load_id, finding.key) == (FindingCode.ORIGINAL_MISSING, load.id, load.archive_key)
 
 
-def test_rows_that_are_nowhere_are_missed_and_their_old_place_is_a_stray(depot: Depot) -> None:
+def test_rows_that_are_nowhere_are_missed_and_named_where_they_lie(depot: Depot) -> None:
     _forget_rows(depot)
     assert found(audit(depot.platform)) == [
-        ("stray_object", "springboard", ROWS),
+        ("unrecorded_rows", "springboard", ROWS),
         ("rows_missing", "springboard", ROWS),
     ]
 
@@ -291,6 +291,7 @@ def test_a_load_half_way_whose_table_is_gone_is_stuck_and_a_ready_one_of_an_inac
     stopped = replace(depot.platform, tables=inactive)
     assert found(audit(stopped)) == [("stuck", "incoming", f"{DMAP.prefix}20220313.csv")]
     change(depot, the_load(depot, f"{DMAP.prefix}20220313.csv"), status="ready", location=None)
+    _unlink("springboard", f"{DMAP.prefix}identifier=20220313.csv/part-0.parquet")(depot)
     assert found(audit(stopped)) == []
 
 

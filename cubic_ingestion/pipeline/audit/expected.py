@@ -2,20 +2,21 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cubic_ingestion.domain.layout import REASON_ENDING, Filing, quarantine_key, reason_key
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.ports import LoadRepository, Place
+from cubic_ingestion.ports import LoadRepository, Place, Platform
 from cubic_ingestion.streams import STREAMS
 
 ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 WITH_ROWS = (LoadStatus.READY_FOR_ARCHIVING, LoadStatus.ARCHIVING, LoadStatus.ARCHIVED)
 TO_ERROR = (LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING, LoadStatus.ERRORED)
 
+_CLOCK_TOLERANCE = timedelta(minutes=1)
 _PARTS_OF_A_PLACE = ("snapshot=", "timestamp=", "version=")
 _FILES_OF_A_SIDECAR = (".csv.gz", ".csv")
 
@@ -65,8 +66,15 @@ def is_superseded(load: Load) -> bool:
 
 def is_under_way(load: Load, now: datetime) -> bool:
     """Say whether somebody works on a load, or will: what stands around of it meanwhile is nothing wrong."""
-    is_held = load.claim_expires_at is not None and load.claim_expires_at > now
-    return load.status not in ENDED or load.is_replay_due or is_held
+    has_claim = load.claim_expires_at is not None and load.claim_expires_at > now
+    return load.status not in ENDED or load.is_replay_due or has_claim
+
+
+def is_held(platform: Platform, load: Load) -> bool:
+    """Say whether somebody works on a load at this moment, under a claim that a clock which is right can have made."""
+    now = platform.clock.now()
+    longest = timedelta(seconds=platform.limits.claim_timeout_seconds) + _CLOCK_TOLERANCE
+    return load.claim_expires_at is not None and now < load.claim_expires_at <= now + longest
 
 
 def files_of(key: str) -> list[str]:

@@ -34,6 +34,7 @@ class FindingCode(StrEnum):
     WRONG_LOAD_ID = "wrong_load_id"
     QUARANTINE_MISSING = "quarantine_missing"
     QUARANTINE_MISMATCH = "quarantine_mismatch"
+    UNRECORDED_ROWS = "unrecorded_rows"
     STUCK = "stuck"
     NOT_IN_CATALOG = "not_in_catalog"
     DANGLING_PARTITION = "dangling_partition"
@@ -58,6 +59,10 @@ REMEDIES = {
     FindingCode.WRONG_LOAD_ID: _REPLAY,
     FindingCode.QUARANTINE_MISSING: _REPLAY,
     FindingCode.QUARANTINE_MISMATCH: _REPLAY,
+    FindingCode.UNRECORDED_ROWS: (
+        "If the load has not ended, run 'cubic ingest': its next try replaces or removes these rows, which people can "
+        "query. If it has ended, delete the object; a replay, or 'cubic loads retry', brings the rows back."
+    ),
     FindingCode.STUCK: "Declare the table active, or run 'cubic ingest'; if it stays, restart the daemon.",
     FindingCode.NOT_IN_CATALOG: "Run 'cubic catalog refresh' with '--table'.",
     FindingCode.DANGLING_PARTITION: "Drop these partitions in the catalog; no rows are lost by that.",

@@ -16,6 +16,7 @@ from cubic_ingestion.pipeline.audit.expected import (
     files_of,
     folder_of,
     incoming_key,
+    is_held,
     is_text,
     is_under_way,
     loads_at,
@@ -26,6 +27,13 @@ from cubic_ingestion.ports import Place, Platform
 from cubic_ingestion.streams import STREAMS
 
 Owners = Mapping[str, Sequence[Load]]
+
+_MOVING = {
+    Place.ARCHIVE: (LoadStatus.READY_FOR_ARCHIVING, LoadStatus.ARCHIVING),
+    Place.ERROR: (LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING),
+}
+_SWEPT_AFTER = timedelta(days=2)
+"""The Kafka batcher removes a part that it never recorded after a day, when it next takes the shard."""
 
 
 class IncomingCheck:
@@ -42,6 +50,7 @@ class IncomingCheck:
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
         """Check a page of the listing; one query, and one more if sidecars are left without their files."""
         del seen
+        yield from self._strange_parts([version for version in page if version.key.startswith(OPEN_PREFIX)])
         forsaken = [version for version in page if self._is_forsaken(version)]
         late = list(self._late_sidecars(forsaken))
         told = {finding.key for finding in late}
@@ -77,6 +86,15 @@ class IncomingCheck:
             why = "sidecars whose files did not come"
         self._audit.leave_alone(folder, why)
         return True
+
+    def _strange_parts(self, parts: Sequence[ObjectVersion]) -> Iterator[Finding]:
+        """Name the parts that no open batch has on record, and that the batcher should have removed by now."""
+        since = self.platform.clock.now() - _SWEPT_AFTER
+        old = [part.key for part in parts if part.modified_at < since and is_text(part.key)]
+        known = self.platform.repository.batch_parts(old) if old else ()
+        for key in old:
+            if key not in known:
+                yield Finding.of(FindingCode.STRAY_OBJECT, self.zone, key, "No open batch has this part on record.")
 
     def _late_sidecars(self, forsaken: Sequence[ObjectVersion]) -> Iterator[Finding]:
         """Tell of the sidecars that came when their files had been archived with another, so that rows may be wrong."""
@@ -163,12 +181,18 @@ class FiledCheck:
             return
         keys = [incoming_key(file_key) for version in unowned for file_key in files_of(version.key)]
         coming = loads_at(self.platform.repository, Place.INCOMING, keys)
-        now = self.platform.clock.now()
         for version in unowned:
             loads = [load for key in files_of(version.key) for load in coming.get(incoming_key(key), ())]
-            if not any(is_under_way(load, now) and folder_of(version.key) in self._folders(load) for load in loads):
-                problem = "It belongs to no load."
+            if not any(self._is_coming(load) and folder_of(version.key) in self._folders(load) for load in loads):
+                problem = "It belongs to no load." + "".join(
+                    f" Load {load.id} is of a file with this name; it is {load.status}." for load in loads[-1:]
+                )
                 yield Finding.of(FindingCode.STRAY_OBJECT, self.zone, version.key, problem)
+
+    def _is_coming(self, load: Load) -> bool:
+        """Say whether a move may have brought a load's files to this zone before they are on record there."""
+        is_refiled = load.status is LoadStatus.ARCHIVED and (load.is_replay_due or is_held(self.platform, load))
+        return load.status in _MOVING[self.place] or (self.place is Place.ARCHIVE and is_refiled)
 
     def _without_dead_letters(self, unowned: Sequence[ObjectVersion]) -> Sequence[ObjectVersion]:
         """Leave out the files that the Kafka batcher has put on record."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,10 +15,11 @@ from cubic_ingestion.pipeline.audit.expected import (
     Tally,
     expected,
     incoming_key,
-    is_under_way,
+    is_held,
     loads_at,
 )
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
+from cubic_ingestion.pipeline.write import LOAD_ID
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Place, Platform
 
 _QUARANTINE = "quarantine/"
@@ -30,6 +32,8 @@ class Footer:
     n_rows: int
     load_ids: set[int] = field(default_factory=set[int])
     """Least and greatest value of ``load_id`` in each row group, where statistics were written."""
+    writer_id: int | None = None
+    """The load that wrote the file; None if the file does not say so."""
 
 
 class SpringboardCheck:
@@ -41,41 +45,72 @@ class SpringboardCheck:
         self.platform = platform
         self.store = platform.stores.springboard
         self._audit = audit
+        self._prefixes = {table.prefix for table in platform.tables.values()}
 
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
-        """Check a page of the listing; one query, one more if an object is nobody's, and a footer an object."""
+        """Check a page of the listing; one query, one more if something is not as on record, and a footer an object."""
         locations = {version.key: self._locations(version.key) for version in page}
         owners = self._owners([location for several in locations.values() for location in several])
-        unowned: list[ObjectVersion] = []
+        suspects: dict[ObjectVersion, Finding] = {}
         for version in page:
             loads = [load for location in locations[version.key] for load in owners.get(location, ())]
             if not loads:
-                unowned += [version] if locations[version.key] else []
+                suspects |= self._unowned(version)
             elif finding := self._compare(version, loads):
-                yield finding
+                suspects[version] = finding
             else:
                 self._count(version, loads[0], seen)
-        yield from self._strays(unowned)
+        yield from self._explained(suspects)
 
     def _locations(self, key: str) -> list[str]:
-        """Where the rows of an object's load may stand; nowhere if it is below no declared table."""
-        if key.startswith(_QUARANTINE):
-            name, _, rest = key.removeprefix(_QUARANTINE).partition("/")
-            table = self.platform.tables.get(name)
-            return [f"{raw}{table.prefix}{rest}" for raw in ("", "raw/")] if table else []
-        plain = key.removeprefix("raw/")
-        return [key] if any(plain.startswith(table.prefix) for table in self.platform.tables.values()) else []
+        """Where the rows of an object's load may stand."""
+        if not key.startswith(_QUARANTINE):
+            return [key]
+        name, _, rest = key.removeprefix(_QUARANTINE).partition("/")
+        table = self.platform.tables.get(name)
+        return [f"{raw}{table.prefix}{rest}" for raw in ("", "raw/")] if table else []
 
     def _owners(self, locations: Sequence[str]) -> Mapping[str, Sequence[Load]]:
         found = loads_at(self.platform.repository, Place.SPRINGBOARD, locations)
         return {key: [load for load in loads if load.status not in TO_ERROR] for key, loads in found.items()}
+
+    def _unowned(self, version: ObjectVersion) -> dict[ObjectVersion, Finding]:
+        """Suspect an object that no load has on record; below no declared table it need not be a load's."""
+        location = next(iter(self._locations(version.key)), "")
+        folders = [location[: index + 1] for index, letter in enumerate(location) if letter == "/"]
+        if self._prefixes.isdisjoint(folder.removeprefix("raw/") for folder in folders):
+            self._audit.leave_alone(f"{self.zone}: {_above_partitions(version.key)}", "of no declared table")
+            return {}
+        problem = "It holds the rows of no load."
+        return {version: Finding.of(FindingCode.STRAY_OBJECT, self.zone, version.key, problem)}
+
+    def _explained(self, suspects: Mapping[ObjectVersion, Finding]) -> Iterator[Finding]:
+        """Yield what is wrong, unless somebody works on the file: rows are published before they are recorded."""
+        if not suspects:
+            return
+        names = {version: incoming_key(self._locations(version.key)[0]) for version in suspects}
+        versions = loads_at(self.platform.repository, Place.INCOMING, list(names.values()))
+        for version, finding in suspects.items():
+            loads = versions.get(names[version], ())
+            if not any(is_held(self.platform, load) for load in loads):
+                yield self._unrecorded(version, loads) or finding
+
+    def _unrecorded(self, version: ObjectVersion, loads: Sequence[Load]) -> Finding | None:
+        """Name the load that wrote an object and does not have it on record."""
+        footer = read_footer(self.store, version)
+        writer = next((load for load in loads if footer and load.id == footer.writer_id), None)
+        if writer is None or (writer.location in self._locations(version.key) and writer.status not in TO_ERROR):
+            return None
+        where = f"at '{writer.location}'" if writer.location and writer.status not in TO_ERROR else "nowhere"
+        problem = f"Load {writer.id} wrote it. The load is {writer.status}, and on record its rows are {where}."
+        return Finding.of(FindingCode.UNRECORDED_ROWS, self.zone, version.key, problem, writer)
 
     def _compare(self, version: ObjectVersion, loads: Sequence[Load]) -> Finding | None:
         load = loads[0]
         if len(loads) > 1:
             problem = f"Loads {', '.join(str(each.id) for each in loads)} all have their rows here."
             return Finding.of(FindingCode.CLAIMED_TWICE, self.zone, version.key, problem, load)
-        if load.status not in WITH_ROWS or self._is_held(load):
+        if load.status not in WITH_ROWS:
             return None  # it is being written again, and its figures follow
         if version.key.startswith(_QUARANTINE):
             return self._compare_quarantine(version, load)
@@ -91,8 +126,8 @@ class SpringboardCheck:
         if footer.n_rows != load.n_rows:
             problem = f"It has {footer.n_rows} rows, {load.n_rows} on record."
             return Finding.of(FindingCode.ROW_COUNT_MISMATCH, self.zone, version.key, problem, load)
-        if footer.load_ids - {load.id}:
-            problem = f"Its rows say that they are of load {', '.join(map(str, sorted(footer.load_ids)))}."
+        if strange := sorted(footer.load_ids - {load.id}):
+            problem = f"Its rows say that they are of load {', '.join(map(str, strange))}."
             return Finding.of(FindingCode.WRONG_LOAD_ID, self.zone, version.key, problem, load)
         return None
 
@@ -111,24 +146,11 @@ class SpringboardCheck:
                 self._audit.n_rows += (load.n_rows or 0) if wanted.part is Part.ROWS else 0
                 self._audit.n_quarantined += (load.n_quarantined or 0) if wanted.part is Part.QUARANTINE else 0
 
-    def _is_held(self, load: Load) -> bool:
-        now = self.platform.clock.now()
-        return load.claim_expires_at is not None and load.claim_expires_at > now and is_under_way(load, now)
 
-    def _strays(self, unowned: Sequence[ObjectVersion]) -> Iterator[Finding]:
-        """Tell objects that are nobody's from those that a run under way has written already."""
-        if not unowned:
-            return
-        names = {version.key: self._incoming_key(version.key) for version in unowned}
-        coming = loads_at(self.platform.repository, Place.INCOMING, list(names.values()))
-        now = self.platform.clock.now()
-        for version in unowned:
-            if not any(is_under_way(load, now) for load in coming.get(names[version.key], ())):
-                problem = "It holds the rows of no load."
-                yield Finding.of(FindingCode.STRAY_OBJECT, self.zone, version.key, problem)
-
-    def _incoming_key(self, key: str) -> str:
-        return incoming_key(self._locations(key)[0])
+def _above_partitions(key: str) -> str:
+    """Return the folder of an object, without those of partitions."""
+    folders = key.split("/")[:-1]
+    return "".join(f"{folder}/" for folder in takewhile(lambda folder: "=" not in folder, folders))
 
 
 def read_footer(store: ObjectStore, version: ObjectVersion) -> Footer | None:
@@ -138,7 +160,9 @@ def read_footer(store: ObjectStore, version: ObjectVersion) -> Footer | None:
             metadata = pq.read_metadata(file)
     except (ObjectMissingError, ObjectChangedError, pa.ArrowException, OSError):
         return None
-    return Footer(metadata.num_rows, _load_ids(metadata))
+    load_ids = _load_ids(metadata)
+    written_by = (metadata.metadata or {}).get(LOAD_ID, b"")
+    return Footer(metadata.num_rows, load_ids, int(written_by) if written_by.isdigit() else min(load_ids, default=None))
 
 
 def _load_ids(metadata: pq.FileMetaData) -> set[int]:

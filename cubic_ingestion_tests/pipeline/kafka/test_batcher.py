@@ -140,6 +140,8 @@ def test_parts_of_open_batches_are_no_loads_and_the_audit_says_whose_they_are(
 
     assert (depot.loads(), done.findings) == ([], [])
     assert any(OPEN_PREFIX in note for note in done.notes)
+    depot.clock.advance(days=30)
+    assert audit(depot.platform).findings == []
 
 
 def test_batches_become_rows_each_once_also_if_a_crash_writes_a_file_again(depot: Depot, source: MemoryStream) -> None:
