@@ -10,7 +10,6 @@ import hashlib
 import os
 import uuid
 from contextlib import suppress
-from pathlib import Path
 
 from cubic_ingestion.storage.keys import HIDDEN
 from cubic_ingestion.storage.local_files import ObjectFile
@@ -19,30 +18,39 @@ _LOOKS = 10
 """A draft that is published between being opened and being locked is no longer one."""
 
 
-def open_draft(path: Path, key: str) -> tuple[Path, ObjectFile]:
-    """Open an empty draft of the object at ``path``; its folder must be there."""
+def open_draft(folder: int, name: str, key: str) -> tuple[str, ObjectFile]:
+    """Open an empty draft of an object in its open folder.
+
+    Args:
+        folder: Descriptor of the folder.
+        name: The object's name in it.
+        key: The object's key, for errors.
+
+    Returns:
+        The draft's name in the folder, and its file.
+    """
     # Not made from the object's name itself, which may already have the greatest length a name can have.
-    own = _hidden(path, hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32])
+    own = _hidden(hashlib.sha256(os.fsencode(name)).hexdigest()[:32])
     for _ in range(_LOOKS):
         with suppress(OSError):  # in use, or no file, or no locks here: a spare one does, and its errors count
-            if file := _taken(own, key):
+            if file := _taken(folder, own, key):
                 return own, file
             continue
         break
-    spare = _hidden(path, uuid.uuid4().hex)
-    return spare, ObjectFile(spare, "xb", key)
+    spare = _hidden(uuid.uuid4().hex)
+    return spare, ObjectFile(spare, "xb", key, folder=folder)
 
 
-def _hidden(path: Path, name: str) -> Path:
-    return path.with_name(f"{HIDDEN}{name}.tmp")
+def _hidden(name: str) -> str:
+    return f"{HIDDEN}{name}.tmp"
 
 
-def _taken(draft: Path, key: str) -> ObjectFile | None:
+def _taken(folder: int, draft: str, key: str) -> ObjectFile | None:
     """Open and lock a draft, and empty it; None if what was locked stands there no longer."""
-    file = ObjectFile(draft, "wb", key, opener=_as_it_is)
+    file = ObjectFile(draft, "wb", key, folder=folder)  # not emptied yet: only the owner of the lock may do that
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), os.lstat(draft)):
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(draft, dir_fd=folder, follow_symlinks=False)):
             file.truncate(0)
             return file
     except OSError:
@@ -50,8 +58,3 @@ def _taken(draft: Path, key: str) -> ObjectFile | None:
         raise
     file.close()
     return None
-
-
-def _as_it_is(path: str, flags: int) -> int:
-    """Open without emptying, which only the owner of the lock may do, and without following a link."""
-    return os.open(path, (flags & ~os.O_TRUNC) | os.O_NOFOLLOW, 0o666)

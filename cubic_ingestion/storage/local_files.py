@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from io import FileIO
 from typing import TYPE_CHECKING
@@ -40,15 +40,23 @@ class ObjectFile(FileIO):
     (``gzip.BadGzipFile`` is one), and those must not look as if the store had failed.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        mode: str,
-        key: str,
-        opener: Callable[[str, int], int] | None = None,
-    ) -> None:
+    def __init__(self, name: str, mode: str, key: str, *, folder: int) -> None:
+        """Open a file in an open folder. A symbolic link is not followed, and nothing is emptied.
+
+        Args:
+            name: In the folder.
+            mode: As of ``open``.
+            key: The object's key, for errors.
+            folder: Descriptor of the folder. It may be closed right after.
+        """
         self._key = key
-        super().__init__(os.fspath(path), mode, opener=opener)
+
+        def opened(path: str, flags: int) -> int:
+            # Without O_NONBLOCK, a pipe that took the file's place would wait for its other end.
+            flags = (flags & ~os.O_TRUNC) | os.O_NOFOLLOW | os.O_NONBLOCK
+            return os.open(path, flags, 0o666, dir_fd=folder)
+
+        super().__init__(name, mode, opener=opened)
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
         """Read into a buffer."""

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from itertools import islice
@@ -12,16 +12,14 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from cubic_ingestion.domain.load import ObjectVersion
-from cubic_ingestion.errors import InvalidKeyError
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
 from cubic_ingestion.storage.keys import HIDDEN
 from cubic_ingestion.storage.local_files import ObjectFile, translated
 from cubic_ingestion.storage.local_object_writer import LocalObjectWriter
-from cubic_ingestion.storage.local_paths import RealFolders, folder_and_start, listing_order, local_path
+from cubic_ingestion.storage.local_paths import GONE, folder_and_start, folder_in, folder_of, listing_order, local_key
 
 PAGE_SIZE = 1_000
 BUFFER_BYTES = 1 << 17
-_GONE = (FileNotFoundError, NotADirectoryError)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _FIRST_MICROSECOND = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -38,7 +36,6 @@ class LocalObjectStore:
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
-        self._folders = RealFolders(self._root)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page.
@@ -46,38 +43,35 @@ class LocalObjectStore:
         The order is that of the keys' UTF-8 bytes, as in S3. A folder is read when its turn comes, and what vanishes
         meanwhile is left out.
         """
-        folder, folder_key, start = folder_and_start(self._root, prefix)
-        if not self._folders.lead_to(folder / "_"):
-            return
-        with translated(prefix):
-            objects = self._walk(folder, folder_key, start, os.fsencode(after))
+        folder_key, start = folder_and_start(prefix)
+        with translated(prefix), suppress(*GONE), folder_of(self._root, folder_key) as folder:
+            objects = _walk(folder, ".", folder_key, start, os.fsencode(after))
             while page := tuple(islice(objects, PAGE_SIZE)):
                 yield page
 
     def prefixes(self, prefix: str) -> Sequence[str]:
         """Return the folders directly below ``prefix`` that hold an object, in order, each ending with ``/``."""
-        folder, folder_key, start = folder_and_start(self._root, prefix)
-        if not self._folders.lead_to(folder / "_"):
-            return ()
-        with translated(prefix):
+        folder_key, start = folder_and_start(prefix)
+        with (
+            translated(prefix),
+            suppress(*GONE),
+            folder_of(self._root, folder_key) as above,
+            folder_in(above, ".") as folder,
+        ):
             return [
                 f"{folder_key}{entry.name}/"
-                for entry in self._entries(folder, start)
-                if entry.is_dir(follow_symlinks=False)
-                and any(self._walk(Path(entry.path), f"{folder_key}{entry.name}/"))
+                for entry in _entries(folder, start)
+                if entry.is_dir(follow_symlinks=False) and any(_walk(folder, entry.name, f"{folder_key}{entry.name}/"))
             ]
+        return ()
 
     def head(self, key: str) -> ObjectVersion | None:
         """Return the current version of an object, or None if there is none."""
-        path = local_path(self._root, key)
-        with translated(key):
-            try:
-                status = path.lstat()
-            except _GONE:
-                return None
-            if not stat.S_ISREG(status.st_mode) or not self._folders.lead_to(path):
-                return None
-            return _version(key, status)
+        with translated(key), suppress(*GONE), self._folder(key) as folder:
+            status = os.stat(_name(key), dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                return _version(key, status)
+        return None
 
     @contextmanager
     def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
@@ -88,8 +82,6 @@ class LocalObjectStore:
             ObjectChangedError: It is not the version ``etag`` names.
             StoreUnavailableError: The file cannot be read, now or later on.
         """
-        if self.head(key) is None:
-            raise ObjectMissingError(key)
         with self._opened(key) as file:
             if etag is not None and _etag(os.fstat(file.fileno())) != etag:
                 raise ObjectChangedError(key)
@@ -98,10 +90,7 @@ class LocalObjectStore:
     @contextmanager
     def writer(self, key: str) -> Generator[ObjectWriter]:
         """Open an object for writing; it stands under its key after ``commit``, whole, or not at all."""
-        path = local_path(self._root, key)
-        if not self._folders.lead_to(path):
-            raise InvalidKeyError(key, "a symbolic link for a folder")
-        with LocalObjectWriter(key, path, _etag) as writer:
+        with LocalObjectWriter(self._root, local_key(key), _etag) as writer:
             yield writer
 
     def delete(self, key: str, etag: str) -> None:
@@ -118,52 +107,63 @@ class LocalObjectStore:
             return
         if version.etag != etag:
             raise ObjectChangedError(key)
-        path = local_path(self._root, key)
-        with translated(key):
-            path.unlink(missing_ok=True)
-        self._prune(path.parent)
+        with translated(key), suppress(*GONE), self._folder(key) as folder:
+            os.unlink(_name(key), dir_fd=folder)
+        self._prune(key)
 
     def uri(self, key: str) -> str:
         """Return the ``file://`` address of a key or a prefix; other than plain characters are percent-encoded."""
         if key.rstrip("/"):
-            local_path(self._root, key.removesuffix("/"))
+            local_key(key.removesuffix("/"))
         return "file://" + quote(os.fsencode(f"{self._root}/{key}"), safe=_URI_SAFE)
 
-    def _walk(self, folder: Path, folder_key: str, start: str = "", after: bytes = b"") -> Iterator[ObjectVersion]:
-        for entry in self._entries(folder, start):
-            key = folder_key + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if os.fsencode(f"{key}/") >= after[: len(os.fsencode(f"{key}/"))]:
-                    yield from self._walk(Path(entry.path), f"{key}/", after=after)
-            elif entry.is_file(follow_symlinks=False) and os.fsencode(key) > after:
-                with suppress(FileNotFoundError):
-                    yield _version(key, entry.stat(follow_symlinks=False))
-
-    @staticmethod
-    def _entries(folder: Path, start: str) -> "Sequence[os.DirEntry[str]]":
-        try:
-            with os.scandir(folder) as entries:
-                wanted = [entry for entry in entries if entry.name.startswith(start) and entry.name[0] != HIDDEN]
-        except _GONE:
-            return ()
-        return sorted(wanted, key=listing_order)
+    def _folder(self, key: str) -> AbstractContextManager[int]:
+        return folder_of(self._root, local_key(key))
 
     @contextmanager
     def _opened(self, key: str) -> Generator[ObjectFile]:
         with translated(key):
             try:
-                file = ObjectFile(local_path(self._root, key), "rb", key)
-            except _GONE as error:
+                with self._folder(key) as folder:
+                    is_object = stat.S_ISREG(os.stat(_name(key), dir_fd=folder, follow_symlinks=False).st_mode)
+                    file = ObjectFile(_name(key), "rb", key, folder=folder) if is_object else None
+            except GONE as error:
                 raise ObjectMissingError(key) from error
+        if file is None:
+            raise ObjectMissingError(key)
         with file:
             yield file
 
-    def _prune(self, folder: Path) -> None:
+    def _prune(self, key: str) -> None:
         # rmdir refuses a folder that got a file, and one that another process removed is not there: both end it.
         with suppress(OSError):
-            while folder != self._root:
-                folder.rmdir()
-                folder = folder.parent
+            while "/" in key:
+                key = key.rpartition("/")[0]
+                with self._folder(key) as above:
+                    os.rmdir(_name(key), dir_fd=above)
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _walk(above: int, name: str, folder_key: str, start: str = "", after: bytes = b"") -> Iterator[ObjectVersion]:
+    with suppress(*GONE), folder_in(above, name) as folder:
+        for entry in _entries(folder, start):
+            key = folder_key + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if os.fsencode(f"{key}/") >= after[: len(os.fsencode(f"{key}/"))]:
+                    yield from _walk(folder, entry.name, f"{key}/", after=after)
+            elif entry.is_file(follow_symlinks=False) and os.fsencode(key) > after:
+                with suppress(FileNotFoundError):
+                    yield _version(key, entry.stat(follow_symlinks=False))
+
+
+def _entries(folder: int, start: str) -> "Sequence[os.DirEntry[str]]":
+    """List an open folder, which must stay open as long as the entries are in use."""
+    with os.scandir(folder) as entries:
+        wanted = [entry for entry in entries if entry.name.startswith(start) and entry.name[0] != HIDDEN]
+    return sorted(wanted, key=listing_order)
 
 
 def _version(key: str, status: os.stat_result) -> ObjectVersion:

@@ -12,6 +12,7 @@ from cubic_ingestion.errors import StoreUnavailableError
 from cubic_ingestion.ports import Committed
 from cubic_ingestion.storage.local_drafts import open_draft
 from cubic_ingestion.storage.local_files import ObjectFile, translated
+from cubic_ingestion.storage.local_paths import GONE, folder_of
 
 _BUFFER_BYTES = 1 << 17
 _FOLDER_ATTEMPTS = 100
@@ -24,9 +25,10 @@ class LocalObjectWriter:
     What a killed process leaves there is never listed, and taken over by the next that writes the same key.
     """
 
-    def __init__(self, key: str, path: Path, etag: Callable[[os.stat_result], str]) -> None:
+    def __init__(self, root: Path, key: str, etag: Callable[[os.stat_result], str]) -> None:
+        self._root = root
         self._key = key
-        self._path = path
+        self._name = key.rpartition("/")[2]
         self._etag = etag
         self._is_published = False
 
@@ -47,7 +49,8 @@ class LocalObjectWriter:
             self._file.flush()
             os.fsync(self._raw.fileno())
             status = os.fstat(self._raw.fileno())
-            self._draft.replace(self._path)  # while it is open, and so locked: nobody else writes in it
+            with folder_of(self._root, self._key) as folder:  # while the draft is open, and so locked: it is ours alone
+                os.replace(self._draft, self._name, src_dir_fd=folder, dst_dir_fd=folder)
             self._is_published = True
             self._file.close()
         return Committed(self._etag(status), status.st_size)
@@ -57,17 +60,18 @@ class LocalObjectWriter:
     ) -> None:
         try:
             if not self._is_published:
-                with translated(self._key):
-                    self._draft.unlink(missing_ok=True)
+                with translated(self._key), suppress(*GONE), folder_of(self._root, self._key) as folder:
+                    os.unlink(self._draft, dir_fd=folder)
         finally:
             with suppress(StoreUnavailableError):  # what could not be written is thrown away just now
                 self._file.close()
 
-    def _create(self) -> tuple[Path, ObjectFile]:
+    def _create(self) -> tuple[str, ObjectFile]:
         for _ in range(_FOLDER_ATTEMPTS):
-            # mkdir also says "exists" of a folder that was removed before it could look.
-            with suppress(FileNotFoundError, FileExistsError):
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                return open_draft(self._path, self._key)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        return open_draft(self._path, self._key)
+            with suppress(FileNotFoundError):
+                return self._in_new_folder()
+        return self._in_new_folder()
+
+    def _in_new_folder(self) -> tuple[str, ObjectFile]:
+        with folder_of(self._root, self._key, make=True) as folder:
+            return open_draft(folder, self._name, self._key)

@@ -119,7 +119,7 @@ class FullStore(LocalObjectStore):
     @contextmanager
     def writer(self, key: str) -> Generator[ObjectWriter]:
         """Let the operating system say so at the first byte."""
-        with super().writer(key) as writer, ObjectFile("/dev/full", "wb", key) as full:
+        with super().writer(key) as writer, ObjectFile("/dev/full", "wb", key, folder=-1) as full:
             yield _FullWriter(writer, full) if self.full_for in key else writer
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cubic_ingestion.errors import InvalidKeyError, StoreUnavailableError
-from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError
+from cubic_ingestion.ports import ObjectChangedError
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 
 IN_MEMORY = Path("/dev/shm")
@@ -104,37 +104,6 @@ def test_an_empty_folder_is_no_prefix(store: LocalObjectStore, root: Path) -> No
     (root / "a" / "b").mkdir(parents=True)
 
     assert list(store.prefixes("")) == []
-
-
-def test_a_symbolic_link_is_no_object_wherever_it_leads(store: LocalObjectStore, root: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret.csv").write_bytes(b"secret")
-    (root / "folder").symlink_to(outside)
-    (root / "file.csv").symlink_to(outside / "secret.csv")
-    (root / "loop").symlink_to(root)
-
-    assert keys(store) == []
-    assert keys(store, "folder/") == []
-    assert list(store.prefixes("")) == []
-    assert list(store.prefixes("folder/")) == []
-    for key in ("folder/secret.csv", "file.csv"):
-        assert store.head(key) is None
-        with pytest.raises(ObjectMissingError), store.open(key):
-            pass
-    with pytest.raises(InvalidKeyError), store.writer("folder/new.csv"):
-        pass
-    assert files(outside) == ["secret.csv"]
-
-
-def test_the_folder_of_the_bucket_may_be_a_link_itself(root: Path, tmp_path: Path) -> None:
-    root.mkdir()
-    (tmp_path / "link").symlink_to(root)
-    store = LocalObjectStore(tmp_path / "link")
-
-    put(store, "a/b.csv")
-
-    assert keys(store) == ["a/b.csv"]
 
 
 def test_a_pipe_is_no_object(store: LocalObjectStore, root: Path) -> None:
