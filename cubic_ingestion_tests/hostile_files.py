@@ -1,4 +1,4 @@
-"""Files whose names and values mean harm to who reads them, or are not UTF-8."""
+"""Files whose names and values mean harm to the people who read them, or are not UTF-8."""
 
 import os
 from pathlib import Path
@@ -20,10 +20,21 @@ INCOMING = {
     b"cubic/ods_qlik/EDW.SAMPLE__ct/20220304-134556444.csv.gz": b"without its sidecar",
     b"cubic/ods_qlik/EDW.SAMPLE__ct/\x1b]0;title\x07.csv.gz": b"without its sidecar",
 }
+LIVE = {
+    # No file name has a slash, but a reader of Markdown makes one of its character reference.
+    DMAP + b"![x](http:&#47;&#47;{host}&#47;name.png).csv": HEADER + b"1,a,10\n",
+    DMAP + b"20220310.csv": HEADER + b"1,a,![x](http://{host}/bad.png)\n",
+    DMAP + b"20220311.csv": b"sample_id,![x](http://{host}/header.png),a|b\n1,[log in again](http://{host}/),x|y\n",
+    b"cubic/dmap/![x](http:&#47;&#47;{host}&#47;folder.png)/x.csv": b"a\n1\n",
+    b"cubic/kafka/sample/c.json": b'{"event_id":"3","![x](http://{host}/field.png)":"<img src=http://{host}/tag.png>",'
+    b'"`":"![x](http://{host}/value.png)","bare":"http://{host}/bare www.{host} me@{host} <http://{host}/>"}\n',
+}
+"""Pictures and links, as Markdown and HTML, that lead to a host."""
 STRAY = (
     b"archive/cubic/dmap/agg_sample/st\x1b[2Jray\xe9.csv",
     b"error/cubic/dmap/agg_sample/st\x1b[2Jray\xe9.csv",
     b"springboard/cubic/dmap/agg_sample/identifier=\xe9\x1b[2J/part-0.parquet",
+    b"archive/cubic/dmap/agg_sample/![x](http:&#47;&#47;{host}&#47;stray.png).csv",
 )
 KEPT = """
 [[table]]
@@ -38,16 +49,19 @@ sample_count = "int64"
 """
 
 
-def plant_hostile_files(home: Path) -> Path:
+def plant_hostile_files(home: Path, host: str = "planted.example") -> Path:
     """Put the files into a home that has not been used; returns the folder with the declarations that they need."""
     root = os.fsencode(home)
-    for name, data in INCOMING.items():
-        _write(root + b"/incoming/" + name, data)
-    for name in STRAY:
-        _write(root + b"/" + name, b"x")
+    planted = {b"incoming/" + name: data for name, data in (INCOMING | LIVE).items()}
+    for name, data in (planted | dict.fromkeys(STRAY, b"x")).items():
+        _write(root + b"/" + _leading_to(host, name), _leading_to(host, data))
     declarations = home.parent / "tables"
     _write(os.fsencode(declarations / "kept.toml"), KEPT.encode())
     return declarations
+
+
+def _leading_to(host: str, text: bytes) -> bytes:
+    return text.replace(b"{host}", host.encode())
 
 
 def _write(path: bytes, data: bytes) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import dagster as dg
 
+from cubic_ingestion.defs.markdown import listed
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.problems import ARRIVAL_CODES, Problem, ProblemCode
+from cubic_ingestion.outside_text import visible
 
 ARRIVALS = dg.AssetKey("arrivals")
 INTERVAL_SECONDS = 300
@@ -91,12 +93,11 @@ def _found(platform: PlatformResource) -> dict[ProblemCode, list[Problem]]:
 
 def _observation(table: Table, problem: Problem) -> dg.AssetObservation:
     return dg.AssetObservation(
-        asset_key(table), metadata={"problem": problem.code.value, "message": problem.message, "remedy": problem.remedy}
+        asset_key(table),
+        metadata={"problem": problem.code.value, "message": visible(problem.message), "remedy": problem.remedy},
     )
 
 
 def _metadata(problems: Sequence[Problem]) -> dict[str, Any]:
-    lines = [f"* `{problem.table}`: {problem.message} {problem.remedy}" for problem in problems[:_SHOWN]]
-    if len(problems) > _SHOWN:
-        lines.append(f"* and {len(problems) - _SHOWN} more: `cubic status`")
-    return {"n_tables": len(problems), "tables": dg.MetadataValue.md("\n".join(lines) or "none")}
+    texts = [f"{problem.table}: {problem.message} {problem.remedy}" for problem in problems]
+    return {"n_tables": len(problems), "tables": listed(texts, _SHOWN, command="cubic status")}

@@ -13,6 +13,7 @@ from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_key, asset_spec
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.release import release
 
@@ -67,7 +68,7 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         _log_report(context, report, outcome)
         yield record_count_result(asset_key(table), report)
         if keys is not None and (trouble := _trouble(report, outcome)):
-            raise dg.Failure(description=trouble, allow_retries=False)
+            raise dg.Failure(description=visible(trouble), allow_retries=False)
 
     return springboard_table
 
@@ -95,9 +96,9 @@ def _trouble(report: Report, outcome: Outcome) -> str:
 
 def _log_report(context: dg.AssetExecutionContext, report: Report, outcome: Outcome) -> None:
     for load, reason in report.rejected:
-        context.log.warning("Load %s (%s) rejected: %s", load.id, load.version.key, reason.message)
+        context.log.warning("Load %s (%s) rejected: %s", load.id, visible(load.version.key), reason.message)
     for load, why in report.released:
-        context.log.warning("Load %s (%s) given back: %s", load.id, load.version.key, why)
+        context.log.warning("Load %s (%s) given back: %s", load.id, visible(load.version.key), visible(why))
     for partition, reason in outcome.rejected.items():
         context.log.warning("Partition %s has no rows. %s", partition, reason)
     if outcome.under_way:

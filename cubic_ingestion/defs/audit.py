@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from cubic_ingestion.defs.markdown import listed
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.audit import Audit, audit
@@ -40,21 +41,19 @@ def audit_zones(platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any
 
 def audit_result(done: Audit) -> dg.AssetCheckResult:
     """Pass if nothing was found; else the findings are the result's metadata."""
-    lines = [
-        f"* `{finding.code}`, load {finding.load_id or 'unknown'}, {finding.zone}: `{finding.key}`: "
+    findings = [
+        f"{finding.code}, load {finding.load_id or 'unknown'}, {finding.zone}: {finding.key}: "
         f"{finding.problem} {finding.remedy}"
-        for finding in done.findings[:_SHOWN]
+        for finding in done.findings
     ]
-    if done.n_findings > _SHOWN:
-        lines.append(f"* and {done.n_findings - _SHOWN} more: `cubic audit`")
     return dg.AssetCheckResult(
         passed=done.n_findings == 0,
         check_name=ACCOUNTED_FOR,
         asset_key=AUDIT,
         metadata={
             "n_findings": done.n_findings,
-            "findings": dg.MetadataValue.md("\n".join(lines) or "none"),
-            "notes": dg.MetadataValue.md("\n".join(f"* {note}" for note in done.notes) or "none"),
+            "findings": listed(findings, _SHOWN, n_texts=done.n_findings, command="cubic audit"),
+            "notes": listed(done.notes, _SHOWN, command="cubic audit"),
         },
     )
 

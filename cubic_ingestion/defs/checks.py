@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from cubic_ingestion.defs.markdown import listed
 from cubic_ingestion.domain.load import Load
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.ingest import Report
 
 RECORD_COUNT = "record_count"
@@ -30,12 +32,10 @@ def record_count_result(asset_key: dg.AssetKey, report: Report) -> dg.AssetCheck
             "rejected": _listed(rejected),
             "quarantined": _listed(quarantined),
             "left_out_by_vendor": _listed(left_out),
-            **{f"note/{name}": text for name, text in report.notes.items()},
+            **{f"note/{name}": visible(text) for name, text in report.notes.items()},
         },
     )
 
 
 def _listed(loads: Sequence[tuple[Load, str]]) -> dg.MarkdownMetadataValue:
-    lines = [f"* `{load.version.key}`: {what}" for load, what in loads[:_SHOWN]]
-    more = [f"* and {len(loads) - _SHOWN} more"] if len(loads) > _SHOWN else []
-    return dg.MetadataValue.md("\n".join(lines + more) or "none")
+    return listed([f"{load.version.key}: {what}" for load, what in loads], _SHOWN)

@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 
 from cubic_ingestion.bootstrap import missing_for_dmap, open_fetcher
+from cubic_ingestion.defs.markdown import code, listed
 from cubic_ingestion.defs.translator import feed_key, fetch_tags
 from cubic_ingestion.domain.feed import Feed
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.dmap import FetchReport
 from cubic_ingestion.settings import read_settings
 
@@ -25,7 +27,7 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         group_name="dmap_feeds",
-        description=f"The vendor's feed `{feed.relative_url}`: new data sets, and restated ones, in Incoming.",
+        description=f"The vendor's feed {code(feed.relative_url)}: new data sets, and restated ones, in Incoming.",
         tags={"cubic/stream": feed.table.stream.value},
         kinds={"api"},
         check_specs=[
@@ -41,7 +43,7 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
         except FatalError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         for problem in report.problems:
-            context.log.warning("%s", problem)
+            context.log.warning("%s", visible(problem))
         yield dg.MaterializeResult(metadata=_metadata(report), check_results=[_complete(report, key)])
 
     return dmap_feed
@@ -70,7 +72,10 @@ def build_fetch_schedule(feeds: Sequence[Feed], at: time) -> dg.ScheduleDefiniti
 
 def _complete(report: FetchReport, key: dg.AssetKey) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not report.problems, check_name=COMPLETE, asset_key=key, metadata={"missing": _listed(report.problems)}
+        passed=not report.problems,
+        check_name=COMPLETE,
+        asset_key=key,
+        metadata={"missing": listed(report.problems, _SHOWN)},
     )
 
 
@@ -79,13 +84,8 @@ def _metadata(report: FetchReport) -> dict[str, Any]:
     return {
         "listed": report.n_listed,
         "fetched": len(report.fetched),
-        "files": _listed([f"`{fetched.key}`" for fetched in report.fetched]),
-        "waiting": _listed([dataset.identifier for dataset in report.waiting]),
+        "files": listed([str(fetched.key) for fetched in report.fetched], _SHOWN),
+        "waiting": listed([dataset.identifier for dataset in report.waiting], _SHOWN),
         "problems": len(report.problems),
         "is_held_elsewhere": report.is_held_elsewhere,
     } | ({"complete_until": dg.MetadataValue.timestamp(until)} if until else {})
-
-
-def _listed(texts: Sequence[str]) -> dg.MarkdownMetadataValue:
-    more = [f"* and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
-    return dg.MetadataValue.md("\n".join([f"* {text}" for text in texts[:_SHOWN]] + more) or "none")

@@ -7,6 +7,7 @@ import dagster as dg
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.release import release
@@ -34,7 +35,7 @@ def move(context: dg.OpExecutionContext, config: MoveConfig, platform: PlatformR
         raise dg.Failure(description=str(error), allow_retries=False) from error
     context.log.info("%s archived, %s errored", report.n_archived, report.n_errored)
     for load, why in report.released:
-        context.log.warning("Load %s (%s) given back: %s", load.id, load.version.key, why)
+        context.log.warning("Load %s (%s) given back: %s", load.id, visible(load.version.key), visible(why))
 
 
 @dg.job(description="Moves originals to Archive and Error.")
@@ -58,7 +59,7 @@ def tell_catalog(context: dg.OpExecutionContext, platform: PlatformResource) -> 
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
     context.log.info("%s changes told", report.n_changes)
     for table, why in report.refused.items():
-        context.log.warning("Not in the catalog yet: %s: %s", table, why)
+        context.log.warning("Not in the catalog yet: %s: %s", table, visible(why))
     if report.fatal:
         raise dg.Failure(description=str(report.fatal), allow_retries=False)
 

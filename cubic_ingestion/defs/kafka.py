@@ -8,6 +8,7 @@ from cubic_ingestion.bootstrap import open_batcher
 from cubic_ingestion.defs.translator import fetch_tags
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.settings import read_settings
 
 
@@ -15,7 +16,7 @@ from cubic_ingestion.settings import read_settings
 def batch_kinesis(context: dg.OpExecutionContext) -> None:
     """Do what ``cubic kafka batch`` does."""
     try:
-        with open_batcher(read_settings(), context.log.warning) as batcher:
+        with open_batcher(read_settings(), lambda problem: context.log.warning("%s", visible(problem))) as batcher:
             report = batcher.run_once()
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=30) from error

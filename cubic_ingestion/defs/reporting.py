@@ -236,7 +236,7 @@ def _reasons(loads: Sequence[Load]) -> dict[str, str]:
 
 def _changes(ingested: Report | None, partition_key: str) -> list[str]:
     return [
-        f"`{load.version.file_name}`: {change}"
+        f"{load.version.file_name}: {change}"
         for load, change in (ingested.schema_changes if ingested else ())
         if load.partition_key == partition_key
     ]

@@ -1,5 +1,6 @@
 """Sensors: one a stream watches Incoming; one sends originals on their way, one tells the catalog; two clear up."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
@@ -39,11 +41,12 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
     )
     def incoming(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
         built = platform.platform()
-        registration = register(built, stream, after=context.cursor or "", timeout_seconds=TICK_SECONDS)
+        after = _key(context.cursor or "")
+        registration = register(built, stream, after=after, timeout_seconds=TICK_SECONDS)
         plan(built, stream)
-        context.update_cursor(registration.resume_after)
+        context.update_cursor(_cursor(registration.resume_after))
         for unknown in registration.unknown:
-            context.log.warning("%s", unknown)
+            context.log.warning("%s", visible(str(unknown)))
         request = ingest_request(built, stream)
         if request is None:
             return dg.SkipReason(f"Nothing new among {registration.n_seen} files.")
@@ -52,6 +55,16 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
         return request
 
     return incoming
+
+
+def _cursor(key: str) -> str:
+    """Return a key as a cursor: ASCII, since Dagster's UI cannot show one that is not UTF-8."""
+    return json.dumps(key) if key else ""
+
+
+def _key(cursor: str) -> str:
+    """Return the key of a cursor; older ones are the key itself."""
+    return json.loads(cursor) if cursor.startswith('"') else cursor
 
 
 def ingest_request(platform: Platform, stream: StreamName) -> dg.RunRequest | None:

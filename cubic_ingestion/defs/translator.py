@@ -8,7 +8,9 @@ import dagster as dg
 import pyarrow as pa
 from dagster import MetadataValue
 
+from cubic_ingestion.defs.markdown import code, listed
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.outside_text import visible
 from cubic_ingestion.ports import PartitionTotal
 
 TABLE_METADATA_KEY = "cubic/table"
@@ -55,7 +57,7 @@ def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg
     return dg.AssetSpec(
         asset_key(table),
         group_name=table.stream.value,
-        description=table.description or f"Cubic files of `{table.prefix}` as Parquet.",
+        description=table.description or f"Cubic files of {code(table.prefix)} as Parquet.",
         tags={"cubic/stream": table.stream.value} | ({"cubic/raw": "true"} if table.is_raw else {}),
         kinds={_KINDS[table.stream], "parquet"},
         metadata=metadata,
@@ -104,44 +106,34 @@ def materialization_metadata(
         "size_bytes": MetadataValue.int(total.n_bytes),
         "quarantined": MetadataValue.int(total.n_quarantined),
         "loads": MetadataValue.int(total.n_loads),
-        "locations": MetadataValue.md("\n".join(f"* `{location}`" for location in locations)),
+        "locations": listed(locations, len(locations)),
         "first_source_at": MetadataValue.timestamp(total.first_source_at),
         "last_source_at": MetadataValue.timestamp(total.last_source_at),
     }
     if changes:
-        metadata["schema_changes"] = MetadataValue.md(_bullets(changes))
+        metadata["schema_changes"] = listed(changes, _CHANGES, command="cubic tables changes")
     if preview is not None:
-        metadata["preview"] = MetadataValue.md(_markdown(preview))
+        metadata["preview"] = _table(preview)
     return metadata
-
-
-def _bullets(changes: Sequence[str]) -> str:
-    """List changes of columns, as many as people read; the others are one command away."""
-    lines = [f"* {change}" for change in changes[:_CHANGES]]
-    if len(changes) > _CHANGES:
-        lines.append(f"* and {len(changes) - _CHANGES:,} more: `cubic tables changes`")
-    return "\n".join(lines)
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """Translate an Arrow schema."""
-    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+    return dg.TableSchema([dg.TableColumn(visible(field.name), str(field.type)) for field in schema])
 
 
-def _markdown(preview: pa.Table) -> str:
+def _table(preview: pa.Table) -> dg.TableMetadataValue:
+    """Show rows as a table; Dagster reads no Markdown in its cells."""
     shown = preview.select(preview.column_names[:_PREVIEW_COLUMNS])
-    lines = [_row(shown.column_names), _row(["---"] * shown.num_columns)]
+    schema = column_schema(shown.schema)
     columns = [[_cell(value.as_py() if value.is_valid else None) for value in column] for column in shown.columns]
-    lines += [_row(cells) for cells in zip(*columns, strict=True)]
-    return "\n".join(lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    names = [column.name for column in schema.columns]
+    records = [dg.TableRecord(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True)]
+    return MetadataValue.table(records, schema)
 
 
 def _cell(value: object) -> str:
-    text = "NULL" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    text = "NULL" if value is None else visible(str(value))
     return text if len(text) <= _PREVIEW_CHARACTERS else text[:_PREVIEW_CHARACTERS] + "…"
 
 

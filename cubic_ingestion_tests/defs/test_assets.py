@@ -97,11 +97,9 @@ def test_a_materialisation_tells_rows_bytes_loads_place_columns_and_first_rows(
     assert metadata["first_source_at"] == metadata["last_source_at"] == 1646352000
     columns = [(column.name, column.type) for column in metadata["dagster/column_schema"].columns]
     assert columns == [("sample_id", "int64"), ("sample_name", "string"), ("sample_count", "int64")]
-    assert reported["2022-03-05"]["preview"].splitlines() == [
-        "| sample_id | sample_name | sample_count |",
-        "| --- | --- | --- |",
-        "| 2 | NULL | 6 |",
-        "| 3 | c\\|d | 7 |",
+    assert [record.data for record in reported["2022-03-05"]["preview"].records] == [
+        {"sample_id": "2", "sample_name": "NULL", "sample_count": "6"},
+        {"sample_id": "3", "sample_name": "c|d", "sample_count": "7"},
     ]
 
 

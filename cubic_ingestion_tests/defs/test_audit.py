@@ -38,7 +38,7 @@ def test_the_check_fails_and_names_what_is_wrong(
     passed, metadata = check_of(definitions, instance)
 
     assert (passed, metadata["n_findings"]) == (False, 1)
-    assert "`original_missing`, load 1, archive: `cubic/dmap/agg_sample/20220304.csv`" in metadata["findings"]
+    assert "original_missing, load 1, archive: cubic/dmap/agg_sample/20220304.csv: " in metadata["findings"]
 
 
 def test_it_runs_once_a_day_from_the_start(definitions: dg.Definitions) -> None:

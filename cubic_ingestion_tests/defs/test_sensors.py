@@ -180,7 +180,7 @@ def test_a_listing_that_takes_too_long_goes_on_at_the_next_tick(
         assert len(depot.loads()) == n_loads
     ticker.tick()
 
-    assert cursors == [f"cubic/kafka/sample/{last}.json" for last in (2, 5, 6)]
+    assert cursors == [f'"cubic/kafka/sample/{last}.json"' for last in (2, 5, 6)]
     assert ticker.cursor == ""  # from the beginning again
     assert len(depot.loads()) == 7
 
