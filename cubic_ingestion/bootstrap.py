@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from filelock import FileLock
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
@@ -12,7 +13,7 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import DeclarationError, SettingsError
+from cubic_ingestion.errors import DeclarationError, HomeMissingError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine, open_engine
 from cubic_ingestion.metadata_db.postgres import PostgresLimits
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
@@ -22,6 +23,7 @@ from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
 from cubic_ingestion.observability.logs import set_up_logs
 from cubic_ingestion.pipeline.dmap import Fetcher, FetchLimits
+from cubic_ingestion.pipeline.incoming import require_incoming
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.ports import FeedRepository, LoadObserver, Platform, Stores
@@ -31,13 +33,17 @@ from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
 
 
 def build_platform(settings: Settings) -> Platform:
-    """Wire the adapters that the settings name.
+    """Wire the adapters that the settings name; the home is made unless it is there.
 
     Raises:
         FatalError: A setting or a declaration is wrong, or the metadata database needs an upgrade.
     """
-    set_up_logs(settings.log_format, settings.log_level, settings.secrets)
     make_home(settings)
+    return _wired(settings)
+
+
+def _wired(settings: Settings) -> Platform:
+    set_up_logs(settings.log_format, settings.log_level, settings.secrets)
     prepare_database(settings)
     # Told through logging, like all else; structlog's own default would write them among what a command prints.
     set_on_retry_hooks([LoggingOnRetryHook])
@@ -69,10 +75,26 @@ def _open_stores(settings: Settings) -> Stores:
 def platform_from_environment() -> Platform:
     """Return the platform that the environment describes; the same settings give the same one within a process."""
     settings = read_settings()
+    make_home(settings)
+    return _platform(settings)
+
+
+def existing_platform() -> Platform:
+    """Return the platform that the environment describes, for a command that only looks at what there is.
+
+    Raises:
+        HomeMissingError: There is no home. None is made.
+    """
+    settings = read_settings()
+    require_home(settings)
+    return _platform(settings)
+
+
+def _platform(settings: Settings) -> Platform:
     described = settings.model_dump_json()
     if described not in _BUILT:
         _BUILT.clear()
-        _BUILT[described] = build_platform(settings)
+        _BUILT[described] = _wired(settings)
     return _BUILT[described]
 
 
@@ -95,6 +117,7 @@ def open_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: N
     if not settings.kinesis_stream:
         raise SettingsError("CUBIC_KINESIS_STREAM", "It is not set.", "Name the Kinesis stream to read.")
     platform = platform_from_environment()
+    require_incoming(platform.stores.incoming)
     with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
         yield Batcher(
             source=KinesisRecordSource(settings.kinesis_stream),
@@ -127,6 +150,7 @@ def open_fetcher(settings: Settings) -> Generator[Fetcher]:
     if missing := missing_for_dmap(settings):
         raise missing
     platform = platform_from_environment()
+    require_incoming(platform.stores.incoming)
     client = HttpFeedClient(
         settings.dmap_base_url, settings.dmap_api_keys, DMAP_KEY_SETTINGS, settings.dmap_requests_per_second
     )
@@ -176,6 +200,21 @@ def observer_from_environment() -> LoadObserver:
     """
     settings = read_settings()
     make_home(settings)
+    return _observer(settings)
+
+
+def existing_observer() -> LoadObserver:
+    """Return what reads the metadata database, for a command that only looks at what there is.
+
+    Raises:
+        HomeMissingError: There is no home. None is made.
+    """
+    settings = read_settings()
+    require_home(settings)
+    return _observer(settings)
+
+
+def _observer(settings: Settings) -> LoadObserver:
     prepare_database(settings)
     return SqlLoadObserver(make_engine(settings.metadata_url, postgres_limits(settings)))
 
@@ -187,16 +226,30 @@ def logs_from_environment() -> None:
 
 
 def make_home(settings: Settings) -> None:
-    """Make the folder of everything embedded, unless it is there.
+    """Make the folder of everything embedded, and Incoming in it, unless they are there.
+
+    An Incoming that is named by its setting is never made: what lands in it would land elsewhere.
 
     Raises:
         SettingsError: It can be no folder.
     """
+    folder = settings.home if settings.incoming_url else Path(settings.zone_url("incoming"))
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = f"'{settings.home}' cannot be made ({error.strerror})."
         raise SettingsError("CUBIC_HOME", problem, "Name a folder that can be written to.") from error
+
+
+def require_home(settings: Settings) -> None:
+    """Make sure that there is something to look at: a metadata database elsewhere, or a home with one or with files.
+
+    Raises:
+        HomeMissingError: There is not.
+    """
+    parts = (settings.home / "metadata.sqlite", settings.home / "incoming")
+    if settings.is_embedded and not any(part.exists() for part in parts):
+        raise HomeMissingError(str(settings.home.absolute()))
 
 
 def postgres_limits(settings: Settings) -> PostgresLimits:

@@ -15,6 +15,7 @@
     └── FatalError            code or configuration is wrong; tell a person
         ├── DeclarationError
         ├── SettingsError
+        ├── HomeMissingError
         ├── SchemaRevisionError
         ├── IllegalTransitionError
         ├── UnrecordedTableError
@@ -194,6 +195,17 @@ class SettingsError(FatalError):
     def __init__(self, setting: str, problem: str, fix: str) -> None:
         self.setting = setting
         super().__init__(f"{setting}: {problem} {fix}")
+
+
+class HomeMissingError(FatalError):
+    """There is no home, and a command that only looks at one makes none."""
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+        super().__init__(
+            f"There is no home at '{home}', and none was made. Go to the folder that has one, set CUBIC_HOME, or "
+            "begin one: 'cubic demo' puts a sample into its Incoming, 'cubic ingest' ingests it."
+        )
 
 
 class SchemaRevisionError(FatalError):

@@ -156,6 +156,16 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.home.absolute() / 'metadata.sqlite'}"
 
     @property
+    def places(self) -> Mapping[str, str]:
+        """Where everything is, by name, for people; the database's password is left out."""
+        scheme, rest, where = self.metadata_url.partition("://")
+        user, at, server = where.rpartition("@")
+        # Everything behind a '?' may be a password too.
+        database = scheme + rest + user.partition(":")[0] + at + server.partition("?")[0]
+        zones = {zone: self.zone_url(zone) for zone in ZONES}
+        return {"home": str(self.home.absolute()), "database": database, **zones}
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the metadata database is the SQLite file in the home."""
         return not self.database_url

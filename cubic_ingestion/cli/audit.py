@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from cubic_ingestion.cli.output import AsJson, console, json_text, say, write
+from cubic_ingestion.cli.output import AsJson, console, json_text, print_places, say, write
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.audit import Audit, Finding
@@ -24,14 +24,16 @@ def audit(*, as_json: AsJson = False) -> None:
 
     Example: `cubic audit --json`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.pipeline.audit import audit as run_audit
 
-    platform = platform_from_environment()
+    platform = existing_platform()
     told = _Json() if as_json else _Lines()
     with _progress() as tell:
         done = run_audit(platform, tell, told.take)
     told.end(done)
+    if not any(done.proved.values()):
+        print_places(is_error=as_json)
     if done.n_findings:
         raise typer.Exit(1)
 

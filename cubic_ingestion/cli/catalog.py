@@ -20,9 +20,9 @@ def list_catalog(*, as_json: AsJson = False) -> None:
 
     Example: `cubic catalog list --json`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
 
-    rows = _rows(platform_from_environment())
+    rows = _rows(existing_platform())
     if as_json:
         print_json(rows)
     else:
@@ -40,13 +40,13 @@ def refresh(*, table: Tables = None, as_json: AsJson = False) -> None:
 
     Example: `cubic catalog refresh --table cubic__dmap__agg_sample`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import bring_catalog_up_to_date
     from cubic_ingestion.defs.instance import dagster_instance
     from cubic_ingestion.settings import read_settings
 
-    platform = platform_from_environment()
+    platform = existing_platform()
     if unknown := [name for name in table or () if name not in platform.tables]:
         raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
     n_places = platform.repository.refresh_catalog(table)

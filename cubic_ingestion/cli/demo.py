@@ -33,9 +33,11 @@ def demo(*, dmap: Dmap = False, port: Port = 0, honest: Honest = False) -> None:
 
 def _put_sample() -> None:
     from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.pipeline.incoming import require_incoming
 
     platform = platform_from_environment()
     incoming = platform.stores.incoming
+    require_incoming(incoming)
     files = sample_files()
     new = {
         key: data

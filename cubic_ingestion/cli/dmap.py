@@ -28,11 +28,11 @@ def list_feeds(*, as_json: AsJson = False) -> None:
 
     Example: `cubic dmap list --json`
     """
-    from cubic_ingestion.bootstrap import declared_tables, open_feed_repository, platform_from_environment
+    from cubic_ingestion.bootstrap import declared_tables, existing_platform, open_feed_repository
     from cubic_ingestion.domain.feed import feeds_of
     from cubic_ingestion.settings import read_settings
 
-    platform_from_environment()  # whose database is there then
+    existing_platform()  # whose database is there then
     with open_feed_repository(read_settings()) as feeds:
         progress = {known.relative_url: known for known in feeds.progress()}
     rows: list[dict[str, object]] = []

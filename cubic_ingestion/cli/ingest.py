@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cubic_ingestion.cli.output import AsJson, console, print_json, print_rows, say
+from cubic_ingestion.cli.output import AsJson, console, print_json, print_places, print_rows, say
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def ingest(*, as_json: AsJson = False) -> None:
     summary = _summary(platform, before)
     if as_json:
         print_json({"tables": summary, "failures": failures})
+        if not summary:
+            print_places(is_error=True)
     else:
         _print_summary(platform, summary, failures)
     if failures:

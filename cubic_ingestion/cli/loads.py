@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, print_facts, print_json, print_rows, warn
+from cubic_ingestion.cli.output import AsJson, print_facts, print_json, print_places, print_rows, warn
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def list_loads(
 
     Example: `cubic loads list --status errored --limit 10`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
 
-    platform = platform_from_environment()
+    platform = existing_platform()
     _check_tables(platform, table)
     found = platform.repository.loads(tables=table, statuses=status, limit=limit)
     if as_json:
@@ -51,11 +51,12 @@ def show(
 
     Example: `cubic loads show 42`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
 
-    load = platform_from_environment().repository.load(load_id)
+    load = existing_platform().repository.load(load_id)
     if load is None:
         warn(f"There is no load {load_id}. 'cubic loads list' shows the newest.")
+        print_places(is_error=True)
         raise typer.Exit(1)
     story = _story(load)
     if as_json:
@@ -81,12 +82,12 @@ def retry(
 
     Example: `cubic loads retry --table cubic__dmap__agg_sample --code bad_value`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.pipeline.retry import retry as retry_loads
 
     if bool(load_ids) == bool(table or code):
         raise typer.BadParameter("name either ids, or --table or --code or both")
-    platform = platform_from_environment()
+    platform = existing_platform()
     _check_tables(platform, table)
     missing = [load_id for load_id in load_ids or () if _load(platform, load_id) is None]
     report = retry_loads(platform, _selected(platform, load_ids, table, code))

@@ -20,12 +20,12 @@ def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None
 
     Example: `cubic metrics --port 9464`
     """
-    from cubic_ingestion.bootstrap import declared_tables, logs_from_environment, observer_from_environment
+    from cubic_ingestion.bootstrap import declared_tables, existing_observer, logs_from_environment
     from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
     from cubic_ingestion.settings import SystemClock, read_settings
 
     logs_from_environment()
-    collector = LedgerCollector(declared_tables(), observer_from_environment(), SystemClock())
+    collector = LedgerCollector(declared_tables(), existing_observer(), SystemClock())
     if once:
         write(exposition(collector))
         return

@@ -48,7 +48,9 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON; times as ISO 8601."""
+    """Print a value as JSON, times as ISO 8601; beside an empty list, say on standard error where was looked."""
+    if value == []:
+        print_places(is_error=True)
     write(json_text(value, indent=2) + "\n")
 
 
@@ -76,7 +78,7 @@ def survive_any_encoding() -> None:
 def print_rows(rows: Sequence[Mapping[str, object]], *, title: str = "", empty: str = "Nothing.") -> None:
     """Print rows as a table; all rows have the same columns."""
     if not rows:
-        console.print(empty)
+        print_nothing(empty)
         return
     shown = RichTable(title=title or None, title_justify="left")
     for name, value in rows[0].items():
@@ -84,6 +86,21 @@ def print_rows(rows: Sequence[Mapping[str, object]], *, title: str = "", empty: 
     for row in rows:
         shown.add_row(*(_cell(value) for value in row.values()))
     console.print(shown)
+
+
+def print_nothing(text: str) -> None:
+    """Print that nothing was found, and where it was looked for: the mistake may be there."""
+    say(text)
+    print_places()
+
+
+def print_places(*, is_error: bool = False) -> None:
+    """Print which home, database and buckets the settings name; to standard error beside JSON."""
+    from cubic_ingestion.settings import read_settings
+
+    typer.echo("Looked in:", err=is_error)
+    for name, place in read_settings().places.items():
+        typer.echo(f"  {name:<11} {visible(place)}", err=is_error)
 
 
 def _plain(value: object) -> str:

@@ -25,9 +25,9 @@ def list_quarantine(*, table: Tables = None, as_json: AsJson = False) -> None:
 
     Example: `cubic quarantine list --json`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
 
-    platform = platform_from_environment()
+    platform = existing_platform()
     rows = [_row(platform, load) for load in _loads(platform, table)]
     if as_json:
         print_json(rows)
@@ -45,13 +45,13 @@ def replay(*, table: Tables = None, as_json: AsJson = False) -> None:
 
     Example: `cubic quarantine replay --table cubic__dmap__agg_sample`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import replay_partitions
     from cubic_ingestion.defs.instance import dagster_instance
     from cubic_ingestion.settings import read_settings
 
-    platform = platform_from_environment()
+    platform = existing_platform()
     before = _loads(platform, table)
     failures: list[str] = []
     if before:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
+from cubic_ingestion.cli.output import AsJson, print_json, print_places, print_rows, say
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.observability.problems import (
     ERRORED_HOURS,
@@ -48,13 +48,13 @@ def status(
 
     Example: `cubic status --check --ignore errored`
     """
-    from cubic_ingestion.bootstrap import observer_from_environment, platform_from_environment
+    from cubic_ingestion.bootstrap import existing_observer, existing_platform
     from cubic_ingestion.observability.health import health
 
-    platform = platform_from_environment()
+    platform = existing_platform()
     thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds)
     now, incoming = platform.clock.now(), platform.stores.incoming
-    found = health(platform.tables, observer_from_environment(), now, thresholds, incoming)
+    found = health(platform.tables, existing_observer(), now, thresholds, incoming)
     if check:
         _check(found, as_json=as_json)
     else:
@@ -85,6 +85,8 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
             "kafka_shards": shards,
         }
         print_json(health_report(found) | report)
+        if not rows:
+            print_places(is_error=True)
         return
     print_rows(rows, empty="No loads yet. 'cubic demo' puts a sample into Incoming, 'cubic ingest' ingests it.")
     if at_work := [row for row in shards if not row.pop("is_ended")]:

@@ -55,10 +55,10 @@ def changes(
 
     Example: `cubic tables changes cubic__ods_qlik__edw_sample`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
+    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.pipeline.schema_changes import schema_changes
 
-    platform = platform_from_environment()
+    platform = existing_platform()
     if table not in platform.tables:
         raise typer.BadParameter(f"no such table: {table}; 'cubic tables list' shows them")
     rows = [

@@ -7,20 +7,27 @@ from pathlib import Path
 
 import dagster as dg
 import yaml
+from dagster._core.instance.ref import InstanceRef
 from filelock import FileLock
 
 from cubic_ingestion.errors import SettingsError
 from cubic_ingestion.settings import Settings
 
 CONFIG_FILE = "dagster.yaml"
+SHIPPED = Path(__file__).with_name(CONFIG_FILE)
+"""A copy of the file in the root of the repository, which no installed package has; a test holds them equal."""
+
+_NO_TELEMETRY = {"telemetry": {"enabled": False}}
+"""Dagster sends statistics to its makers unless it is told not to."""
 
 
 @contextmanager
 def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance]:
     """Open the instance of ``DAGSTER_HOME``, or else the embedded one below the home.
 
-    Without ``DAGSTER_HOME`` the working directory's ``dagster.yaml`` counts, as it does for ``dagster dev``, and all
-    that it keeps goes below ``<home>/dagster``.
+    Without ``DAGSTER_HOME`` the working directory's ``dagster.yaml`` counts, as it does for ``dagster dev``, or else
+    the one that is shipped; all that it keeps goes below ``<home>/dagster``. Telemetry is off unless such a file turns
+    it on.
 
     Raises:
         SettingsError: ``DAGSTER_HOME`` is not the absolute path of a folder, as Dagster requires.
@@ -35,8 +42,10 @@ def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance]:
     # Two that open a new instance at once would both create its tables, and Dagster lets the second one fail.
     with FileLock(state / "opening.lock"):
         if home is not None:
-            opened = dg.DagsterInstance.from_config(str(home))
+            overrides = {} if "telemetry" in _read(home / CONFIG_FILE) else _NO_TELEMETRY
+            opened = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
         else:
+            _leave_config(state)
             # Despite its name this keeps everything in the folder it is given.
             opened = dg.DagsterInstance.local_temp(str(state), overrides=_config() | embedded_state(state))
     with opened as instance, _logs_kept_open(state):
@@ -59,7 +68,19 @@ def _logs_kept_open(state: Path) -> Generator[None]:
 
 def _config() -> dict[str, object]:
     path = Path(CONFIG_FILE)
-    return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+    return _NO_TELEMETRY | _read(path if path.exists() else SHIPPED)
+
+
+def _leave_config(state: Path) -> None:
+    """Leave the shipped settings in the state's folder, so that it can be the ``DAGSTER_HOME`` of ``dagster dev``."""
+    path = state / CONFIG_FILE
+    if not path.exists():
+        kept = {name: value for name, value in _read(SHIPPED).items() if name not in embedded_state(state)}
+        path.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, object]:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
 
 
 def embedded_state(state: Path) -> dict[str, object]:

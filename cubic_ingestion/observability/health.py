@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.observability.arrivals import missing_arrivals
-from cubic_ingestion.observability.incoming import not_scanned
+from cubic_ingestion.observability.incoming import incoming_missing, not_scanned
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
 from cubic_ingestion.ports import LoadObserver, ObjectStore
 
@@ -44,8 +44,10 @@ def health(
         incoming: The Incoming bucket; without it, what only a look at it can tell is left out.
     """
     limits = thresholds or Thresholds()
+    missing = incoming_missing(incoming) if incoming else []
     found = [
-        *not_scanned(tables, observer, incoming, now, timedelta(seconds=limits.max_scan_seconds)),
+        *missing,
+        *not_scanned(tables, observer, None if missing else incoming, now, timedelta(seconds=limits.max_scan_seconds)),
         *_standing_still(tables, observer, now, limits),
         *_errored(observer, now, limits),
         *missing_arrivals(tables, observer, now),

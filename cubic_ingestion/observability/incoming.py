@@ -1,14 +1,26 @@
-"""Incoming: whether somebody lists it, so that what lands there is registered at all."""
+"""Incoming: whether it is there, and whether somebody lists it, so that what lands there is registered at all."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.incoming import Scan
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.errors import SettingsError, StoreUnavailableError
 from cubic_ingestion.observability.problems import Problem, ProblemCode
+from cubic_ingestion.pipeline.incoming import require_incoming
 from cubic_ingestion.ports import LoadObserver, ObjectStore
 
 _REMEDY = "Start the daemon, or look at the sensors whose names end in '_incoming'; 'cubic ingest' scans once."
+
+
+def incoming_missing(incoming: ObjectStore) -> list[Problem]:
+    """Return a problem if Incoming is not there, or cannot be listed."""
+    try:
+        require_incoming(incoming)
+    except (SettingsError, StoreUnavailableError) as error:
+        remedy = "Mount or make it, permit listing it, or mend CUBIC_INCOMING_URL. Nothing is ingested until then."
+        return [Problem(ProblemCode.INCOMING_MISSING, "", None, str(error), remedy)]
+    return []
 
 
 def not_scanned(
@@ -26,9 +38,16 @@ def not_scanned(
     if late:
         yield _late(late)
     never = [prefix for prefix in prefixes if prefix not in scans]
-    if incoming and (holding := [prefix for prefix in never if any(incoming.list(prefix))]):
+    if incoming and (holding := [prefix for prefix in never if _holds_an_object(incoming, prefix)]):
         message = f"Objects lie in Incoming that nobody has ever looked at, below {' and '.join(holding)}."
         yield Problem(ProblemCode.NOT_SCANNED, "", None, message, _REMEDY)
+
+
+def _holds_an_object(incoming: ObjectStore, prefix: str) -> bool:
+    try:
+        return any(incoming.list(prefix))
+    except StoreUnavailableError:
+        return True  # something is there, or it could be listed
 
 
 def _late(late: list[Scan]) -> Problem:

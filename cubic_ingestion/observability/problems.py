@@ -13,6 +13,8 @@ class ProblemCode(StrEnum):
     """A load lacks nothing but a run, and none takes it."""
     NOT_SCANNED = "not_scanned"
     """Nobody lists Incoming, so that what lands there is not even registered."""
+    INCOMING_MISSING = "incoming_missing"
+    """Incoming is not there, or cannot be listed."""
     CLAIM_EXPIRED = "claim_expired"
     """The process that held a load died, and no other has taken it."""
     ERRORED = "errored"

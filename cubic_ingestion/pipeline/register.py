@@ -10,6 +10,7 @@ from cubic_ingestion.domain.incoming import UnknownGroup
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import SettingsError, StoreUnavailableError
+from cubic_ingestion.pipeline.incoming import require_incoming
 from cubic_ingestion.pipeline.scan import scan
 from cubic_ingestion.pipeline.scan_record import ScanRecord
 from cubic_ingestion.ports import Platform
@@ -45,6 +46,7 @@ def register(
     n_seen = n_new = n_unsettled = 0
     resume_after = ""
     try:
+        require_incoming(platform.stores.incoming)
         for page in scan(platform.stores.incoming, platform.tables, stream, after=after):
             settled = [arrival for arrival in page.arrivals if is_settled(platform, arrival.version)]
             n_seen += len(page.arrivals)

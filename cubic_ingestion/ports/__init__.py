@@ -17,6 +17,7 @@ from cubic_ingestion.ports.load_observer import (
 )
 from cubic_ingestion.ports.load_repository import LoadRepository, PartitionTotal, Place, StatusCount
 from cubic_ingestion.ports.object_store import (
+    BucketMissingError,
     Committed,
     ObjectChangedError,
     ObjectMissingError,
@@ -32,6 +33,7 @@ __all__ = [
     "WHOLE_TABLE",
     "BatchLedger",
     "Body",
+    "BucketMissingError",
     "CatalogEntry",
     "CatalogLedger",
     "CatalogPart",

@@ -36,6 +36,14 @@ class ObjectStore(Protocol):
     process may not use. Only a plain "no such object" ever counts as absent.
     """
 
+    def require(self) -> None:
+        """Make sure that the bucket is there and can be listed; the other methods take a missing one for empty.
+
+        Raises:
+            BucketMissingError: It is not there, or this process may not list it.
+        """
+        ...
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, page by page, at most 1,000 a page.
 
@@ -75,6 +83,10 @@ class ObjectStore(Protocol):
     def uri(self, key: str) -> str:
         """Return the object's address with its scheme, for people and engines."""
         ...
+
+
+class BucketMissingError(Exception):
+    """The bucket itself is not there, or may not be listed."""
 
 
 class ObjectMissingError(Exception):

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from cubic_ingestion.domain.load import ObjectVersion
-from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
+from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectWriter
 from cubic_ingestion.storage.keys import HIDDEN
 from cubic_ingestion.storage.local_files import ObjectFile, translated
 from cubic_ingestion.storage.local_object_writer import LocalObjectWriter
@@ -36,6 +36,21 @@ class LocalObjectStore:
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
+
+    def require(self) -> None:
+        """Make sure that the folder is there and can be read.
+
+        Raises:
+            BucketMissingError: It is not there, or is no folder.
+            StoreUnavailableError: It cannot be read.
+        """
+        with translated(""):
+            try:
+                os.scandir(self._root).close()
+            except FileNotFoundError as error:
+                raise BucketMissingError(f"There is no folder '{self._root}'.") from error
+            except NotADirectoryError as error:
+                raise BucketMissingError(f"'{self._root}' is no folder.") from error
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page.

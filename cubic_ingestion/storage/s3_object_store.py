@@ -6,8 +6,8 @@ from io import BufferedReader
 from typing import Any, BinaryIO, cast
 
 from cubic_ingestion.domain.load import ObjectVersion
-from cubic_ingestion.errors import InvalidKeyError, StoreUnavailableError
-from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
+from cubic_ingestion.errors import InvalidKeyError, SettingsError, StoreUnavailableError
+from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectWriter
 from cubic_ingestion.storage.keys import MAX_KEY_BYTES, check_key, is_key
 from cubic_ingestion.storage.s3_errors import translated
 from cubic_ingestion.storage.s3_object_reader import S3ObjectReader
@@ -34,6 +34,18 @@ class S3ObjectStore:
         self._bucket = bucket
         self._prefix = prefix
         self._options = options or {}
+
+    def require(self) -> None:
+        """Make sure that the bucket is there and can be listed.
+
+        Raises:
+            BucketMissingError: It is not there, or this process may not list it.
+        """
+        try:
+            with translated(self._bucket, self._prefix):
+                self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        except (SettingsError, ObjectMissingError) as error:
+            raise BucketMissingError(str(error)) from error
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page, in S3's order."""

@@ -74,7 +74,7 @@ def test_loads_are_selected(cubic: Cubic, options: Sequence[str], n_loads: int) 
 
 
 def test_loads_for_people_say_so_when_there_are_none(cubic: Cubic) -> None:
-    assert cubic("loads", "list", "--status", "errored").text == "No such loads."
+    assert cubic("loads", "list", "--status", "errored").text.startswith("No such loads. Looked in: home ")
     assert "LOAD001.csv.gz archived 20220301T000000Z 3" in cubic("loads", "list").text
 
 

@@ -75,11 +75,15 @@ def test_a_load_that_waits_longer_than_the_option_says_is_a_problem(cubic: Cubic
 
 
 def test_metrics_are_printed_once(cubic: Cubic, home: Path) -> None:
-    assert home
+    cubic("db", "upgrade")
+    assert home.is_dir()
     assert "cubic_up 1.0" in cubic("metrics", "--once").out
 
 
-def test_metrics_are_served_on_the_port_of_the_setting_until_the_process_is_told_to_end(home: Path) -> None:
+def test_metrics_are_served_on_the_port_of_the_setting_until_the_process_is_told_to_end(
+    cubic: Cubic, home: Path
+) -> None:
+    cubic("db", "upgrade")
     command = [Path(sys.executable).parent / "cubic", "metrics"]
     environment = clean_environment() | {"CUBIC_HOME": str(home), "CUBIC_METRICS_PORT": "0"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -93,7 +97,8 @@ def test_metrics_are_served_on_the_port_of_the_setting_until_the_process_is_told
 
 
 def test_a_port_that_is_taken_is_told(cubic: Cubic, home: Path) -> None:
-    assert home
+    cubic("db", "upgrade")
+    assert home.is_dir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
