@@ -81,6 +81,7 @@ class Depot:
         engine = make_engine(f"sqlite:///{root / 'metadata.sqlite'}")
         upgrade(engine)
         clock = StoppedClock()
+        (root / "incoming").mkdir(exist_ok=True)
         zones = {zone: LocalObjectStore(root / zone) for zone in ("incoming", "archive", "error", "springboard")}
         platform = Platform(
             tables={table.name: table for table in tables},

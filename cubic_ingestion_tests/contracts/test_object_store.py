@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cubic_ingestion.errors import InvalidKeyError
-from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore
+from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectStore
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 from cubic_ingestion_tests.s3 import client_of
 from cubic_ingestion_tests.s3 import new_store as new_s3_store
 from cubic_ingestion_tests.s3_refusals import Refusals, refusing_s3
@@ -45,6 +47,21 @@ def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def store(new_store: Callable[[], ObjectStore]) -> ObjectStore:
     """Make one empty store."""
     return new_store()
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_one(s3: Any, tmp_path: Path) -> None:
+    in_use = tmp_path / "file"
+    in_use.write_text("no folder")
+    missing: list[ObjectStore] = [
+        LocalObjectStore(tmp_path / "missing"),
+        LocalObjectStore(in_use),
+        S3ObjectStore(s3, "no-such-bucket", "dev/"),
+    ]
+    for store in missing:
+        with pytest.raises(BucketMissingError, match=r"missing|no folder|no-such-bucket"):
+            store.require()
+    for store in (LocalObjectStore(tmp_path), new_s3_store(s3)):
+        store.require()
 
 
 def put(store: ObjectStore, key: str, content: bytes = b"content") -> str:

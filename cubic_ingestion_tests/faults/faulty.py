@@ -106,6 +106,10 @@ class FaultyStore:
         self._store = store
         self._plan = plan
 
+    def require(self) -> None:
+        """Look whether the bucket is there."""
+        self._around("require", "", self._store.require)
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
         """List."""
         return iter(self._around("list", prefix, lambda: list(self._store.list(prefix, after=after))))
