@@ -3,6 +3,7 @@
     CubicIngestionError
     ├── RetriableError        nothing is wrong with the load; try again
     │   ├── StoreUnavailableError
+    │   │   └── UnlistedFoldersError
     │   ├── ObjectDeniedError
     │   ├── DatabaseUnavailableError
     │   ├── CatalogUnavailableError
@@ -10,7 +11,8 @@
     │   ├── ShardLeaseLostError
     │   ├── FeedUnavailableError
     │   ├── NotTheFileError
-    │   └── SidecarChangedError
+    │   ├── SidecarChangedError
+    │   └── UnforeseenError
     ├── RejectedLoadError     the load is wrong; it goes to Error, the run goes on
     └── FatalError            code or configuration is wrong; tell a person
         ├── DeclarationError
@@ -26,10 +28,12 @@ A constructor takes the culprits as data and words the message: what is wrong, w
 line, and what it quotes from outside is shown as ``visible`` shows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cubic_ingestion.outside_text import visible
+
+_MAX_NAMED_FOLDERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,20 @@ class ObjectDeniedError(RetriableError):
             f"{action} is not permitted on '{key}' in bucket '{bucket}' ({reason}). "
             "Permit it to the role of this process; deploy/iam says what each needs."
         )
+
+
+class UnlistedFoldersError(StoreUnavailableError):
+    """Some folders could not be listed; everything else below the prefix was.
+
+    Attributes:
+        reasons: Why, by the folder's key.
+    """
+
+    def __init__(self, prefix: str, reasons: Mapping[str, str]) -> None:
+        self.reasons = dict(reasons)
+        named = ", ".join(f"'{folder}' ({reason})" for folder, reason in list(reasons.items())[:_MAX_NAMED_FOLDERS])
+        more = f", and {len(reasons) - _MAX_NAMED_FOLDERS} more" if len(reasons) > _MAX_NAMED_FOLDERS else ""
+        super().__init__(prefix, f"these folders could not be listed: {named}{more}")
 
 
 class DatabaseUnavailableError(RetriableError):
@@ -145,6 +163,22 @@ class SidecarChangedError(RetriableError):
         super().__init__(
             f"The sidecar of '{key}' is no longer the version that the load was planned with ({etag}). "
             "The load is planned again with what stands there now."
+        )
+
+
+class UnforeseenError(RetriableError):
+    """An exception that no code expects. The log has its traceback; its own message may quote anything, even a secret.
+
+    Attributes:
+        kind: Name of the exception's class.
+        place: File and line that raised it.
+    """
+
+    def __init__(self, kind: str, place: str) -> None:
+        self.kind = kind
+        self.place = place
+        super().__init__(
+            f"An error that nobody foresaw ({kind} at {place}; the log has the traceback). It will be tried again."
         )
 
 

@@ -1,6 +1,6 @@
 """Register: record what a scan saw and the metadata database does not know yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
@@ -30,6 +30,8 @@ class Registration:
     """Files that were changed so recently that they may still be written to; they are looked at later."""
     resume_after: str = ""
     """Key to go on after, if the time was up before the listing ended; else empty."""
+    unlisted: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a folder could not be listed, by its key. Whatever arrives there stays unknown."""
 
 
 def register(
@@ -45,6 +47,7 @@ def register(
     deadline = monotonic() + timeout_seconds
     n_seen = n_new = n_unsettled = 0
     resume_after = ""
+    unlisted: dict[str, str] = {}
     try:
         require_incoming(platform.stores.incoming)
         for page in scan(platform.stores.incoming, platform.tables, stream, after=after):
@@ -55,14 +58,17 @@ def register(
             if n_registered := platform.repository.register(settled):
                 _log.info("loads registered", stream=stream.value, n_new=n_registered)
             n_new += n_registered
+            unlisted |= page.unlisted
             if monotonic() > deadline:
                 resume_after = page.last_key
                 break
     except (SettingsError, StoreUnavailableError) as error:
         record.fail(str(error))
         raise
+    for folder, reason in unlisted.items():
+        _log.warning("folder not listed", stream=stream.value, folder=folder, reason=reason)
     seen = record.pause(resume_after) if resume_after else record.end()
-    return Registration(n_seen, n_new, seen.unknown, n_unsettled, resume_after)
+    return Registration(n_seen, n_new, seen.unknown, n_unsettled, resume_after, unlisted)
 
 
 def is_settled(platform: Platform, version: ObjectVersion) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cubic_ingestion.domain.incoming import Unknown
 from cubic_ingestion.domain.load import Arrival, ObjectVersion
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.errors import UnlistedFoldersError
 from cubic_ingestion.ports import ObjectStore
 from cubic_ingestion.streams import STREAMS
 
@@ -22,6 +23,8 @@ class ScannedPage:
     """All objects of the page, sidecars and unknown ones among them."""
     last_key: str = ""
     """Where the listing goes on."""
+    unlisted: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why a folder could not be listed, by its key; only the last page knows."""
 
 
 def scan(
@@ -29,15 +32,24 @@ def scan(
 ) -> Iterator[ScannedPage]:
     """List a stream's part of Incoming; memory stays flat whatever lies there.
 
+    A folder below the stream's own that cannot be listed hides only what is in it.
+
     Args:
         incoming: The Incoming bucket.
         tables: All declared tables by name.
         stream: Whose prefix to list.
         after: Key to go on after, in listing order.
+
+    Raises:
+        StoreUnavailableError: The stream's own folder cannot be listed.
     """
     by_prefix = {table.prefix: table for table in tables.values() if table.stream is stream}
-    for page in incoming.list(stream.prefix, after=after):
-        yield _match(page, by_prefix, stream)
+    try:
+        for page in incoming.list(stream.prefix, after=after):
+            yield _match(page, by_prefix, stream)
+    except UnlistedFoldersError as error:
+        hidden = [Unknown(folder, f"its folder cannot be listed ({why})") for folder, why in error.reasons.items()]
+        yield ScannedPage((), hidden, unlisted=error.reasons)
 
 
 def undeclared_prefixes(incoming: ObjectStore, tables: Mapping[str, Table]) -> list[str]:

@@ -48,6 +48,9 @@ class ObjectStore(Protocol):
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, page by page, at most 1,000 a page.
 
         The order is the store's own, the same in every listing, so that ``after`` a key that came all is told.
+
+        Raises:
+            UnlistedFoldersError: Some folders below could not be listed; raised after the objects of all others.
         """
         ...
 

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from cubic_ingestion.domain.load import ObjectVersion
+from cubic_ingestion.errors import UnlistedFoldersError
 from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectWriter
 from cubic_ingestion.storage.keys import HIDDEN
 from cubic_ingestion.storage.local_files import ObjectFile, translated
@@ -57,15 +59,24 @@ class LocalObjectStore:
 
         The order is that of the keys' UTF-8 bytes, as in S3. A folder is read when its turn comes, and what vanishes
         meanwhile is left out.
+
+        Raises:
+            UnlistedFoldersError: Some folders below cannot be read; raised after the objects of all others.
         """
         folder_key, start = folder_and_start(prefix)
+        walk = _Walk(os.fsencode(after))
         with translated(prefix), suppress(*GONE), folder_of(self._root, folder_key) as folder:
-            objects = _walk(folder, ".", folder_key, start, os.fsencode(after))
+            objects = walk.objects(folder, ".", folder_key, start)
             while page := tuple(islice(objects, PAGE_SIZE)):
                 yield page
+        if walk.unlisted:
+            raise UnlistedFoldersError(prefix, walk.unlisted)
 
     def prefixes(self, prefix: str) -> Sequence[str]:
-        """Return the folders directly below ``prefix`` that hold an object, in order, each ending with ``/``."""
+        """Return the folders directly below ``prefix`` that hold an object, in order, each ending with ``/``.
+
+        One that cannot be read counts as one that does.
+        """
         folder_key, start = folder_and_start(prefix)
         with (
             translated(prefix),
@@ -76,7 +87,7 @@ class LocalObjectStore:
             return [
                 f"{folder_key}{entry.name}/"
                 for entry in _entries(folder, start)
-                if entry.is_dir(follow_symlinks=False) and any(_walk(folder, entry.name, f"{folder_key}{entry.name}/"))
+                if entry.is_dir(follow_symlinks=False) and _holds_an_object(folder, entry.name)
             ]
         return ()
 
@@ -162,16 +173,38 @@ def _name(key: str) -> str:
     return key.rpartition("/")[2]
 
 
-def _walk(above: int, name: str, folder_key: str, start: str = "", after: bytes = b"") -> Iterator[ObjectVersion]:
-    with suppress(*GONE), folder_in(above, name) as folder:
-        for entry in _entries(folder, start):
-            key = folder_key + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if os.fsencode(f"{key}/") >= after[: len(os.fsencode(f"{key}/"))]:
-                    yield from _walk(folder, entry.name, f"{key}/", after=after)
-            elif entry.is_file(follow_symlinks=False) and os.fsencode(key) > after:
-                with suppress(FileNotFoundError):
-                    yield _version(key, entry.stat(follow_symlinks=False))
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A walk through a folder and everything below it."""
+
+    after: bytes = b""
+    """Key that the objects follow."""
+    unlisted: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a folder below could not be read, by its key; written while the walk goes on."""
+
+    def objects(self, above: int, name: str, folder_key: str, start: str = "") -> Iterator[ObjectVersion]:
+        """Yield the objects of a folder, which must be readable itself, and those below it."""
+        with suppress(*GONE), folder_in(above, name) as folder:
+            for entry in _entries(folder, start):
+                key = folder_key + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if os.fsencode(f"{key}/") >= self.after[: len(os.fsencode(f"{key}/"))]:
+                        yield from self.objects_below(folder, entry.name, f"{key}/")
+                elif entry.is_file(follow_symlinks=False) and os.fsencode(key) > self.after:
+                    with suppress(FileNotFoundError):
+                        yield _version(key, entry.stat(follow_symlinks=False))
+
+    def objects_below(self, above: int, name: str, folder_key: str) -> Iterator[ObjectVersion]:
+        """Yield the objects of a folder and those below it; if it cannot be read, note why."""
+        try:
+            yield from self.objects(above, name, folder_key)
+        except OSError as error:
+            self.unlisted[folder_key] = error.strerror or type(error).__name__
+
+
+def _holds_an_object(above: int, name: str) -> bool:
+    walk = _Walk()
+    return any(walk.objects_below(above, name, f"{name}/")) or bool(walk.unlisted)
 
 
 def _entries(folder: int, start: str) -> "Sequence[os.DirEntry[str]]":
