@@ -77,8 +77,9 @@ class Load:
     partition_key: str | None = None
     """Dagster partition; None until the load is planned."""
     waits_for: str | None = None
-    """Why a ready load is not planned yet, in words for people."""
+    """Why a load waits, in words for people: what it lacks to be planned, or what went wrong with the last try."""
     attempts: int = 0
+    """Tries at planning and ingesting it, those that a kill ended too; never more than the limit."""
     retry_at: datetime | None = None
     """A ready load is not claimed before this time."""
     claimed_by: str | None = None

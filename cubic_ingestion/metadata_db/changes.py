@@ -19,6 +19,9 @@ TO_ERROR = (LoadStatus.READY_FOR_ERRORING.value, LoadStatus.ERRORING.value, Load
 INGESTED = (LoadStatus.READY_FOR_ARCHIVING.value, LoadStatus.ARCHIVING.value, LoadStatus.ARCHIVED.value)
 """With rows in Springboard."""
 
+MAX_REASON_CHARACTERS = 2_000
+"""Of a text that says why something waits."""
+
 UNCLAIMED: Mapping[str, Any] = {"claimed_by": None, "claim_expires_at": None}
 """Column values of a load that nobody holds."""
 

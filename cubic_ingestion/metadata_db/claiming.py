@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
-from cubic_ingestion.metadata_db.changes import GIVEN_BACK, UNCLAIMED, moved
+from cubic_ingestion.metadata_db.changes import GIVEN_BACK, MAX_REASON_CHARACTERS, UNCLAIMED, moved
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
 from cubic_ingestion.metadata_db.outbox import OUTBOXES
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
@@ -71,16 +71,24 @@ def claim(
         .with_for_update(of=CubicLoad, skip_locked=True)
     )
     loads = [to_load(row) for row in connection.execute(statement)]
-    values = {"claimed_by": claimant, "claim_expires_at": expires_at, "updated_at": now, "retry_at": None}
-    attempt = 1 if work in {Work.INGEST, Work.REPLAY} else 0
-    _write_claims(connection, loads, work, values | {"attempts": CubicLoad.attempts + attempt})
-    return [replace(load, status=work.held, attempts=load.attempts + attempt, **values) for load in loads]
+    values = {"claimed_by": claimant, "claim_expires_at": expires_at, "updated_at": now}
+    values |= dict.fromkeys(("retry_at", "waits_for"))
+    _write_claims(connection, loads, work, values)
+    return [replace(load, status=work.held, **values) for load in loads]
 
 
 def held(connection: Connection, claimant: str, work: Work) -> list[Load]:
     """Select what a claimant holds for this work."""
     statement = select_loads().where(CubicLoad.claimed_by == claimant, CubicLoad.status == work.held.value)
     return [to_load(row) for row in connection.execute(statement.order_by(*_OLDEST_FIRST))]
+
+
+def count_tries(connection: Connection, claimant: str, loads: Collection[Load]) -> None:
+    """Set the number of tries, not add to it: a commit whose answer was lost is carried out twice."""
+    for attempts in {load.attempts for load in loads}:
+        for page in in_pages([load.id for load in loads if load.attempts == attempts]):
+            statement = update(CubicLoad).where(CubicLoad.id.in_(page), CubicLoad.claimed_by == claimant)
+            connection.execute(statement.values(attempts=attempts + 1))
 
 
 def renew(connection: Connection, claimant: str, expires_at: datetime) -> int:
@@ -102,20 +110,32 @@ def is_at_work(connection: Connection, prefix: str, now: datetime) -> bool:
 
 
 def release(
-    connection: Connection, claimant: str, retry_at: datetime, load_ids: Collection[int] | None, now: datetime
+    connection: Connection,
+    claimant: str,
+    retry_at: datetime,
+    load_ids: Collection[int] | None,
+    now: datetime,
+    *,
+    reason: str | None,
+    is_try: bool,
 ) -> int:
     """Give back what a claimant holds, or some of it."""
     is_held = CubicLoad.claimed_by == claimant
+    values: dict[str, Any] = {"retry_at": retry_at, "updated_at": now}
+    if reason is not None:
+        values["waits_for"] = reason[:MAX_REASON_CHARACTERS]
+    if not is_try:
+        values["attempts"] = CubicLoad.attempts - 1
     if load_ids is None:
-        return _give_back(connection, is_held, retry_at, now)
-    return sum(_give_back(connection, is_held & CubicLoad.id.in_(page), retry_at, now) for page in in_pages(load_ids))
+        return _give_back(connection, is_held, values)
+    return sum(_give_back(connection, is_held & CubicLoad.id.in_(page), values) for page in in_pages(load_ids))
 
 
 def release_prefix(connection: Connection, prefix: str, retry_at: datetime, now: datetime) -> int:
     """Give back what claimants with this prefix hold."""
     for outbox in OUTBOXES:
         outbox.release(connection, prefix)
-    return _give_back(connection, _is_held_by(prefix), retry_at, now)
+    return _give_back(connection, _is_held_by(prefix), {"retry_at": retry_at, "updated_at": now})
 
 
 def _is_held_by(prefix: str) -> ColumnElement[bool]:
@@ -162,7 +182,7 @@ def _write_claims(connection: Connection, loads: Sequence[Load], work: Work, val
         connection.execute(statement.values({"status": work.held.value, **values}))
 
 
-def _give_back(connection: Connection, is_held: ColumnElement[bool], retry_at: datetime, now: datetime) -> int:
+def _give_back(connection: Connection, is_held: ColumnElement[bool], values: Mapping[str, Any]) -> int:
     returned = case(
         *((CubicLoad.status == held.value, waiting.value) for held, waiting in GIVEN_BACK.items()),
         else_=CubicLoad.status,
@@ -171,5 +191,5 @@ def _give_back(connection: Connection, is_held: ColumnElement[bool], retry_at: d
     # Its sidecar may be another one when it is taken up again: it is planned anew, with that one.
     is_unread = (CubicLoad.status == LoadStatus.INGESTING.value) & CubicLoad.sidecar_etag.is_not(None)
     partition_key = case((is_unread, None), else_=CubicLoad.partition_key)
-    values = {"status": returned, "partition_key": partition_key, "retry_at": retry_at, "updated_at": now, **UNCLAIMED}
-    return connection.execute(statement.values(values)).rowcount
+    returns = {"status": returned, "partition_key": partition_key, **UNCLAIMED}
+    return connection.execute(statement.values({**returns, **values})).rowcount

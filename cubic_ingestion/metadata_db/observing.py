@@ -22,7 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def open_loads(connection: Connection, now: datetime) -> list[OpenLoads]:
     """Count what is under way; ``ix_cubic_loads_work`` has it apart from all that is archived."""
-    is_lacking = CubicLoad.waits_for.is_not(None)
+    # A move that is tried again has a reason on record too, and lacks nothing.
+    is_lacking = CubicLoad.waits_for.is_not(None) & (CubicLoad.status == LoadStatus.READY.value)
     since = func.coalesce(CubicLoad.retried_at, CubicLoad.inserted_at, type_=CubicLoad.inserted_at.type)
     statement = (
         select(

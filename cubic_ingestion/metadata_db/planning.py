@@ -11,7 +11,7 @@ from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import UnrecordedTableError
-from cubic_ingestion.metadata_db.changes import TO_ERROR, UNCLAIMED, explained, moved
+from cubic_ingestion.metadata_db.changes import MAX_REASON_CHARACTERS, TO_ERROR, UNCLAIMED, explained, moved
 from cubic_ingestion.metadata_db.columns import UtcDateTime
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable, CubicTableOdsSnapshot
 from cubic_ingestion.metadata_db.outbox import DAGSTER
@@ -107,12 +107,15 @@ def place(connection: Connection, placements: Collection[Placement], now: dateti
     DAGSTER.note(connection, _left_and_entered(current, changed), now)
 
 
-def wait(connection: Connection, load_id: int, reason: str, retry_at: datetime, now: datetime) -> None:
+def wait(
+    connection: Connection, load_id: int, reason: str, retry_at: datetime, now: datetime, attempts: int | None = None
+) -> None:
     """Write why a load is not planned yet; one that was planned or taken meanwhile is left alone."""
+    values: dict[str, Any] = {"waits_for": reason[:MAX_REASON_CHARACTERS], "retry_at": retry_at, "updated_at": now}
     connection.execute(
         update(CubicLoad)
         .where(CubicLoad.id == load_id, CubicLoad.status == LoadStatus.READY.value, CubicLoad.partition_key.is_(None))
-        .values(waits_for=reason, retry_at=retry_at, updated_at=now)
+        .values(values if attempts is None else values | {"attempts": attempts})
     )
 
 

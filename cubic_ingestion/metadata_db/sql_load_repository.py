@@ -110,8 +110,8 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
             self._database.write(planning.place, placements, self._now())
 
     @override
-    def wait(self, load_id: int, reason: str, retry_at: datetime) -> None:
-        self._database.write(planning.wait, load_id, reason, retry_at, self._now())
+    def wait(self, load_id: int, reason: str, retry_at: datetime, *, attempts: int | None = None) -> None:
+        self._database.write(planning.wait, load_id, reason, retry_at, self._now(), attempts)
 
     @override
     def newest_id(self) -> int:
@@ -155,6 +155,10 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
         return self._database.write(take)
 
     @override
+    def count_tries(self, claimant: str, loads: Collection[Load]) -> None:
+        self._database.write(claiming.count_tries, claimant, loads)
+
+    @override
     def renew(self, claimant: str, expires_at: datetime) -> int:
         return self._database.write(claiming.renew, claimant, expires_at)
 
@@ -183,8 +187,18 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
         return self._database.read(claiming.is_at_work, claimant_prefix, now)
 
     @override
-    def release(self, claimant: str, *, retry_at: datetime, load_ids: Collection[int] | None = None) -> int:
-        return self._database.write(claiming.release, claimant, retry_at, load_ids, self._now())
+    def release(
+        self,
+        claimant: str,
+        *,
+        retry_at: datetime,
+        load_ids: Collection[int] | None = None,
+        reason: str | None = None,
+        is_try: bool = True,
+    ) -> int:
+        return self._database.write(
+            claiming.release, claimant, retry_at, load_ids, self._now(), reason=reason, is_try=is_try
+        )
 
     @override
     def release_runs(self, claimant_prefix: str, *, retry_at: datetime) -> int:

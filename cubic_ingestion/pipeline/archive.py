@@ -1,7 +1,7 @@
 """Archive: move the originals of ingested loads to Archive; of rejected ones to Error, with reasons."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -19,6 +19,7 @@ from cubic_ingestion.pipeline.move import choose_filing, move_load
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.quarantine import empty_quarantine
 from cubic_ingestion.pipeline.read import original_of
+from cubic_ingestion.pipeline.tries import last_resort, recorded_whatever_happens
 from cubic_ingestion.ports import ObjectStore, Platform
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -46,13 +47,13 @@ class MoveReport:
 
 def archive(platform: Platform, tables: Collection[str], *, run_id: str) -> MoveReport:
     """Move the originals of all loads that wait for it, chunk by chunk."""
-    report = MoveReport()
+    report, repository = MoveReport(), platform.repository
     while (held := claim(platform, tables, Work.ARCHIVE, run_id=run_id, limit=CHUNK_LOADS)).loads:
-        moved = _Mover(platform, platform.stores.archive, held, archive_filing, report).move(_archive_one)
-        report.n_archived += len(moved) - len(platform.repository.complete_archive(held.claimant, moved))
+        mover = _Mover(platform, platform.stores.archive, held, archive_filing, report)
+        report.n_archived += mover.move(_archive_one, repository.complete_archive)
     while (held := claim(platform, tables, Work.ERROR, run_id=run_id, limit=CHUNK_LOADS)).loads:
-        moved = _Mover(platform, platform.stores.error, held, error_filing, report).move(_error_one)
-        report.n_errored += len(moved) - len(platform.repository.complete_error(held.claimant, moved))
+        mover = _Mover(platform, platform.stores.error, held, error_filing, report)
+        report.n_errored += mover.move(_error_one, repository.complete_error)
     return report
 
 
@@ -70,40 +71,48 @@ class _Mover:
     rule: _FilingRule
     report: MoveReport
 
-    def move(self, move_one: Callable[["_Mover", Load, Filing], str | None]) -> dict[int, str]:
-        """Move each load's files; returns the keys by the loads' ids, of those that arrived."""
+    def move(self, move_one: "_MoveOne", complete: Callable[[str, Mapping[int, str]], Sequence[int]]) -> int:
+        """Move each load's files, and record where they are.
+
+        Args:
+            move_one: Moves one load's files; returns the key of its original, None if the load goes elsewhere.
+            complete: Records, for a claimant, the keys by the loads' ids; returns the ids no longer held.
+
+        Returns:
+            The number of loads that arrived.
+        """
         taken = self._taken()
-        at_once = self.platform.limits.parallel_loads
-        keys = in_parallel(lambda load: self._attempt(move_one, load, taken), self.held.loads, at_once)
-        return {load.id: key for load, key in zip(self.held.loads, keys, strict=True) if key is not None}
+        moved: dict[int, str] = {}
+        lost: list[int] = []
+
+        def attempt(load: Load) -> None:
+            self.held.keep()
+            with about(self.platform.tables[load.table], load, self.held.claimant):
+                if key := self._move_or_release(move_one, load, taken):
+                    moved[load.id] = key
+
+        with recorded_whatever_happens(lambda: lost.extend(complete(self.held.claimant, moved))):
+            in_parallel(attempt, self.held.loads, self.platform.limits.parallel_loads)
+        return len(moved) - len(lost)
 
     def move_files(self, load: Load, filing: Filing, *, must_be_whole: bool) -> str:
         """Move a load's file and sidecar."""
         stores, table = self.platform.stores, self.platform.tables[load.table]
         return move_load(stores, self.destination, table, load, filing, must_be_whole=must_be_whole)
 
-    def _attempt(
-        self, move_one: Callable[["_Mover", Load, Filing], str | None], load: Load, taken: dict[str, int]
-    ) -> str | None:
-        self.held.keep()
-        with about(self.platform.tables[load.table], load, self.held.claimant):
-            return self._move_or_release(move_one, load, taken)
-
-    def _move_or_release(
-        self, move_one: Callable[["_Mover", Load, Filing], str | None], load: Load, taken: dict[str, int]
-    ) -> str | None:
+    def _move_or_release(self, move_one: "_MoveOne", load: Load, taken: dict[str, int]) -> str | None:
         try:
-            key = move_one(self, load, self._filing(load, taken))
-            if key:
-                _log.info("original moved", moved_to=key)
+            with last_resort():
+                key = move_one(self, load, self._filing(load, taken))
         except (RetriableError, InvalidKeyError) as error:  # a name may fit one store and not another
-            retry_at = self.platform.clock.now() + _PAUSE
-            self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
-            self.report.released.append((load, str(error)))
-            _log.warning("load given back", reason=str(error), retry_at=retry_at.isoformat())
+            retry_at, reason = self.platform.clock.now() + _PAUSE, str(error)
+            self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id], reason=reason)
+            self.report.released.append((load, reason))
+            _log.warning("load given back", reason=reason, retry_at=retry_at.isoformat())
             return None
-        else:
-            return key
+        if key:
+            _log.info("original moved", moved_to=key)
+        return key
 
     def _taken(self) -> dict[str, int]:
         plain = ((load, self._rule(load, is_taken=False)) for load in self.held.loads)
@@ -118,6 +127,9 @@ class _Mover:
 
     def _rule(self, load: Load, *, is_taken: bool) -> Filing:
         return self.rule(self.platform.tables[load.table], load, is_taken=is_taken)
+
+
+_MoveOne = Callable[[_Mover, Load, Filing], str | None]
 
 
 def _archive_one(mover: _Mover, load: Load, filing: Filing) -> str | None:

@@ -1,9 +1,8 @@
 """Ingest: bring the loads that one claim holds to Springboard; each for itself, so that a bad one stops no other."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol
 
@@ -11,30 +10,39 @@ import pyarrow as pa
 import structlog
 
 from cubic_ingestion.domain.layout import springboard_key
-from cubic_ingestion.domain.load import Ingested, Load, LoadError, version_order
+from cubic_ingestion.domain.load import Ingested, Load, version_order
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import MAX_COLUMNS, RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, Table
-from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
+from cubic_ingestion.errors import RejectedLoadError, RetriableError, UnforeseenError
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.convert import TimestampUnitError
-from cubic_ingestion.pipeline.log_context import about
+from cubic_ingestion.pipeline.ingest_report import Report
+from cubic_ingestion.pipeline.isolation import HeldIsolation
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.quarantine import Quarantine, empty_quarantine, quarantine
 from cubic_ingestion.pipeline.read import read
 from cubic_ingestion.pipeline.refile import locate_original, refile
 from cubic_ingestion.pipeline.rows import converted
-from cubic_ingestion.pipeline.schema_changes import SchemaChange, refuse_changes, schema_changes
+from cubic_ingestion.pipeline.schema_changes import refuse_changes, schema_changes
 from cubic_ingestion.pipeline.time_units import TimeUnits
+from cubic_ingestion.pipeline.tries import is_exhausted, last_resort, recorded_whatever_happens
 from cubic_ingestion.pipeline.withdraw import withdraw
 from cubic_ingestion.pipeline.write import Written
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.ports import Limits, Platform
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 FLUSH_EVERY = 500
 """Loads whose completion is recorded in one transaction."""
+
+_NEVER_ENDED = "none of them came to an end. The process was killed each time, or had no memory left."
+
+_Done = tuple[Load, Ingested]
+
+_TRIES_TOGETHER = 2
+"""Tries at a load in one go with others. Then it is suspected of ending its process, and is worked on alone."""
 
 
 class WriteLoad(Protocol):
@@ -45,30 +53,6 @@ class WriteLoad(Protocol):
     ) -> Written | None:
         """Write one load's batches under ``key``; None if the claim was lost meanwhile."""
         ...
-
-
-@dataclass(slots=True)
-class Report:
-    """What became of the loads of one table in one run."""
-
-    ingested: list[tuple[Load, Ingested]] = field(default_factory=list[tuple[Load, Ingested]])
-    rejected: list[tuple[Load, LoadError]] = field(default_factory=list[tuple[Load, LoadError]])
-    released: list[tuple[Load, str]] = field(default_factory=list[tuple[Load, str]])
-    """Loads given back for another try, with the reason."""
-    previews: dict[int, pa.Table] = field(default_factory=dict[int, pa.Table])
-    """First rows of each load written, by its id."""
-    notes: dict[str, str] = field(default_factory=dict[str, str])
-    source_errors: list[tuple[Load, int]] = field(default_factory=list[tuple[Load, int]])
-    """Loads of which the vendor says that it could not write some records, with how many (``errorCount``)."""
-    schema_changes: list[tuple[Load, SchemaChange]] = field(default_factory=list[tuple[Load, SchemaChange]])
-    """What columns that no file had before differ in from the files before, with the first load that has them."""
-
-    def by_partition(self) -> dict[str, list[Ingested]]:
-        """Return what was ingested, by partition."""
-        partitions: dict[str, list[Ingested]] = {}
-        for _, ingested in self.ingested:
-            partitions.setdefault(ingested.partition_key, []).append(ingested)
-        return partitions
 
 
 def ingest(
@@ -95,10 +79,26 @@ def ingest(
     for work in (Work.REPLAY, Work.INGEST):
         held = claim(platform, [table.name], work, run_id=run_id, partition_keys=partition_keys)
         schemas = list(platform.repository.known_schemas(table.name)) if held.loads else []
-        worker = _Worker(platform, table, write_load, held, report, schemas)
-        for start in range(0, len(held.loads), FLUSH_EVERY):
-            worker.ingest(held.loads[start : start + FLUSH_EVERY])
+        worker = _Worker(
+            platform, table, write_load, held, report, HeldIsolation(platform, table, held, report), schemas
+        )
+        worker.work_through(held.loads)
     return report
+
+
+def _in_chunks(loads: Sequence[Load], limits: Limits) -> Iterator[Sequence[Load]]:
+    """Split what is held into what is tried and recorded together.
+
+    A load that was tried before without success comes after the others, alone. If it is the one that kills each process
+    that works on it (with its memory, say), the others are on record by then, and only its own tries are used up.
+    """
+    together = min(_TRIES_TOGETHER, limits.max_attempts - 1)
+    fresh = [load for load in loads if load.attempts < together]
+    for start in range(0, len(fresh), FLUSH_EVERY):
+        yield fresh[start : start + FLUSH_EVERY]
+    for load in loads:
+        if load.attempts >= together:
+            yield [load]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,39 +110,75 @@ class _Worker:
     write_load: WriteLoad
     held: Claim
     report: Report
+    isolation: HeldIsolation
     schemas: list[tuple[Column, ...]]
     """Those that the table's files had before, and those new to this run."""
 
+    def work_through(self, loads: Sequence[Load]) -> None:
+        """Ingest all loads of the claim, chunk by chunk; give up those that have no try left."""
+        limits = self.platform.limits
+        for chunk in _in_chunks([load for load in loads if not is_exhausted(load, limits)], limits):
+            self.ingest(chunk)
+        for load in loads:
+            if is_exhausted(load, limits):
+                self.isolation.run(load, lambda load=load: self.isolation.give_up(load, _NEVER_ENDED))
+
     def ingest(self, loads: Sequence[Load]) -> None:
-        """Ingest some loads, and record their completion in one transaction."""
-        loads = [locate_original(self.platform, self.table, load) for load in loads]
+        """Ingest some loads, and record their completion in one transaction.
+
+        An exception that concerns more than one load (the metadata database, the settings) ends the chunk. What is
+        finished is recorded first, and the others are given back without a try.
+        """
         newest = self._newest(loads)
-        outcomes = in_parallel(lambda load: self._outcome(load, newest), loads, self.platform.limits.parallel_loads)
-        done = [(load, ingested) for load, ingested in zip(loads, outcomes, strict=True) if ingested]
-        refile(self.platform, self.table, self.held, [load for load, _ in done if load.archive_key])
+        self.platform.repository.count_tries(self.held.claimant, loads)
+        done: dict[int, _Done] = {}
+
+        def ingest_one(load: Load) -> None:
+            self.held.keep()
+            if outcome := self.isolation.run(load, lambda: self._outcome(load, newest)):
+                done[load.id] = outcome
+
+        try:
+            with recorded_whatever_happens(lambda: self._record([done[load.id] for load in loads if load.id in done])):
+                tried = [replace(load, attempts=load.attempts + 1) for load in loads]
+                in_parallel(ingest_one, tried, self.platform.limits.parallel_loads)
+        except BaseException:
+            with suppress(RetriableError):  # then the claim expires
+                self._give_back_untried([load.id for load in loads if load.id not in done])
+            raise
+
+    def _outcome(self, load: Load, newest: Mapping[str, Load]) -> "_Done | None":
+        """Ingest one load; None if it was given back."""
+        load = locate_original(self.platform, self.table, load)
+        if load.attempts > 1:
+            withdraw(self.platform, self.table, load, self.held.holds)
+        if newest[springboard_key(self.table, load)].id != load.id:
+            return load, Ingested(load.id, load.partition_key or "", 0, 0, None)
+        ingested = self._ingest_one(load)
+        return (load, ingested) if ingested else None
+
+    def _record(self, done: Sequence[_Done]) -> None:
+        """Record what is finished, in one transaction; if one load keeps that from succeeding, one by one."""
+        done = [each for each in done if self.isolation.run(each[0], lambda each=each: self._is_refiled(each[0]))]
+        try:
+            with last_resort():
+                self._complete(done)
+        except UnforeseenError:
+            for each in done:
+                self.isolation.run(each[0], lambda each=each: self._complete([each]))
+
+    def _is_refiled(self, load: Load) -> bool:
+        if load.archive_key:
+            refile(self.platform, self.table, self.held, load)
+        return True
+
+    def _complete(self, done: Sequence[_Done]) -> None:
         lost = set(self.platform.repository.complete_ingest(self.held.claimant, [ingested for _, ingested in done]))
         self.report.ingested += [(load, ingested) for load, ingested in done if load.id not in lost]
 
-    def _outcome(self, load: Load, newest: Mapping[str, Load]) -> Ingested | None:
-        """Ingest one load; whatever is wrong with it concerns it alone. None if it goes on elsewhere."""
-        with about(self.table, load, self.held.claimant):
-            return self._outcome_of(load, newest)
-
-    def _outcome_of(self, load: Load, newest: Mapping[str, Load]) -> Ingested | None:
-        self.held.keep()
-        try:
-            if load.attempts > 1:
-                withdraw(self.platform, self.table, load, self.held)
-            if newest[springboard_key(self.table, load)].id != load.id:
-                return Ingested(load.id, load.partition_key or "", 0, 0, None)
-            return self._ingest_one(load)
-        except RejectedLoadError as error:
-            self._reject(load, error)
-        except RetriableError as error:
-            self._retry(load, error)
-        except InvalidKeyError as error:
-            self._reject(load, RejectedLoadError("unusable_name", str(error)))
-        return None
+    def _give_back_untried(self, load_ids: Collection[int]) -> None:
+        now = self.platform.clock.now()
+        self.platform.repository.release(self.held.claimant, retry_at=now, load_ids=load_ids, is_try=False)
 
     def _newest(self, loads: Sequence[Load]) -> dict[str, Load]:
         """Find out which version owns each place in Springboard: the newest, whether it is ours or not."""
@@ -219,30 +255,6 @@ class _Worker:
         """Remove what an earlier reading left in quarantine."""
         if load.n_quarantined or self.table.on_bad_value is OnBadValue.QUARANTINE:
             empty_quarantine(self.platform.stores.springboard, self.table, springboard_key(self.table, load))
-
-    def _reject(self, load: Load, error: RejectedLoadError) -> None:
-        reason = LoadError.of(error)
-        if self.platform.repository.reject(load.id, reason, claimant=self.held.claimant):
-            self.report.rejected.append((load, reason))
-            _log.warning("load rejected", code=reason.code, reason=reason.message, row=reason.row, column=reason.column)
-
-    def _retry(self, load: Load, error: RetriableError) -> None:
-        if load.attempts >= self.platform.limits.max_attempts:
-            self._give_up(load, error)
-            return
-        retry_at = self.platform.clock.now() + timedelta(seconds=min(5 * 2**load.attempts, 600))
-        self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id])
-        self.report.released.append((load, str(error)))
-        _log.warning("load given back", reason=str(error), attempts=load.attempts, retry_at=retry_at.isoformat())
-
-    def _give_up(self, load: Load, error: RetriableError) -> None:
-        """Reject a load after its last try, which may have published rows without knowing it."""
-        try:
-            withdraw(self.platform, self.table, load, self.held)
-        except RetriableError as trouble:
-            _log.warning("rows not looked for", reason=str(trouble))
-        message = f"Given up after {load.attempts} attempts: {error}"
-        self._reject(load, RejectedLoadError("attempts_exhausted", message))
 
 
 def _columns(table: Table, records: Records) -> tuple[Column, ...]:

@@ -10,16 +10,16 @@ from cubic_ingestion.domain.table import Table
 
 
 @contextmanager
-def about(table: Table, load: Load, claimant: str) -> Generator[None]:
+def about(table: Table, load: Load, claimant: str = "") -> Generator[None]:
     """Bind the ids of one load.
 
     Args:
         table: Its table.
         load: The load.
-        claimant: Who holds it; begins with the run's id.
+        claimant: Who holds it; begins with the run's id. Empty if nobody does.
     """
-    run_id = claimant.partition("/")[0]
-    with structlog.contextvars.bound_contextvars(
-        load_id=load.id, table=table.name, stream=table.stream.value, run_id=run_id, key=load.version.key
-    ):
+    ids = {"load_id": load.id, "table": table.name, "stream": table.stream.value, "key": load.version.key}
+    if claimant:
+        ids["run_id"] = claimant.partition("/")[0]
+    with structlog.contextvars.bound_contextvars(**ids):
         yield

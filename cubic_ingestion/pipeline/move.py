@@ -9,8 +9,9 @@ from typing import BinaryIO
 from cubic_ingestion.domain.layout import Filing
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import RejectedLoadError, StoreUnavailableError
+from cubic_ingestion.errors import RejectedLoadError, RetriableError, StoreUnavailableError
 from cubic_ingestion.pipeline.read import Original, original_of, sidecar_of, superseded
+from cubic_ingestion.pipeline.tries import ATTEMPTS_EXHAUSTED
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Stores
 from cubic_ingestion.streams import STREAMS
 
@@ -36,7 +37,8 @@ def move_load(
     The sidecar is that version which the load was planned with; another one stays for its own file. It is copied
     first: a file at the destination says that the load is there whole. A file that lies at its destination stays.
 
-    A move that was cut short at any point is finished by calling this again.
+    A move that was cut short at any point is finished by calling this again. A sidecar that cannot be read, so that its
+    load was given up, stays where it lies: a retry finds it there once it can be read.
 
     Args:
         stores: The zones.
@@ -56,10 +58,7 @@ def move_load(
     key = filing.key(load.version.key)
     copied: list[_Copied] = []
     try:
-        if sidecar := _own_sidecar(stores, table, load):
-            copied += _copy(sidecar, destination, filing.key(sidecar.key))
-        elif must_be_whole:
-            _check_sidecar_is_filed(stores, destination, table, load, filing)
+        copied += _copy_sidecar(stores, destination, table, load, filing, must_be_whole=must_be_whole)
         copied += _copy_file(original_of(stores, load), destination, key, load)
     except RejectedLoadError:
         for done in copied:
@@ -91,6 +90,21 @@ def copy_verified(source: Original, destination: ObjectStore, to_key: str) -> st
         if _sha256(copy) != digest.digest():
             raise StoreUnavailableError(to_key, "the copy differs from the original")
     return etag
+
+
+def _copy_sidecar(
+    stores: Stores, destination: ObjectStore, table: Table, load: Load, filing: Filing, *, must_be_whole: bool
+) -> Sequence[_Copied]:
+    try:
+        if sidecar := _own_sidecar(stores, table, load):
+            return _copy(sidecar, destination, filing.key(sidecar.key))
+    except RetriableError:
+        if load.error is None or load.error.code != ATTEMPTS_EXHAUSTED:
+            raise
+    else:
+        if must_be_whole:
+            _check_sidecar_is_filed(stores, destination, table, load, filing)
+    return ()
 
 
 def _own_sidecar(stores: Stores, table: Table, load: Load) -> Original | None:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 from cubic_ingestion.domain.layout import LONGEST_NAME_BYTES
-from cubic_ingestion.domain.load import Load, LoadError, Placement
+from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot, owning_snapshot
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.pipeline.isolation import FreeIsolation
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.read import Original, original_of, read_sidecar, sidecar_of, superseded
 from cubic_ingestion.pipeline.register import is_settled
@@ -46,7 +47,7 @@ def plan(platform: Platform, stream: StreamName) -> int:
     """Place the ready loads of a stream that are not placed yet.
 
     A load whose sidecar or snapshot is not there yet waits, with the reason on record, and goes to Error after the
-    deadline of the settings.
+    deadline of the settings. So does a load whose sidecar cannot be read, after its tries.
 
     Returns:
         The number of loads that have their partition now.
@@ -62,11 +63,11 @@ def plan(platform: Platform, stream: StreamName) -> int:
 
 
 def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
-    admitted = _admitted(platform, loads)
-    opened = _open_snapshots(platform, admitted)
+    admitted, opened = _open_snapshots(platform, _admitted(platform, loads))
     placed = _place(platform, admitted)
     for table in opened:
-        woken = platform.repository.unplanned(_followers(platform, table), _WHENEVER, PAGE_SIZE)
+        waiting = platform.repository.unplanned(_followers(platform, table), _WHENEVER, PAGE_SIZE)
+        woken = [load for load in waiting if load.waits_for == _FOR_SNAPSHOT]
         placed += _place(platform, _admitted(platform, woken))
     return placed
 
@@ -76,8 +77,13 @@ def _admitted(platform: Platform, loads: Sequence[Load]) -> list[_Admitted]:
     versions = platform.repository.loads_at(Place.INCOMING, has_sidecar) if has_sidecar else {}
     # Nothing but sidecars is read here, so no load is large; and with S3 nearly all the time goes into waiting.
     at_once = platform.limits.parallel_loads
-    found = in_parallel(lambda load: _admit(platform, load, versions), loads, at_once, large_bytes=inf)
-    return [ready for ready in found if ready]
+
+    isolation = FreeIsolation(platform)
+
+    def admit(load: Load) -> _Admitted | None:
+        return isolation.run(load, lambda: _admit(platform, load, versions))
+
+    return [ready for ready in in_parallel(admit, loads, at_once, large_bytes=inf) if ready]
 
 
 def _sidecar_key(platform: Platform, load: Load) -> str | None:
@@ -85,15 +91,18 @@ def _sidecar_key(platform: Platform, load: Load) -> str | None:
 
 
 def _admit(platform: Platform, load: Load, versions: Mapping[str, Sequence[Load]]) -> _Admitted | None:
-    """Check name, size and sidecar; reject or leave waiting what is not complete."""
+    """Check name, size and sidecar; None if the load waits for what it lacks.
+
+    Raises:
+        RejectedLoadError: The load is wrong, or has waited for too long.
+    """
     table = platform.tables[load.table]
     stream, key = STREAMS[table.stream], load.version.key
-    sidecar = None
+    _check_name(table, load)
+    if load.version.size_bytes == 0:
+        raise RejectedLoadError("empty_file", f"'{key}' has no bytes, not even a header.")
+    sidecar = sidecar_of(platform.stores, table, load)
     try:
-        _check_name(table, load)
-        if load.version.size_bytes == 0:
-            raise RejectedLoadError("empty_file", f"'{key}' has no bytes, not even a header.")
-        sidecar = sidecar_of(platform.stores, table, load)
         data = read_sidecar(sidecar)
         if data is None and stream.sidecar_key(key):
             _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
@@ -105,10 +114,9 @@ def _admit(platform: Platform, load: Load, versions: Mapping[str, Sequence[Load]
             return None
         return _Admitted(load, stream.source_at(table, load.version, data), sidecar and sidecar.etag)
     except RejectedLoadError as error:
-        if error.code == "sidecar_invalid" and sidecar and _is_being_written(platform, sidecar):
-            _wait(platform, load, _FOR_SIDECAR, error.code, platform.limits.sidecar_wait_seconds)
-        else:
-            platform.repository.reject(load.id, LoadError.of(error))
+        if error.code != "sidecar_invalid" or not sidecar or not _is_being_written(platform, sidecar):
+            raise
+        _wait(platform, load, _FOR_SIDECAR, error.code, platform.limits.sidecar_wait_seconds)
         return None
 
 
@@ -154,20 +162,34 @@ def _check_name(table: Table, load: Load) -> None:
         raise RejectedLoadError("unusable_name", message)
 
 
-def _open_snapshots(platform: Platform, admitted: Sequence[_Admitted]) -> list[Table]:
-    """Record the snapshots that first LOAD files open; returns the tables that have one.
+def _open_snapshots(platform: Platform, admitted: Sequence[_Admitted]) -> tuple[list[_Admitted], list[Table]]:
+    """Record the snapshots that first LOAD files open.
 
-    Also one that is on record already takes over what is its own: who recorded it may not have come that far.
+    Returns:
+        The loads that are still admitted, and the tables that have a snapshot by them.
     """
+    isolation = FreeIsolation(platform)
+    sound: list[_Admitted] = []
     opened: dict[str, Table] = {}
     for ready in admitted:
         table = platform.tables[ready.load.table]
-        if STREAMS[table.stream].opens_snapshot(table, ready.load.version.file_name):
-            snapshot = Snapshot(ready.source_at.replace(microsecond=0), ready.load.version.key)
-            platform.repository.open_snapshot(table.name, snapshot)
+        if not STREAMS[table.stream].opens_snapshot(table, ready.load.version.file_name):
+            sound.append(ready)
+        elif isolation.run(ready.load, lambda table=table, ready=ready: _open_snapshot(platform, table, ready)):
+            sound.append(ready)
             opened[table.name] = table
-            _take_over(platform, table, snapshot)
-    return list(opened.values())
+    return sound, list(opened.values())
+
+
+def _open_snapshot(platform: Platform, table: Table, ready: _Admitted) -> Snapshot:
+    """Record a snapshot, and let it take over what is its own.
+
+    The take-over is repeated for a snapshot that is on record already: its recorder may have crashed half-way.
+    """
+    snapshot = Snapshot(ready.source_at.replace(microsecond=0), ready.load.version.key)
+    platform.repository.open_snapshot(table.name, snapshot)
+    _take_over(platform, table, snapshot)
+    return snapshot
 
 
 def _take_over(platform: Platform, table: Table, opened: Snapshot) -> None:
@@ -189,6 +211,7 @@ def _placed_before(load: Load) -> _Admitted:
 
 
 def _place(platform: Platform, admitted: Sequence[_Admitted]) -> int:
+    isolation = FreeIsolation(platform)
     placements: list[Placement] = []
     starts: dict[str, list[datetime]] = {}
     for ready in admitted:
@@ -196,12 +219,21 @@ def _place(platform: Platform, admitted: Sequence[_Admitted]) -> int:
         owner = table.snapshot_table
         if STREAMS[table.stream].has_snapshots and owner not in starts:
             starts[owner] = [snapshot.started_at for snapshot in platform.repository.snapshots(owner)]
-        if placement := _placement(platform, ready, starts.get(owner, [])):
+        known = starts.get(owner, [])
+        placement = isolation.run(
+            ready.load, lambda ready=ready, known=known: _placed_or_waiting(platform, ready, known)
+        )
+        if placement:
             placements.append(placement)
-        else:
-            _wait(platform, ready.load, _FOR_SNAPSHOT, "snapshot_missing", platform.limits.snapshot_wait_seconds)
     platform.repository.place(placements)
     return len(placements)
+
+
+def _placed_or_waiting(platform: Platform, ready: _Admitted, starts: Collection[datetime]) -> Placement | None:
+    placement = _placement(platform, ready, starts)
+    if placement is None:
+        _wait(platform, ready.load, _FOR_SNAPSHOT, "snapshot_missing", platform.limits.snapshot_wait_seconds)
+    return placement
 
 
 def _placement(platform: Platform, ready: _Admitted, starts: Collection[datetime]) -> Placement | None:
@@ -225,11 +257,15 @@ def _followers(platform: Platform, table: Table) -> list[str]:
 
 
 def _wait(platform: Platform, load: Load, reason: str, code: str, deadline_seconds: int) -> None:
+    """Leave a load unplanned, with the reason.
+
+    Raises:
+        RejectedLoadError: The deadline has passed.
+    """
     now = platform.clock.now()
     deadline = load.waiting_since + timedelta(seconds=deadline_seconds)
     if now < deadline:
         pause = min(max((now - load.waiting_since) / 4, _SHORTEST_WAIT), _LONGEST_WAIT)
         platform.repository.wait(load.id, reason, min(now + pause, deadline))
         return
-    message = f"It {reason}, which did not come within {deadline_seconds} seconds."
-    platform.repository.reject(load.id, LoadError(code, message))
+    raise RejectedLoadError(code, f"It {reason}, which did not come within {deadline_seconds} seconds.")

@@ -1,6 +1,5 @@
 """Refile: after a replay, move originals and rows that a late snapshot (or the raw switch) gave another place."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,21 +14,20 @@ from cubic_ingestion.ports import ObjectMissingError, Platform
 from cubic_ingestion.streams import STREAMS
 
 
-def refile(platform: Platform, table: Table, held: Claim, replayed: Sequence[Load]) -> None:
-    """Bring Archive and Springboard in line with where replayed loads belong now.
+def refile(platform: Platform, table: Table, held: Claim, load: Load) -> None:
+    """Bring Archive and Springboard in line with where a replayed load belongs now; does nothing for any other load.
 
     Runs before the replay is recorded as done, so a crash at any point repeats it.
     """
-    archive_keys: dict[int, str] = {}
-    for load in replayed:
-        held.keep()
-        archive_keys |= _refile_original(platform, table, load)
-        if load.location and load.location != springboard_key(table, load):
-            _retire_rows(platform, table, load, load.location)
-            if load.n_quarantined:
-                empty_quarantine(platform.stores.springboard, table, load.location)
-    if archive_keys:
-        platform.repository.complete_archive(held.claimant, archive_keys)
+    if load.archive_key is None:
+        return
+    held.keep()
+    archive_key = _refile_original(platform, table, load, load.archive_key)
+    if load.location and load.location != springboard_key(table, load):
+        _retire_rows(platform, table, load, load.location)
+        if load.n_quarantined:
+            empty_quarantine(platform.stores.springboard, table, load.location)
+    platform.repository.complete_archive(held.claimant, {load.id: archive_key})
 
 
 def locate_original(platform: Platform, table: Table, load: Load) -> Load:
@@ -44,25 +42,23 @@ def locate_original(platform: Platform, table: Table, load: Load) -> Load:
     return load
 
 
-def _refile_original(platform: Platform, table: Table, load: Load) -> dict[int, str]:
-    """Move the original within Archive to where it belongs; returns its key by the load's id."""
+def _refile_original(platform: Platform, table: Table, load: Load, archive_key: str) -> str:
+    """Move the original within Archive to where it belongs; returns its key there."""
     archive = platform.stores.archive
-    if load.archive_key is None:
-        return {}
     plain = archive_filing(table, load, is_taken=False)
     versioned = archive_filing(table, load, is_taken=True)
     name = load.version.key
-    if load.archive_key in (plain.key(name), versioned.key(name)):
-        return {load.id: load.archive_key}
+    if archive_key in (plain.key(name), versioned.key(name)):
+        return archive_key
     filing = _free_filing(platform, load, plain, versioned)
-    sidecar_key = STREAMS[table.stream].sidecar_key(load.archive_key)
-    old_keys = [*([sidecar_key] if sidecar_key else []), load.archive_key]
+    sidecar_key = STREAMS[table.stream].sidecar_key(archive_key)
+    old_keys = [*([sidecar_key] if sidecar_key else []), archive_key]
     for key in old_keys:
         _copy_within(platform, key, filing.key(key))
     for key in old_keys:
         if standing := archive.head(key):
             archive.delete(key, standing.etag)
-    return {load.id: filing.key(name)}
+    return filing.key(name)
 
 
 def _free_filing(platform: Platform, load: Load, plain: Filing, versioned: Filing) -> Filing:

@@ -48,7 +48,7 @@ def scan(
         for page in incoming.list(stream.prefix, after=after):
             yield _match(page, by_prefix, stream)
     except UnlistedFoldersError as error:
-        hidden = [Unknown(folder, f"its folder cannot be listed ({why})") for folder, why in error.reasons.items()]
+        hidden = [Unknown(folder, f"it cannot be listed ({why})") for folder, why in error.reasons.items()]
         yield ScannedPage((), hidden, unlisted=error.reasons)
 
 

@@ -5,36 +5,55 @@ that ends in Error, or the load belongs to another snapshot by then; so it begin
 giving up: a request whose answer was lost may have published all the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import structlog
 
 from cubic_ingestion.domain.layout import quarantine_key, springboard_key
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.pipeline.claim import Claim
+from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.pipeline.write import LOAD_ID
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Platform
 
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-def withdraw(platform: Platform, table: Table, load: Load, held: Claim) -> None:
+
+def withdraw(platform: Platform, table: Table, load: Load, may_remove: Callable[[Load], bool]) -> None:
     """Remove a load's rows and quarantine from wherever they stand without being on record.
 
     Where they cover the rows of the version before, that one is read again.
+
+    Args:
+        platform: The platform.
+        table: The load's table.
+        load: The load.
+        may_remove: Asked before each removal: False if somebody else works on the load by now.
     """
     for place in _places(platform, table, load):
         if place == load.location:
             continue
         owner = platform.repository.newest_at([place]).get(place)
         for version in _published(platform.stores.springboard, table, load, place):
-            if not held.holds(load):
+            if not may_remove(load):
                 return
             if owner is None:
                 platform.stores.springboard.delete(version.key, version.etag)
             else:
                 platform.repository.mark_replay([owner.id])
+
+
+def withdraw_if_possible(platform: Platform, table: Table, load: Load, may_remove: Callable[[Load], bool]) -> None:
+    """Do so for a load that is given up, whether or not that succeeds: what is left, ``cubic audit`` names."""
+    try:
+        with last_resort():
+            withdraw(platform, table, load, may_remove)
+    except RetriableError as error:
+        _log.warning("rows not looked for", reason=str(error))
 
 
 def _places(platform: Platform, table: Table, load: Load) -> Iterator[str]:

@@ -91,8 +91,15 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         """
         ...
 
-    def wait(self, load_id: int, reason: str, retry_at: datetime) -> None:
-        """Leave a ready load unplanned, with the reason, until ``retry_at``."""
+    def wait(self, load_id: int, reason: str, retry_at: datetime, *, attempts: int | None = None) -> None:
+        """Leave a ready load unplanned, with the reason, until ``retry_at``.
+
+        Args:
+            load_id: The load.
+            reason: What it waits for, or what went wrong, in words for people.
+            retry_at: When to look at it again.
+            attempts: The number of its tries, if this was one.
+        """
         ...
 
     def newest_id(self) -> int:
@@ -129,7 +136,16 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         load of those partitions.
 
         Returns:
-            The loads now held, ordered by source time, then LastModified, then id; ``attempts`` already counted.
+            The loads now held, ordered by source time, then LastModified, then id. No try is counted yet.
+        """
+        ...
+
+    def count_tries(self, claimant: str, loads: Collection[Load]) -> None:
+        """Count one more try at each of some held loads. Called when work on them begins, so that a kill counts too.
+
+        Args:
+            claimant: Who holds them.
+            loads: The loads, with their ``attempts`` so far. Calling this again with the same loads changes nothing.
         """
         ...
 
@@ -170,8 +186,27 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         """Say whether a claimant with this prefix (a run's id) holds something under a claim that has not expired."""
         ...
 
-    def release(self, claimant: str, *, retry_at: datetime, load_ids: Collection[int] | None = None) -> int:
-        """Give held loads back to the status they were claimed from; returns how many."""
+    def release(
+        self,
+        claimant: str,
+        *,
+        retry_at: datetime,
+        load_ids: Collection[int] | None = None,
+        reason: str | None = None,
+        is_try: bool = True,
+    ) -> int:
+        """Give held loads back to the status they were claimed from.
+
+        Args:
+            claimant: Who holds them.
+            retry_at: They are not claimed before.
+            load_ids: Only these; all that the claimant holds if None.
+            reason: Why, in words for people; it stands in ``waits_for`` until they are claimed again.
+            is_try: False takes back the try that was counted: what went wrong has nothing to do with these loads.
+
+        Returns:
+            How many loads were given back.
+        """
         ...
 
     def release_runs(self, claimant_prefix: str, *, retry_at: datetime) -> int:

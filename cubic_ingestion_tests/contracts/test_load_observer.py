@@ -12,7 +12,18 @@ from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.ports import FullLoad, LoadObserver, LoadTotal, Newest, OpenLoads
 from cubic_ingestion_tests.builders import NOON
-from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP, LATER, archived, claim, place, ready, register
+from cubic_ingestion_tests.contracts.ledgers import (
+    BASE,
+    CHANGES,
+    DMAP,
+    LATER,
+    archived,
+    claim,
+    ingested,
+    place,
+    ready,
+    register,
+)
 
 TABLES = [DMAP, BASE, CHANGES]
 
@@ -72,6 +83,14 @@ def test_open_loads_are_told_with_the_oldest_that_lacks_nothing(
     assert observer.open_loads(NOON) == [
         OpenLoads(DMAP.name, LoadStatus.READY, 3, 1, NOON + timedelta(minutes=3), None)
     ]
+
+
+def test_a_move_that_is_tried_again_lacks_nothing(repository: SqlLoadRepository, observer: LoadObserver) -> None:
+    ingested(repository, "a.csv")
+    claim(repository, Work.ARCHIVE)
+    repository.release("run-1/a", retry_at=LATER, reason="could not be reached")
+
+    assert observer.open_loads(NOON) == [OpenLoads(DMAP.name, LoadStatus.READY_FOR_ARCHIVING, 1, 0, NOON, None)]
 
 
 def test_an_expired_claim_is_told_and_one_that_stands_is_not(

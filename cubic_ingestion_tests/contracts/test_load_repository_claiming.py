@@ -81,12 +81,52 @@ def test_an_expired_claim_is_taken_over_by_another(repository: LoadRepository, w
     assert not repository.holds("run-1/a", load.id)
 
 
-@pytest.mark.parametrize(("work", "counted"), [(Work.INGEST, 1), (Work.REPLAY, 1), (Work.ARCHIVE, 0), (Work.ERROR, 0)])
-def test_attempts_count_what_reads_the_file(repository: LoadRepository, work: Work, counted: int) -> None:
+@pytest.mark.parametrize("work", [Work.INGEST, Work.REPLAY])
+def test_a_try_is_counted_when_work_begins_not_when_a_load_is_claimed(repository: LoadRepository, work: Work) -> None:
     a_load_waiting_for(repository, work)
     (first,) = claim(repository, work)
+    assert (first.attempts, reread(repository, first).attempts) == (0, 0)
+    repository.count_tries("run-1/a", [first])
+    assert reread(repository, first).attempts == 1
     (second,) = claim(repository, work, "run-2/b", now=LATER)
-    assert (first.attempts, second.attempts) == (counted, 2 * counted)
+    assert second.attempts == 1
+
+
+def test_a_try_is_counted_once_however_often_the_same_call_is_made(repository: LoadRepository) -> None:
+    ready(repository, "a.csv", "b.csv", "c.csv")
+    held = claim(repository)
+    repository.count_tries("run-1/a", held[:1])
+    again = [reread(repository, load) for load in held]
+    for _ in range(2):
+        repository.count_tries("run-1/a", again)
+    assert [reread(repository, load).attempts for load in held] == [2, 1, 1]
+
+
+def test_only_the_holder_counts_tries(repository: LoadRepository) -> None:
+    ready(repository, "a.csv")
+    (load,) = claim(repository)
+    repository.count_tries("run-2/b", [load])
+    assert reread(repository, load).attempts == 0
+
+
+def test_a_load_is_given_back_with_its_reason_until_it_is_claimed_again(repository: LoadRepository) -> None:
+    ready(repository, "a.csv")
+    (load,) = claim(repository)
+    repository.count_tries("run-1/a", [load])
+    repository.release("run-1/a", retry_at=NOON, reason="x" * 3_000)
+    given_back = reread(repository, load)
+    assert (given_back.waits_for, given_back.attempts) == ("x" * 2_000, 1)
+    (held,) = claim(repository, claimant="run-1/b")
+    assert (held.waits_for, reread(repository, load).waits_for) == (None, None)
+
+
+@pytest.mark.parametrize("work", [Work.INGEST, Work.REPLAY])
+def test_a_load_that_is_not_to_blame_is_given_back_without_a_try(repository: LoadRepository, work: Work) -> None:
+    a_load_waiting_for(repository, work)
+    (load,) = claim(repository, work)
+    repository.count_tries("run-1/a", [load])
+    assert repository.release("run-1/a", retry_at=NOON, load_ids=[load.id], is_try=False) == 1
+    assert reread(repository, load).attempts == 0
 
 
 def test_a_renewed_claim_does_not_expire(repository: LoadRepository) -> None:
@@ -138,7 +178,7 @@ def test_released_loads_wait_for_their_next_try(repository: LoadRepository) -> N
     assert reread(repository, second).status is LoadStatus.INGESTING
     assert repository.claimable([DMAP.name], Work.INGEST, NOON) == {}
     (held,) = claim(repository, claimant="run-2/b", now=again_at)
-    assert (held.id, held.retry_at, held.attempts) == (first.id, None, 2)
+    assert (held.id, held.retry_at) == (first.id, None)
 
 
 def test_a_run_gives_back_all_of_its_claims_and_no_other_runs(repository: LoadRepository) -> None:
@@ -197,6 +237,6 @@ def test_concurrent_claimants_do_not_ingest_two_versions_of_one_key(repository: 
 
 def test_completing_ends_the_count_of_attempts(repository: LoadRepository) -> None:
     (load,) = ready(repository, "a.csv")
-    claim(repository)
+    repository.count_tries("run-1/a", claim(repository))
     repository.complete_ingest("run-1/a", [an_ingested(load)])
     assert reread(repository, load).attempts == 0

@@ -40,6 +40,13 @@ def test_a_load_that_waits_is_looked_at_again_when_its_time_has_come(repository:
     assert [found.id for found in repository.unplanned([DMAP.name], again_at, 10)] == [load.id]
 
 
+def test_a_try_at_planning_is_counted_and_a_mere_wait_is_not(repository: LoadRepository) -> None:
+    (load,) = register(repository, "a.csv")
+    repository.wait(load.id, "could not be read", NOON, attempts=1)
+    repository.wait(load.id, "waits for its sidecar", NOON)
+    assert (reread(repository, load).attempts, reread(repository, load).waits_for) == (1, "waits for its sidecar")
+
+
 def test_a_placed_load_is_claimable_at_once_and_waits_for_nothing(repository: LoadRepository) -> None:
     (load,) = register(repository, "a.csv")
     repository.wait(load.id, "waits for its sidecar", NOON + timedelta(days=1))
