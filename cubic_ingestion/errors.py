@@ -88,10 +88,11 @@ class UnlistedFoldersError(StoreUnavailableError):
     """
 
     def __init__(self, prefix: str, reasons: Mapping[str, str]) -> None:
+        self.key = prefix
         self.reasons = dict(reasons)
         named = ", ".join(f"'{folder}' ({reason})" for folder, reason in list(reasons.items())[:_MAX_NAMED_FOLDERS])
         more = f", and {len(reasons) - _MAX_NAMED_FOLDERS} more" if len(reasons) > _MAX_NAMED_FOLDERS else ""
-        super().__init__(prefix, f"these folders could not be listed: {named}{more}")
+        RetriableError.__init__(self, f"Folders could not be listed: {named}{more}. It will be tried again.")
 
 
 class DatabaseUnavailableError(RetriableError):

@@ -13,10 +13,11 @@ from cubic_ingestion.defs.sensors import has_catalog_changes, has_originals, ing
 from cubic_ingestion.defs.translator import asset_key, catalog_tags, stream_tags
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.errors import CubicIngestionError, UnlistedFoldersError
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Platform
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,7 +44,7 @@ def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, p
                 catalog_failures = bring_catalog_up_to_date(definitions, instance, platform)
             if not any(has_worked) and not all(stream.is_over for stream in streams):
                 sleep(max(settled_at - monotonic(), 0))
-        failures = [failure for stream in streams for failure in stream.failures] + catalog_failures
+        failures = [failure for stream in streams for failure in stream.all_failures()] + catalog_failures
         return failures + report_what_is_left(instance, platform)
 
 
@@ -75,11 +76,12 @@ def report_what_is_left(instance: dg.DagsterInstance, platform: Platform) -> lis
     """Report partitions that no run has reported, for example because it was killed.
 
     Returns:
-        A message if the metadata database could not be reached.
+        A message if that did not succeed.
     """
     try:
-        report_unreported(platform, instance)
-    except RetriableError as error:
+        with last_resort():
+            report_unreported(platform, instance)
+    except CubicIngestionError as error:
         return [f"dagster: {error}"]
     return []
 
@@ -94,12 +96,13 @@ def bring_catalog_up_to_date(
     """
     failures: list[str] = []
     try:
-        if has_catalog_changes(platform):
-            job = definitions.resolve_job_def(update_catalog.name)
-            tags = catalog_tags(in_lane=False)
-            result = job.execute_in_process(run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False)
-            _note(result, platform, failures)
-    except RetriableError as error:
+        with last_resort():
+            if has_catalog_changes(platform):
+                job = definitions.resolve_job_def(update_catalog.name)
+                tags = catalog_tags(in_lane=False)
+                result = job.execute_in_process(run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False)
+                _note(result, platform, failures)
+    except CubicIngestionError as error:
         failures.append(f"catalog: {error}")
     return failures
 
@@ -119,23 +122,32 @@ class _StreamTurns:
     is_over: bool = False
     """Everything that was there at the start is done, or the stream has failed."""
     failures: list[str] = field(default_factory=list[str])
+    unlisted: dict[str, str] = field(default_factory=dict[str, str])
+    """Folders that the last pass could not list. They keep nothing else from being ingested."""
 
     def take_turn(self) -> bool:
         """Make one pass, and return True if there was something to do."""
         has_work = False
         try:
-            has_work = self._has_work()
-            if has_work:
-                _pass(self.definitions, self.instance, self.platform, self.stream, self.failures)
-        except RetriableError as error:
+            with last_resort():
+                has_work = self._has_work()
+                if has_work:
+                    _pass(self.definitions, self.instance, self.platform, self.stream, self.failures)
+        except CubicIngestionError as error:
             self.failures.append(f"{self.stream}: {error}")
         self.is_over = bool(self.failures) or (self.newest_id is not None and not has_work)
         return has_work
+
+    def all_failures(self) -> list[str]:
+        """Return what went wrong, and what could not be listed."""
+        hidden = [str(UnlistedFoldersError(self.stream.prefix, self.unlisted))] if self.unlisted else []
+        return self.failures + [f"{self.stream}: {problem}" for problem in hidden]
 
     def _has_work(self) -> bool:
         """Register and plan what is in Incoming; return True if a load that was there at the start can be claimed."""
         began_at = monotonic()
         registration = register(self.platform, self.stream)
+        self.unlisted = registration.unlisted
         # A file that somebody writes to for hours does not settle, and must not keep the command from ending.
         if self.newest_id is None and (not registration.n_unsettled or began_at >= self.settled_at):
             self.newest_id = self.platform.repository.newest_id()

@@ -11,11 +11,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, false, func, insert, or_, select, update
 
+from cubic_ingestion.metadata_db.changes import MAX_REASON_CHARACTERS
 from cubic_ingestion.metadata_db.models import Base, CubicCatalogChange, CubicDagsterChange, CubicTable
 from cubic_ingestion.metadata_db.rows import in_pages
 from cubic_ingestion.ports import OutboxBacklog, OutboxWork
-
-_MAX_REASON_CHARACTERS = 2_000
 
 
 class Outbox:
@@ -105,7 +104,7 @@ class Outbox:
             self._claimed_by: None,
             self._due_at: due_at,
             self._attempts: self._attempts + 1,
-            self._error: reason[:_MAX_REASON_CHARACTERS],
+            self._error: reason[:MAX_REASON_CHARACTERS],
         }
         return self._give_back(connection, claimant, work, values, now)
 

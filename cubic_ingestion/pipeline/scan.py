@@ -1,7 +1,7 @@
 """Scan: what lies in Incoming, page by page, matched to the declared tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cubic_ingestion.domain.incoming import Unknown
 from cubic_ingestion.domain.load import Arrival, ObjectVersion

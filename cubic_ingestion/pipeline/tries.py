@@ -1,7 +1,7 @@
 """Tries: how the trouble of one load (table, data set, shard) is kept to that one, and when a load is given up.
 
 Each step of the pipeline gives back what it could not do in its own way. Shared are the last resort, the pauses between
-tries, the limit, and that what is finished is recorded before an error ends a chunk (docs/adr/0020).
+tries, the limit, and that what is finished is recorded before an error ends a chunk (docs/adr/0022).
 """
 
 import traceback

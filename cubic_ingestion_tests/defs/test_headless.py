@@ -1,5 +1,6 @@
 """What sensors and daemon do, in one process: all streams, until nothing is ready."""
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,12 +14,13 @@ from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.errors import SettingsError, StoreUnavailableError
 from cubic_ingestion.ports import Platform
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.homes import BASE, CHANGES, depot_of, put_dmap, put_kafka, put_ods
+from cubic_ingestion_tests.permissions import without_permission
 
 MANY_LISTINGS = 12
 """More than a command needs that has two files per stream to do."""
@@ -201,10 +203,10 @@ def test_one_streams_failing_run_stops_no_other_and_holds_nothing(
 
 
 def break_rows_of(depot: Depot, stream: str) -> None:
-    """Make a table refuse that its loads are done, after they were claimed."""
+    """Make a table refuse all work on its loads, after they were claimed."""
     with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection, connection:
         connection.execute(
-            "create trigger breaks before update on cubic_loads when new.status = 'ready_for_archiving' "
+            "create trigger breaks before update on cubic_loads when new.attempts > old.attempts "
             f"and new.s3_key like 'cubic/{stream}/%' begin select raise(abort, 'this table is broken'); end"
         )
 
@@ -221,13 +223,46 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(
     assert depot.statuses() == {"a.json": LoadStatus.ARCHIVED}
 
 
-def without_listing_of(depot: Depot, stream: StreamName) -> Platform:
+@pytest.mark.parametrize(
+    "refusal", [SettingsError("AWS", "ListObjectsV2 is not permitted.", "Permit it."), KeyError("LastModified")]
+)
+def test_whatever_keeps_a_stream_from_being_listed_stops_no_other(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance, refusal: Exception
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    put_dmap(depot, "20220304.csv")
+    put_kafka(depot, "a.json")
+
+    failures = ingest_incoming(definitions, instance, without_listing_of(depot, StreamName.ODS, refusal))
+
+    assert len(failures) == 1
+    assert re.match(r"ods: (AWS: ListObjectsV2 is not permitted|An error that nobody foresaw \(KeyError )", failures[0])
+    assert depot.statuses() == {"20220304.csv": LoadStatus.ARCHIVED, "a.json": LoadStatus.ARCHIVED}
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failure_and_everything_else_is_ingested(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    put_ods(depot, CHANGES + "20220304-134556444.csv.gz")
+    put_dmap(depot, "20220304.csv")
+
+    with without_permission(depot.root / "incoming" / CHANGES):
+        failures = ingest_incoming(definitions, instance, depot.platform)
+
+    assert failures == [f"ods: Folders could not be listed: '{CHANGES}' (Permission denied). It will be tried again."]
+    assert depot.statuses() == {"20220304.csv": LoadStatus.ARCHIVED, "LOAD1.csv.gz": LoadStatus.ARCHIVED}
+    (group,) = depot.platform.repository.scans()[StreamName.ODS.prefix].seen.unknown
+    assert str(group) == f"{CHANGES}: left alone, it cannot be listed (Permission denied)"
+
+
+def without_listing_of(depot: Depot, stream: StreamName, refusal: Exception | None = None) -> Platform:
     """Return the platform with an Incoming that refuses to list one stream, as without permission."""
 
     class Refusing(LocalObjectStore):
         def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
             if prefix == stream.prefix:
-                raise StoreUnavailableError(prefix, "Permission denied")
+                raise refusal or StoreUnavailableError(prefix, "Permission denied")
             return super().list(prefix, after=after)
 
     stores = replace(depot.platform.stores, incoming=Refusing(depot.root / "incoming"))
