@@ -16,9 +16,16 @@ from cubic_ingestion.domain.layout import (
     springboard_prefix,
 )
 from cubic_ingestion.domain.table import Column, Table
-from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, FatalError, SettingsError
+from cubic_ingestion.errors import (
+    CatalogUnavailableError,
+    CubicIngestionError,
+    FatalError,
+    SettingsError,
+    UnforeseenError,
+)
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
+from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, OutboxWork, Platform
 
 CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
@@ -55,7 +62,7 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
         failures: Mapping[str, CubicIngestionError] = {}
         try:
             if whole is None:
-                failures = platform.catalog.register([_entry(platform, work) for work in claimed])
+                failures = _register(platform, claimed)
         except (CatalogUnavailableError, SettingsError) as error:
             whole = error
         for work in claimed:
@@ -73,6 +80,37 @@ def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequen
         n_tables=CHUNK_TABLES,
         n_changes=CHUNK_CHANGES,
     )
+
+
+def _register(platform: Platform, claimed: Sequence[OutboxWork]) -> Mapping[str, CubicIngestionError]:
+    """Tell the catalog of some tables; returns why it failed, by the name of each table that did.
+
+    If nobody foresaw what one table does to the catalog, the others are told one by one.
+    """
+    failures: dict[str, CubicIngestionError] = {}
+    entries: list[CatalogEntry] = []
+    for work in claimed:
+        try:
+            with last_resort():
+                entries.append(_entry(platform, work))
+        except UnforeseenError as error:
+            failures[work.table] = error
+    try:
+        with last_resort():
+            return failures | dict(platform.catalog.register(entries))
+    except UnforeseenError:
+        return failures | _register_one_by_one(platform, entries)
+
+
+def _register_one_by_one(platform: Platform, entries: Sequence[CatalogEntry]) -> dict[str, CubicIngestionError]:
+    failures: dict[str, CubicIngestionError] = {}
+    for entry in entries:
+        try:
+            with last_resort():
+                failures |= platform.catalog.register([entry])
+        except UnforeseenError as error:
+            failures[entry.table.name] = error
+    return failures
 
 
 def _conclude(

@@ -84,7 +84,7 @@ def test_a_failing_table_is_exit_code_2_and_the_rest_is_done(cubic: Cubic, home:
     put_kafka(depot, "a.json")
     with closing(sqlite3.connect(home / "metadata.sqlite")) as connection, connection:
         connection.execute(
-            "create trigger breaks before update on cubic_loads when new.status = 'ready_for_archiving' "
+            "create trigger breaks before update on cubic_loads when new.attempts > old.attempts "
             "and new.s3_key like 'cubic/dmap/%' begin select raise(abort, 'this table is broken'); end"
         )
 

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from cubic_ingestion.domain.feed import Dataset, FetchedDataset, Offer
-from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.errors import InvalidKeyError, RetriableError
+from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import LinkExpiredError
 
 Fetch = Callable[[Offer], FetchedDataset]
@@ -49,9 +50,14 @@ class Downloads:
             self.not_begun.append(offer.dataset)
             return
         try:
+            with last_resort():
+                self._bring(offer)
+        except (RetriableError, InvalidKeyError) as error:
+            self.missing[offer.dataset] = str(error)
+
+    def _bring(self, offer: Offer) -> None:
+        try:
             self.fetched.append(self.fetch(offer))
         except LinkExpiredError:
             self._is_stopped = True
             self.missing[offer.dataset] = "its link had expired"
-        except RetriableError as error:
-            self.missing[offer.dataset] = str(error)

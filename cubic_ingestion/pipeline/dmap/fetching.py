@@ -20,11 +20,12 @@ from cubic_ingestion.domain.feed import (
     FetchedDataset,
     Offer,
 )
-from cubic_ingestion.errors import FeedUnavailableError
+from cubic_ingestion.errors import InvalidKeyError, RetriableError
 from cubic_ingestion.pipeline.dmap.download import download
 from cubic_ingestion.pipeline.dmap.downloads import Downloads
 from cubic_ingestion.pipeline.dmap.listing import Listing, read_list
 from cubic_ingestion.pipeline.dmap.retrying import Patience, patiently
+from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Clock, FeedClient, FeedRepository, LoadRepository, ObjectStore
 
 OVERLAP = timedelta(days=2)
@@ -85,7 +86,7 @@ class Fetcher:
             since: From which ``last_updated`` on it is listed; by itself, shortly before what was fetched last.
 
         Raises:
-            FeedUnavailableError: Its list could not be read.
+            RetriableError: Its list could not be read, or something else kept all of it from being fetched.
             SettingsError: The API does not know the key, or the address.
         """
         report, now = FetchReport(feed), self.clock.now()
@@ -95,8 +96,9 @@ class Fetcher:
             return report
         outcome: FeedOutcome | None = None
         try:
-            outcome = self._fetch(report, state, since, now)
-        except FeedUnavailableError as error:
+            with last_resort():
+                outcome = self._fetch(report, state, since, now)
+        except RetriableError as error:
             outcome = FeedOutcome(now, None, 1, str(error))
             raise
         finally:
@@ -122,11 +124,12 @@ class Fetcher:
         why: dict[Dataset, str] = {}
         while True:
             listing = self._list(report.feed, since)
-            new, report.waiting = self._new(report.feed, listing)
+            new, report.waiting, unclear = self._new(report.feed, listing)
             wanted = [offer for offer in new if tries[offer.dataset] < MOST_TRIES]
             wanted.sort(key=lambda offer: tries[offer.dataset])
             if not wanted or not lease.keep():
-                return listing, {offer.dataset: why.get(offer.dataset, "it was not asked for") for offer in new}
+                not_had = {offer.dataset: why.get(offer.dataset, "it was not asked for") for offer in new}
+                return listing, not_had | unclear
             downloads = Downloads(lambda offer: self._fetch_file(report.feed, offer), lease.keep)
             downloads.run(wanted, self.limits.parallel_downloads)
             tries.update({offer.dataset for offer in wanted}.difference(downloads.not_begun))
@@ -147,20 +150,31 @@ class Fetcher:
 
         return read_list(read_page)
 
-    def _new(self, feed: Feed, listing: Listing) -> tuple[list[Offer], list[Dataset]]:
-        """Return what is not on record and can be taken, and what has to wait."""
+    def _new(self, feed: Feed, listing: Listing) -> tuple[list[Offer], list[Dataset], dict[Dataset, str]]:
+        """Sort what is not on record.
+
+        Returns:
+            What can be taken; what has to wait; and, with the reason, of which of the two a data set is cannot be said.
+        """
         known = self.feeds.datasets(feed.relative_url)
         new: list[Offer] = []
         waiting: list[Dataset] = []
+        unclear: dict[Dataset, str] = {}
         for offer in listing.newest():
             before = known.get(offer.dataset.identifier)
             if before and offer.dataset.last_updated_at <= before.dataset.last_updated_at:
                 continue
-            if before and self._is_in_incoming(before):
+            try:
+                with last_resort():
+                    is_in_the_way = before is not None and self._is_in_incoming(before)
+            except (RetriableError, InvalidKeyError) as error:
+                unclear[offer.dataset] = str(error)
+                continue
+            if is_in_the_way:
                 waiting.append(offer.dataset)
             else:
                 new.append(offer)
-        return new, waiting
+        return new, waiting, unclear
 
     def _is_in_incoming(self, before: FetchedDataset) -> bool:
         """Say whether a version still lies where the next one will, which would overwrite it."""

@@ -18,6 +18,7 @@ from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.pipeline.kafka.filing import Filing, table_prefixes
 from cubic_ingestion.pipeline.kafka.leased_shard import LeasedShard, Tally
 from cubic_ingestion.pipeline.kafka.routing import Router
+from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import (
     BatchLedger,
     Clock,
@@ -176,9 +177,10 @@ class Batcher:
                 yield shard
 
     def _attempt(self, shard: str, work: Callable[[], object]) -> bool:
-        """Do something with a shard; if it may pass, the shard is let go for a while."""
+        """Do something with a shard; if it may pass, or nobody foresaw it, the shard is let go for a while."""
         try:
-            work()
+            with last_resort():
+                work()
         except RetriableError as error:
             self.report.problems.append(str(error))
             self.tell(str(error))
