@@ -68,7 +68,9 @@ class Settings(BaseSettings):
     snapshot_wait_seconds: int = Field(
         604_800, ge=0, description="How long an ODS file waits for a first snapshot before it goes to Error."
     )
-    max_attempts: int = Field(5, ge=1, description="Tries for a load that fails for passing reasons.")
+    max_attempts: int = Field(
+        5, ge=1, description="Tries for a load that fails for reasons that may pass, or ends its process."
+    )
     max_loads_per_run: int = Field(10_000, ge=1, description="Loads that one table may bring into one run.")
 
     parallel_loads: int = Field(4, ge=1, description="Small loads that a run works on at the same time.")

@@ -11,7 +11,7 @@ from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RejectedLoadError, RetriableError, StoreUnavailableError
 from cubic_ingestion.pipeline.read import Original, original_of, sidecar_of, superseded
-from cubic_ingestion.pipeline.tries import ATTEMPTS_EXHAUSTED
+from cubic_ingestion.pipeline.tries import was_given_up
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Stores
 from cubic_ingestion.streams import STREAMS
 
@@ -99,7 +99,7 @@ def _copy_sidecar(
         if sidecar := _own_sidecar(stores, table, load):
             return _copy(sidecar, destination, filing.key(sidecar.key))
     except RetriableError:
-        if load.error is None or load.error.code != ATTEMPTS_EXHAUSTED:
+        if not was_given_up(load):
             raise
     else:
         if must_be_whole:

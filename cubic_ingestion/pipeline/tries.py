@@ -26,9 +26,6 @@ from cubic_ingestion.ports import Limits
 
 Outcome = TypeVar("Outcome")
 
-ATTEMPTS_EXHAUSTED = "attempts_exhausted"
-"""Code of a load that was given up after its last try."""
-
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -112,4 +109,9 @@ def pause_after(attempts: int) -> timedelta:
 
 def given_up(load: Load, reason: object) -> RejectedLoadError:
     """Word why a load goes to Error after its last try."""
-    return RejectedLoadError(ATTEMPTS_EXHAUSTED, f"Given up after {load.attempts} attempts: {reason}")
+    return RejectedLoadError("attempts_exhausted", f"Given up after {load.attempts} attempts: {reason}")
+
+
+def was_given_up(load: Load) -> bool:
+    """Say whether a rejected load was given up after its last try."""
+    return load.error is not None and load.error.code == "attempts_exhausted"

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 from structlog.testing import capture_logs
 
-from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.load import Ingested, Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import SettingsError
@@ -176,11 +176,10 @@ def test_a_load_that_cannot_be_recorded_keeps_no_other_from_being_recorded(
     deliver(depot)
     complete = SqlLoadRepository.complete_ingest
 
-    def refusing(repository: SqlLoadRepository, claimant: str, ingested: list[object]) -> object:
-        bad_id = bad_one(depot).id
-        if any(getattr(each, "load_id", None) == bad_id for each in ingested):
+    def refusing(repository: SqlLoadRepository, claimant: str, ingested: Sequence[Ingested]) -> Sequence[int]:
+        if bad_one(depot).id in [each.load_id for each in ingested]:
             raise UnicodeError
-        return complete(repository, claimant, ingested)  # pyright: ignore[reportArgumentType]
+        return complete(repository, claimant, ingested)
 
     with monkeypatch.context() as patch:
         patch.setattr(SqlLoadRepository, "complete_ingest", refusing)
