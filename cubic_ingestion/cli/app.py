@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cubic_ingestion.cli.acknowledge import acknowledge
 from cubic_ingestion.cli.audit import audit
 from cubic_ingestion.cli.catalog import catalog
 from cubic_ingestion.cli.db import db
@@ -35,6 +36,7 @@ app.command()(ingest)
 app.command()(status)
 app.command()(audit)
 app.command()(metrics)
+loads.command()(acknowledge)
 app.add_typer(loads)
 app.add_typer(tables)
 app.add_typer(quarantine)

@@ -35,12 +35,12 @@ def list_loads(
     from cubic_ingestion.bootstrap import existing_platform
 
     platform = existing_platform()
-    _check_tables(platform, table)
+    check_tables(platform, table)
     found = platform.repository.loads(tables=table, statuses=status, limit=limit)
     if as_json:
         print_json([_story(load) for load in found])
     else:
-        print_rows([_line(load) for load in found], empty="No such loads.")
+        print_rows([line(load) for load in found], empty="No such loads.")
 
 
 @loads.command()
@@ -88,17 +88,15 @@ def retry(
     if bool(load_ids) == bool(table or code):
         raise typer.BadParameter("name either ids, or --table or --code or both")
     platform = existing_platform()
-    _check_tables(platform, table)
-    missing = [load_id for load_id in load_ids or () if _load(platform, load_id) is None]
-    report = retry_loads(platform, _selected(platform, load_ids, table, code))
-    refused = dict.fromkeys(missing, "there is no load with this id")
-    refused |= {load.id: reason for load, reason in report.refused}
+    check_tables(platform, table)
+    report = retry_loads(platform, selected(platform, load_ids, table, code))
+    refused = without_record(platform, load_ids) | {load.id: reason for load, reason in report.refused}
     if as_json:
         retried = [load.id for load in report.retried]
         print_json({"retried": retried, "refused": [{"id": key, "reason": why} for key, why in refused.items()]})
     else:
         print_rows(
-            [_line(load) for load in report.retried], title="To be tried again", empty="No load was brought back."
+            [line(load) for load in report.retried], title="To be tried again", empty="No load was brought back."
         )
         for load_id, reason in refused.items():
             warn(f"Load {load_id} stays as it is: {reason}.")
@@ -106,7 +104,7 @@ def retry(
         raise typer.Exit(1)
 
 
-def _selected(
+def selected(
     platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: list[str] | None
 ) -> "Sequence[Load]":
     """Find the loads asked for; of those named by table or code only the errored ones are meant."""
@@ -116,16 +114,24 @@ def _selected(
     return [load for load in reversed(errored) if not codes or (load.error and load.error.code in codes)]
 
 
+def without_record(platform: "Platform", load_ids: list[int] | None) -> dict[int, str]:
+    """Word that there are no loads with some of these ids."""
+    missing = [load_id for load_id in load_ids or () if _load(platform, load_id) is None]
+    return dict.fromkeys(missing, "there is no load with this id")
+
+
 def _load(platform: "Platform", load_id: int) -> "Load | None":
     return platform.repository.load(load_id) if 0 < load_id <= _MOST else None
 
 
-def _check_tables(platform: "Platform", names: list[str] | None) -> None:
+def check_tables(platform: "Platform", names: list[str] | None) -> None:
+    """Refuse names of tables that are not declared."""
     if unknown := [name for name in names or () if name not in platform.tables]:
         raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
 
 
-def _line(load: "Load") -> dict[str, object]:
+def line(load: "Load") -> dict[str, object]:
+    """Return what a table of loads shows of one."""
     return {
         "id": load.id,
         "table": load.table,

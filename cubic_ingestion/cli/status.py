@@ -9,7 +9,6 @@ import typer
 from cubic_ingestion.cli.output import AsJson, print_json, print_places, print_rows, say
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.observability.problems import (
-    ERRORED_HOURS,
     MAX_SCAN_SECONDS,
     MAX_WAIT_SECONDS,
     ProblemCode,
@@ -29,7 +28,9 @@ _ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 Check = Annotated[bool, typer.Option("--check", help="Only what is wrong; exit 1 if anything is.")]
 MaxWait = Annotated[int, typer.Option(min=1, help="So long a load that lacks nothing may be on its way.")]
 MaxScan = Annotated[int, typer.Option(min=1, help="Maximum seconds since Incoming was last listed.")]
-ErroredHours = Annotated[int, typer.Option(min=0, help="Loads sent to Error within so many hours are a problem.")]
+ErroredHours = Annotated[
+    int | None, typer.Option(min=0, help="Only loads sent to Error within so many hours are a problem; else all.")
+]
 Ignored = Annotated[list[ProblemCode] | None, typer.Option("--ignore", help="A problem not to look at; repeatable.")]
 
 
@@ -38,7 +39,7 @@ def status(
     check: Check = False,
     max_wait_seconds: MaxWait = MAX_WAIT_SECONDS,
     max_scan_seconds: MaxScan = MAX_SCAN_SECONDS,
-    errored_hours: ErroredHours = ERRORED_HOURS,
+    errored_hours: ErroredHours = None,
     ignore: Ignored = None,
     as_json: AsJson = False,
 ) -> None:

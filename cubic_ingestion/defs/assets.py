@@ -5,12 +5,12 @@ from functools import partial
 
 import dagster as dg
 
-from cubic_ingestion.defs.checks import RECORD_COUNT, RECORD_COUNT_DESCRIPTION, record_count_result
+from cubic_ingestion.defs.checks import RECORD_COUNT, RECORD_COUNT_DESCRIPTION, open_state, record_count_result
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.reporting import Outcome, Reporter
 from cubic_ingestion.defs.resources import PlatformResource
-from cubic_ingestion.defs.translator import asset_key, asset_spec
+from cubic_ingestion.defs.translator import asset_spec
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.outside_text import visible
@@ -61,12 +61,13 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
                 reporter.report_changes(table, report)
             else:
                 outcome = reporter.report_requested(table, keys, report)
+            state = open_state(built, table)
         except RetriableError as error:
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
         except FatalError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         _log_report(context, report, outcome)
-        yield record_count_result(asset_key(table), report)
+        yield record_count_result(table, state, report)
         if keys is not None and (trouble := _trouble(report, outcome)):
             raise dg.Failure(description=visible(trouble), allow_retries=False)
 

@@ -18,6 +18,7 @@ from uuid import uuid4
 import dagster as dg
 import structlog
 
+from cubic_ingestion.defs.checks import open_state, record_count_evaluation
 from cubic_ingestion.defs.event_log import report_attempt, report_without_run
 from cubic_ingestion.defs.partitions import add_partitions, remove_partitions
 from cubic_ingestion.defs.translator import asset_key, materialization_metadata
@@ -217,10 +218,16 @@ def report_unreported(
         reporter = Reporter(platform, instance, _NO_RUN, partial(report_without_run, instance), ends_at)
         try:
             n_changes += reporter.report_changes(platform.tables[name])
+            report_open_state(platform, instance, platform.tables[name])
         except Exception as error:  # noqa: BLE001 - the trouble of one table must not stop the others
             _log.exception("partitions not reported", table=name)
             reporter.postpone(platform.tables[name], f"{type(error).__name__}: {error}")
     return n_changes
+
+
+def report_open_state(platform: Platform, instance: dg.DagsterInstance, table: Table) -> None:
+    """Judge a table's check apart from any run."""
+    instance.report_runless_asset_event(record_count_evaluation(table, open_state(platform, table)))
 
 
 def _reasons(loads: Sequence[Load]) -> dict[str, str]:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
-from cubic_ingestion.defs.reporting import report_unreported
+from cubic_ingestion.defs.reporting import report_open_state, report_unreported
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.observability.health import tables_that_wait_too_long
 from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
@@ -134,18 +135,24 @@ def has_catalog_changes(platform: Platform) -> bool:
 
 
 @dg.sensor(
-    description="Reports partitions that no run has reported: of runs that were killed, and rejected while planning.",
+    description="Reports what no run does: partitions of runs that were killed, rejections while planning, "
+    "acknowledged loads, and loads that wait too long.",
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def unreported_partitions(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
-    """Report them here: that needs no run, and a run costs more than all of them."""
+    """Report here, without a run: a run would cost more than everything that it had to report."""
+    built = platform.platform()
     n_changes = report_unreported(
-        platform.platform(),
-        context.instance,
-        older_than_seconds=UNREPORTED_SECONDS,
-        timeout_seconds=TICK_SECONDS,
+        built, context.instance, older_than_seconds=UNREPORTED_SECONDS, timeout_seconds=TICK_SECONDS
     )
+    # Time alone makes a load wait too long, and no transaction records that.
+    before: set[str] = set(json.loads(context.cursor or "[]"))
+    now = tables_that_wait_too_long(built.tables, platform.observer(), built.clock.now())
+    for name in before ^ now:
+        if name in built.tables:
+            report_open_state(built, context.instance, built.tables[name])
+    context.update_cursor(json.dumps(sorted(now)))
     return dg.SkipReason(f"Changes reported: {n_changes}.")
 
 

@@ -102,6 +102,10 @@ class Load:
     """When it was last brought back from Error."""
     sidecar_etag: str | None = None
     """Version of the sidecar that it was planned with, and is read and filed with."""
+    acknowledged_at: datetime | None = None
+    """When a person said that its rejection, or its records in quarantine, are known."""
+    acknowledged_by: str | None = None
+    acknowledged_reason: str | None = None
 
     @property
     def waiting_since(self) -> datetime:

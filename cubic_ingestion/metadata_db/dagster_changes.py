@@ -1,7 +1,7 @@
 """What Dagster is to show of partitions: their newest files, their rejected loads, and changes yet to be reported."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, select
 
@@ -33,7 +33,9 @@ def newest_files(
     """Select the newest files of each partition; the database numbers them, since a partition may have thousands."""
     found: dict[str, list[StandingFile]] = {}
     known: dict[str, Columns] = {}
-    newest_first = (CubicLoad.source_at.desc(), CubicLoad.id.desc())
+    # Not the bare column: SQLite would then walk the index that is sorted by it, through the whole table.
+    source_at = func.coalesce(CubicLoad.source_at, datetime.min.replace(tzinfo=UTC))
+    newest_first = (source_at.desc(), CubicLoad.id.desc())
     position = func.row_number().over(partition_by=CubicLoad.partition_key, order_by=newest_first).label("position")
     for page in in_pages(partition_keys):
         numbered = (

@@ -92,6 +92,12 @@ class CubicLoad(Base):
             sqlite_where=text("n_quarantined > 0"),
             postgresql_where=text("n_quarantined > 0"),
         ),
+        Index(
+            "ix_cubic_loads_explained",
+            "table_id",
+            sqlite_where=text("error_code IS NOT NULL"),
+            postgresql_where=text("error_code IS NOT NULL"),
+        ),
         # Each load is in one of the two.
         _counting_index("ix_cubic_loads_standing", "location IS NOT NULL"),
         _counting_index("ix_cubic_loads_without_rows", "location IS NULL"),

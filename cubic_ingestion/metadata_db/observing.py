@@ -43,9 +43,13 @@ def open_loads(connection: Connection, now: datetime) -> list[OpenLoads]:
 
 
 def errored(connection: Connection, since: datetime | None) -> list[ErroredLoads]:
-    """Count what lies in Error; a person is to look at each, so it is never much."""
+    """Count what lies in Error and nobody has acknowledged; a person is to look at each, so it is never much."""
     code = func.coalesce(CubicLoad.error_code, "unknown")
-    conditions = [CubicLoad.table_id.in_(_table_ids(connection)), CubicLoad.status == LoadStatus.ERRORED.value]
+    conditions = [
+        CubicLoad.table_id.in_(_table_ids(connection)),
+        CubicLoad.status == LoadStatus.ERRORED.value,
+        CubicLoad.acknowledged_at.is_(None),
+    ]
     statement = (
         select(CubicTable.name, code, func.count(), func.max(CubicLoad.updated_at))
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)

@@ -54,6 +54,9 @@ def to_load(row: Row[Any]) -> Load:
         error=_error(row),
         retried_at=row.retried_at,
         sidecar_etag=row.sidecar_etag,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        acknowledged_reason=row.acknowledged_reason,
     )
 
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing_extensions import override
 
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.metadata_db import dagster_changes
+from cubic_ingestion.metadata_db import acknowledging, dagster_changes
 from cubic_ingestion.metadata_db.outbox import DAGSTER
 from cubic_ingestion.metadata_db.transactions import Transactions
-from cubic_ingestion.ports import DagsterLedger, OutboxBacklog, OutboxWork, StandingFile
+from cubic_ingestion.ports import DagsterLedger, OpenState, OutboxBacklog, OutboxWork, StandingFile
 
 
 class SqlDagsterLedger(DagsterLedger):
@@ -81,3 +81,7 @@ class SqlDagsterLedger(DagsterLedger):
     @override
     def partitions_with_rows(self, table: str, after: str, limit: int) -> Sequence[str]:
         return self._database.read(dagster_changes.partitions_with_rows, table, after, limit)
+
+    @override
+    def open_state(self, table: str, waiting_since: datetime, limit: int) -> OpenState:
+        return self._database.read(acknowledging.open_state, table, waiting_since, limit)

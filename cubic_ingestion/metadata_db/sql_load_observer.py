@@ -10,7 +10,17 @@ from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.incoming import Scan
 from cubic_ingestion.metadata_db import kafka_batches, observing, scans
 from cubic_ingestion.metadata_db.engine import reading
-from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadObserver, LoadTotal, Newest, OpenLoads, Passage
+from cubic_ingestion.metadata_db.outbox import DAGSTER
+from cubic_ingestion.ports import (
+    ErroredLoads,
+    FullLoad,
+    LoadObserver,
+    LoadTotal,
+    Newest,
+    OpenLoads,
+    OutboxBacklog,
+    Passage,
+)
 
 
 class SqlLoadObserver(LoadObserver):
@@ -32,6 +42,11 @@ class SqlLoadObserver(LoadObserver):
     def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:
         with reading(self._engine) as connection:
             return observing.errored(connection, since)
+
+    @override
+    def unreported(self) -> Sequence[OutboxBacklog]:
+        with reading(self._engine) as connection:
+            return DAGSTER.backlog(connection)
 
     @override
     def newest_id(self) -> int:

@@ -14,6 +14,7 @@ from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.metadata_db import (
+    acknowledging,
     auditing,
     catalog_changes,
     claiming,
@@ -219,6 +220,10 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
     @override
     def retry(self, load_ids: Collection[int]) -> Sequence[int]:
         return self._database.write(planning.retry, load_ids, self._now())
+
+    @override
+    def acknowledge(self, load_ids: Collection[int], by: str, reason: str) -> Sequence[int]:
+        return self._database.write(acknowledging.acknowledge, load_ids, by, reason, self._now())
 
     @override
     def partition_totals(self, table: str, partition_keys: Collection[str]) -> Mapping[str, PartitionTotal]:

@@ -50,9 +50,16 @@ def health(
         *not_scanned(tables, observer, None if missing else incoming, now, timedelta(seconds=limits.max_scan_seconds)),
         *_standing_still(tables, observer, now, limits),
         *_errored(observer, now, limits),
+        *_unreported(observer, now, limits),
         *missing_arrivals(tables, observer, now),
     ]
     return Health(now, [problem for problem in found if problem.code not in limits.ignored])
+
+
+def tables_that_wait_too_long(tables: Mapping[str, Table], observer: LoadObserver, now: datetime) -> set[str]:
+    """Return the tables with a load that lacks nothing and that no run takes."""
+    problems = _standing_still(tables, observer, now, Thresholds())
+    return {problem.table for problem in problems if problem.code is ProblemCode.WAITING_TOO_LONG}
 
 
 def _standing_still(
@@ -83,11 +90,28 @@ def _standing_still(
 
 
 def _errored(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterator[Problem]:
-    for loads in observer.errored(now - timedelta(hours=limits.errored_hours)):
+    hours = limits.errored_hours
+    within = "" if hours is None else f" within {hours} hours"
+    for loads in observer.errored(None if hours is None else now - timedelta(hours=hours)):
         yield Problem(
             ProblemCode.ERRORED,
             loads.table,
             loads.newest_at,
-            f"{loads.n_loads} loads were sent to Error within {limits.errored_hours} hours: {loads.code}.",
-            f"'cubic loads list --table {loads.table} --status errored', then by the code, in the runbook.",
+            f"{loads.n_loads} loads were sent to Error{within}, and nobody has acknowledged them: {loads.code}.",
+            f"'cubic loads list --table {loads.table} --status errored', then by the code, in the runbook: "
+            "'cubic loads retry', or 'cubic loads acknowledge'.",
         )
+
+
+def _unreported(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterator[Problem]:
+    for behind in observer.unreported():
+        if behind.error or now - behind.oldest_at > timedelta(seconds=limits.max_wait_seconds):
+            why = f" The last report failed: {behind.error}" if behind.error else ""
+            yield Problem(
+                ProblemCode.UNREPORTED,
+                behind.table,
+                behind.oldest_at,
+                f"Dagster does not show {behind.n_changes} changes of partitions, the oldest since "
+                f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC.{why}",
+                "Is the daemon running, and the sensor 'unreported_partitions' on? 'cubic ingest' reports them too.",
+            )

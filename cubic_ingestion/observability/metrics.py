@@ -60,6 +60,7 @@ class LedgerCollector(Collector):
         yield from self._summed(self._totals.read(now))
         yield from self._waiting(now)
         yield self._failures()
+        yield self._unreported()
         yield self._lags(now)
         yield from self._durations()
         yield self._problems(now)
@@ -106,11 +107,21 @@ class LedgerCollector(Collector):
     def _failures(self) -> Metric:
         labels = ["stream", "table", "code"]
         failures = GaugeMetricFamily(
-            "cubic_errored_loads", "Loads in Error by the code of their reason.", labels=labels
+            "cubic_errored_loads",
+            "Loads in Error that nobody has acknowledged, by the code of their reason.",
+            labels=labels,
         )
         for loads in self._observer.errored():
             failures.add_metric([self._stream(loads.table), loads.table, loads.code], loads.n_loads)
         return failures
+
+    def _unreported(self) -> Metric:
+        changes = GaugeMetricFamily(
+            "cubic_unreported_changes",
+            "Changes of partitions that Dagster does not show yet.",
+            labels=["stream", "table"],
+        )
+        return self._by_table(changes, {behind.table: behind.n_changes for behind in self._observer.unreported()})
 
     def _lags(self, now: datetime) -> Metric:
         lags = GaugeMetricFamily(

@@ -18,7 +18,9 @@ class ProblemCode(StrEnum):
     CLAIM_EXPIRED = "claim_expired"
     """The process that held a load died, and no other has taken it."""
     ERRORED = "errored"
-    """Loads were sent to Error lately."""
+    """Loads lie in Error, and nobody has retried or acknowledged them."""
+    UNREPORTED = "unreported"
+    """Dagster does not show what became of partitions."""
     STALE = "stale"
     """A table has had no newer data for longer than its declaration allows."""
     MISSING_DAY = "missing_day"
@@ -52,16 +54,14 @@ MAX_WAIT_SECONDS = 3_600
 MAX_SCAN_SECONDS = 1_800
 """Incoming may not have been listed for so long."""
 
-ERRORED_HOURS = 24
-"""Loads that were sent to Error within so many hours count."""
-
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """From when on something is a problem."""
 
     max_wait_seconds: int = MAX_WAIT_SECONDS
-    errored_hours: int = ERRORED_HOURS
+    errored_hours: int | None = None
+    """Loads sent to Error longer ago do not count; None: all count until somebody retries or acknowledges them."""
     ignored: Collection[ProblemCode] = ()
     """Codes that are not looked at."""
     max_scan_seconds: int = MAX_SCAN_SECONDS

@@ -2,7 +2,7 @@
 
 from cubic_ingestion.ports.batch_ledger import BatchLedger
 from cubic_ingestion.ports.catalog_ledger import CatalogLedger
-from cubic_ingestion.ports.dagster_ledger import WHOLE_TABLE, DagsterLedger, StandingFile
+from cubic_ingestion.ports.dagster_ledger import WHOLE_TABLE, DagsterLedger, OpenState, SomeLoads, StandingFile
 from cubic_ingestion.ports.feed_client import Body, FeedClient, LinkExpiredError
 from cubic_ingestion.ports.feed_repository import FeedRepository
 from cubic_ingestion.ports.ingestion_platform import Clock, Limits, Platform, Stores
@@ -56,6 +56,7 @@ __all__ = [
     "ObjectStore",
     "ObjectWriter",
     "OpenLoads",
+    "OpenState",
     "OutboxBacklog",
     "OutboxWork",
     "Page",
@@ -68,6 +69,7 @@ __all__ = [
     "ScanLedger",
     "Shard",
     "ShardReader",
+    "SomeLoads",
     "StandingFile",
     "StatusCount",
     "Stores",

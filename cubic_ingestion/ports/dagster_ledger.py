@@ -22,6 +22,36 @@ class StandingFile:
     columns: tuple[Column, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SomeLoads:
+    """Loads of one kind: how many there are, and the newest of them."""
+
+    n_loads: int = 0
+    loads: Sequence[Load] = ()
+
+    def __bool__(self) -> bool:
+        """Say whether there are any."""
+        return self.n_loads > 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenState:
+    """What of a table waits for a person. Nothing here has been acknowledged."""
+
+    rejected: SomeLoads = SomeLoads()
+    """In Error, or on the way there."""
+    failed_replays: SomeLoads = SomeLoads()
+    """Archived loads that could not be read again; their earlier rows stand."""
+    quarantined: SomeLoads = SomeLoads()
+    """Loads with records in quarantine."""
+    waiting: SomeLoads = SomeLoads()
+    """Loads that lack nothing but a run, and have waited for too long."""
+
+    def __bool__(self) -> bool:
+        """Say whether anything waits."""
+        return any((self.rejected, self.failed_replays, self.quarantined, self.waiting))
+
+
 class DagsterLedger(Protocol):
     """Partitions that Dagster has yet to show as they are.
 
@@ -97,4 +127,14 @@ class DagsterLedger(Protocol):
 
     def partitions_with_rows(self, table: str, after: str, limit: int) -> Sequence[str]:
         """Return the next partitions with rows in Springboard, in the database's own order of keys."""
+        ...
+
+    def open_state(self, table: str, waiting_since: datetime, limit: int) -> OpenState:
+        """Return what of a table waits for a person.
+
+        Args:
+            table: The table.
+            waiting_since: A load that lacks nothing and was on its way before then has waited for too long.
+            limit: Maximum number of loads of each kind.
+        """
         ...

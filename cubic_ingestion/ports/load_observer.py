@@ -8,6 +8,7 @@ from typing import Protocol
 from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.incoming import Scan
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.ports.outbox import OutboxBacklog
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class OpenLoads:
 
 @dataclass(frozen=True, slots=True)
 class ErroredLoads:
-    """Loads of one table in Error for one reason."""
+    """Loads of one table in Error for one reason, which nobody has acknowledged."""
 
     table: str
     code: str
@@ -95,7 +96,11 @@ class LoadObserver(Protocol):
         ...
 
     def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:
-        """Count the loads in Error by table and code: all, or those filed since a moment."""
+        """Count the loads in Error that nobody has acknowledged, by table and code: all, or filed since a moment."""
+        ...
+
+    def unreported(self) -> Sequence[OutboxBacklog]:
+        """Return what Dagster does not show yet, by table."""
         ...
 
     def newest_id(self) -> int:

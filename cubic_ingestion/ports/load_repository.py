@@ -237,6 +237,16 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         """
         ...
 
+    def acknowledge(self, load_ids: Collection[int], by: str, reason: str) -> Sequence[int]:
+        """Record that somebody knows of rejected loads, or of records in quarantine, and why nobody needs to act.
+
+        Another rejection, or another try, clears it.
+
+        Returns:
+            Ids of the loads acknowledged; the others have neither an error nor records in quarantine.
+        """
+        ...
+
     def partition_totals(self, table: str, partition_keys: Collection[str]) -> Mapping[str, PartitionTotal]:
         """Sum up, by partition, what stands in Springboard."""
         ...

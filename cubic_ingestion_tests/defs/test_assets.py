@@ -230,8 +230,11 @@ def test_a_rejected_load_does_not_fail_a_sweeping_run_but_its_check(
     [failed] = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert failed.check_name == RECORD_COUNT
     assert (failed.metadata["loads"].value, failed.metadata["rows"].value) == (1, 1)
-    assert "20220304.csv" in str(failed.metadata["rejected"].value)
-    assert "'many'" in str(failed.metadata["rejected"].value)
+    shown_as_table = failed.metadata["rejected"]
+    assert isinstance(shown_as_table, dg.TableMetadataValue)
+    [rejected] = [record.data for record in shown_as_table.records]
+    assert (rejected["key"], rejected["code"]) == ("cubic/dmap/agg_sample/20220304.csv", "bad_value")
+    assert "'many'" in str(rejected["message"])
 
 
 def test_a_rejected_load_fails_a_run_for_its_partition_with_its_reason(

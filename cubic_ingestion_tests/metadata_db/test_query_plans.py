@@ -33,6 +33,10 @@ QUERIES: list[tuple[str, Callable[[SqlLoadRepository], object]]] = [
     ("ix_cubic_loads_location", lambda repository: repository.standing_after("l", 10)),
     ("ix_cubic_loads_error_key", lambda repository: repository.taken_keys(["k"])),
     ("uq_cubic_loads_version", lambda repository: repository.versions("k")),
+    ("ix_cubic_loads_explained", lambda repository: repository.open_state("t", NOON, 9)),
+    ("ix_cubic_loads_work", lambda repository: repository.newest_files("t", ["d"], 9)),
+    ("ix_cubic_loads_work", lambda repository: repository.rejected_in("t", ["d"])),
+    ("ix_cubic_loads_work", lambda repository: repository.partitions_with_loads("t", ["d"])),
 ]
 
 

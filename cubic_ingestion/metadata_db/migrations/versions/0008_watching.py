@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
+from cubic_ingestion.metadata_db.migrations.live_indexes import create_index, drop_index
+
 revision = "0008"
 down_revision = "0007"
 
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True)
+EXPLAINED = "ix_cubic_loads_explained"
 LOAD_COLUMNS = ("acknowledged_at", "acknowledged_by", "acknowledged_reason")
 LEASE_COLUMNS = ("dagster_due_at", "dagster_claimed_by", "dagster_attempts", "dagster_error")
 
@@ -31,6 +34,7 @@ def upgrade() -> None:
     op.add_column("cubic_tables", sa.Column("dagster_error", sa.String()))
     _create_scans()
     _create_changes()
+    create_index(EXPLAINED, "cubic_loads", ["table_id"], "error_code IS NOT NULL")
     seed = sa.text(
         """INSERT INTO cubic_dagster_changes (table_id, partition_key, is_seed, inserted_at)
             SELECT DISTINCT table_id, partition_key, true, :now
@@ -43,6 +47,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    drop_index(EXPLAINED, "cubic_loads")
     op.drop_index("ix_cubic_dagster_changes_table_id", "cubic_dagster_changes")
     op.drop_table("cubic_dagster_changes")
     op.drop_table("cubic_scans")
