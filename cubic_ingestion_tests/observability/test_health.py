@@ -21,8 +21,9 @@ DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
 
 
 def problems(watched: Watched, now: datetime, thresholds: Thresholds | None = None) -> list[Problem]:
-    """Ask at a moment."""
-    return health(watched.tables, watched.observer, now, thresholds).problems
+    """Ask at a moment; that nobody reports to Dagster here is asked where it matters."""
+    limits = thresholds or Thresholds(ignored=[ProblemCode.UNREPORTED])
+    return health(watched.tables, watched.observer, now, limits).problems
 
 
 def codes(watched: Watched, now: datetime, thresholds: Thresholds | None = None) -> list[tuple[str, str]]:
@@ -53,7 +54,7 @@ def test_a_claim_that_nobody_took_over_is_named(watched: Watched) -> None:
     assert codes(watched, NOON + 10 * MINUTE) == [("claim_expired", DMAP.name)]
 
 
-def test_loads_sent_to_error_count_for_a_day(watched: Watched) -> None:
+def test_loads_sent_to_error_count_until_somebody_acknowledges_them(watched: Watched) -> None:
     load_id = watched.came(DMAP, "a.csv", NOON)
     watched.repository.reject(load_id, LoadError("bad_value", "why"))
     claim(watched.repository, Work.ERROR)
@@ -61,7 +62,45 @@ def test_loads_sent_to_error_count_for_a_day(watched: Watched) -> None:
     (found,) = problems(watched, NOON + HOUR)
     assert (found.code, found.since) == (ProblemCode.ERRORED, NOON)
     assert "bad_value" in found.message
-    assert codes(watched, NOON + 25 * HOUR) == []
+    assert codes(watched, NOON + 25 * HOUR) == [("errored", DMAP.name)]
+    assert codes(watched, NOON + HOUR, Thresholds(errored_hours=0)) == []
+    watched.repository.acknowledge([load_id], "ann", "It is known.")
+    assert codes(watched, NOON + HOUR) == []
+    assert watched.observer.errored() == []
+
+
+def test_partitions_that_nobody_reports_to_dagster_are_named(watched: Watched) -> None:
+    load_id = watched.came(DMAP, "a.csv", NOON)
+    claim(watched.repository)
+    watched.repository.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
+    watched.moment = NOON + HOUR
+    assert unreported(watched) == []
+    watched.moment += MINUTE
+    (found,) = unreported(watched)
+    assert (found.table, found.since) == (DMAP.name, NOON)
+
+
+def test_a_report_to_dagster_that_failed_is_named_at_once_with_its_reason(watched: Watched) -> None:
+    load_id = watched.came(DMAP, "a.csv", NOON)
+    claim(watched.repository)
+    watched.repository.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
+    limits = {"now": NOON, "expires_at": NOON + HOUR, "n_tables": 1, "n_changes": 1}
+    (work,) = watched.repository.claim_dagster([DMAP.name], claimant="run-1/a", **limits)  # pyright: ignore[reportArgumentType] - a short way to write it
+    watched.repository.postpone_dagster("run-1/a", work, NOON + HOUR, "the event log is full")
+    (found,) = unreported(watched)
+    assert "the event log is full" in found.message
+
+
+def unreported(watched: Watched) -> list[Problem]:
+    found = problems(watched, watched.moment, Thresholds())
+    return [problem for problem in found if problem.code is ProblemCode.UNREPORTED]
+
+
+def test_problems_that_are_ignored_are_left_out(watched: Watched) -> None:
+    load_id = watched.came(DMAP, "a.csv", NOON)
+    watched.repository.reject(load_id, LoadError("bad_value", "why"))
+    claim(watched.repository, Work.ERROR)
+    watched.repository.complete_error("run-1/a", {load_id: "e"})
     assert codes(watched, NOON + HOUR, Thresholds(ignored=[ProblemCode.ERRORED])) == []
 
 
