@@ -19,6 +19,7 @@
         ├── SettingsError
         ├── HomeMissingError
         ├── SchemaRevisionError
+        ├── OldRowError
         ├── IllegalTransitionError
         ├── UnrecordedTableError
         ├── DerivedTableError
@@ -247,9 +248,22 @@ class SchemaRevisionError(FatalError):
     """The metadata database has another schema than this code expects."""
 
     def __init__(self, found: str | None, expected: str) -> None:
+        fix = "Run 'cubic db upgrade'."
+        if found and found > expected:
+            fix = f"A newer release has upgraded it: run a release that knows revision {found}."
         super().__init__(
-            f"The metadata database is at revision {found or 'none'}, not {expected} as this code expects. "
-            "Run 'cubic db upgrade'."
+            f"The metadata database is at revision {found or 'none'}, not {expected} as this code expects. {fix}"
+        )
+
+
+class OldRowError(FatalError):
+    """A row of the old layout has no place in the new one, so that the metadata database cannot be upgraded."""
+
+    def __init__(self, table: str, row_id: int, name: str, problem: str, fix: str, *, n_more: int) -> None:
+        more = f" {n_more} more {'row is' if n_more == 1 else 'rows are'} like this." if n_more else ""
+        super().__init__(
+            f"Row {row_id} of {table} ('{visible(name)}') {visible(problem)}.{more} Nothing was changed. "
+            f"Correct it, for example by \"{fix}\", and run 'cubic db upgrade' again."
         )
 
 

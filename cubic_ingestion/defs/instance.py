@@ -11,6 +11,7 @@ from dagster._core.instance.ref import InstanceRef
 from filelock import FileLock
 
 from cubic_ingestion.errors import SettingsError
+from cubic_ingestion.metadata_db.dagster_storage import dagster_storage_errors
 from cubic_ingestion.settings import Settings
 
 CONFIG_FILE = "dagster.yaml"
@@ -30,7 +31,8 @@ def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance]:
     it on.
 
     Raises:
-        SettingsError: ``DAGSTER_HOME`` is not the absolute path of a folder, as Dagster requires.
+        SettingsError: ``DAGSTER_HOME`` is not the absolute path of a folder, as Dagster requires; or Dagster's storage
+            cannot be used, for example because the disk is full.
     """
     home = settings.dagster_home
     if home is not None and not (home.is_absolute() and home.is_dir()):
@@ -38,18 +40,23 @@ def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance]:
             "DAGSTER_HOME", f"'{home}' is no folder's absolute path.", "Make the folder, or unset DAGSTER_HOME."
         )
     state = home or settings.home.absolute() / "dagster"
+    with dagster_storage_errors(state):
+        with dagster_storage_errors(state, OSError):
+            opened = _opened(home, state)
+        with opened as instance, _logs_kept_open(state):
+            yield instance
+
+
+def _opened(home: Path | None, state: Path) -> dg.DagsterInstance:
     state.mkdir(parents=True, exist_ok=True)
     # Two that open a new instance at once would both create its tables, and Dagster lets the second one fail.
     with FileLock(state / "opening.lock"):
         if home is not None:
             overrides = {} if "telemetry" in _read(home / CONFIG_FILE) else _NO_TELEMETRY
-            opened = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
-        else:
-            _leave_config(state)
-            # Despite its name this keeps everything in the folder it is given.
-            opened = dg.DagsterInstance.local_temp(str(state), overrides=_config() | embedded_state(state))
-    with opened as instance, _logs_kept_open(state):
-        yield instance
+            return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+        _leave_config(state)
+        # Despite its name this keeps everything in the folder it is given.
+        return dg.DagsterInstance.local_temp(str(state), overrides=_config() | embedded_state(state))
 
 
 @contextmanager

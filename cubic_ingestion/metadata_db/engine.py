@@ -1,7 +1,7 @@
 """Connections to SQLite and PostgreSQL, and the errors of both in the platform's words."""
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cubic_ingestion.errors import DatabaseUnavailableError, SettingsError
-from cubic_ingestion.metadata_db.postgres import PostgresLimits, make_postgres_engine
+from cubic_ingestion.metadata_db.postgres import PostgresLimits, libpq_options, make_postgres_engine
+from cubic_ingestion.outside_text import visible
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long SQLite waits for another writer; our transactions take milliseconds, an upgrade some seconds."""
@@ -19,6 +20,9 @@ BUSY_TIMEOUT_SECONDS = 30
 SYNC_LOCK, UPGRADE_LOCK = 0x43554201, 0x43554202
 """Numbers of PostgreSQL advisory locks: ``CUB`` and a counter."""
 
+_PRIMARY_CODE = 0xFF
+_UNUSABLE_FILE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+_SQLITE_OPTIONS = {"uri", "timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
 _DEFAULT_LIMITS = PostgresLimits()
 _READING = {"cubic_is_reading": True}
 
@@ -35,10 +39,13 @@ def make_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Engine:
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
+        if "uri" not in parsed.query:  # else all others are for SQLite itself, which ignores those it does not know
+            _refuse_unknown(parsed, _SQLITE_OPTIONS)
         engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+    _refuse_unknown(parsed, libpq_options())
     return make_postgres_engine(parsed, limits)
 
 
@@ -63,7 +70,7 @@ def reading(engine: Engine) -> Generator[Connection]:
     Raises:
         DatabaseUnavailableError: The database refused or dropped the request.
     """
-    with translating(), engine.execution_options(**_READING).begin() as connection:
+    with translating(engine), engine.execution_options(**_READING).begin() as connection:
         yield connection
 
 
@@ -74,7 +81,7 @@ def writing(engine: Engine) -> Generator[Connection]:
     Raises:
         DatabaseUnavailableError: The database refused or dropped the request.
     """
-    with translating(), engine.begin() as connection:
+    with translating(engine), engine.begin() as connection:
         yield connection
 
 
@@ -100,6 +107,12 @@ def _parse(url: str) -> URL:
     return parsed
 
 
+def _refuse_unknown(url: URL, options: Collection[str]) -> None:
+    if unknown := sorted(set(url.query) - set(options)):
+        problem = f"It has an option that the database does not know: {visible(repr(unknown[0]))}."
+        raise SettingsError("CUBIC_DATABASE_URL", problem, "Correct the option's name, or remove it.")
+
+
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver's own guess
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
@@ -114,17 +127,30 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def translating() -> Generator[None]:
-    """Turn the vendors' errors that may pass into ``DatabaseUnavailableError``."""
+def translating(engine: Engine) -> Generator[None]:
+    """Turn the vendors' errors that may pass, and those for which a person has to act, into the platform's.
+
+    Raises:
+        DatabaseUnavailableError: The database refused or dropped the request.
+        SettingsError: The file is not an SQLite database, or is damaged.
+    """
     try:
         yield
     except PoolTimeoutError as error:
         reason = "no connection became free in time"
         raise DatabaseUnavailableError(reason) from error
     except DBAPIError as error:
+        reason = _first_line(error.orig)
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is not None and code & _PRIMARY_CODE in _UNUSABLE_FILE:
+            problem = f"'{engine.url.database}' cannot be used ({reason})."
+            fix = "Name another file, or restore this one from a backup (docs/deploy.md)."
+            raise SettingsError("CUBIC_DATABASE_URL", problem, fix) from error
         if not _may_pass(error):
             raise
-        raise DatabaseUnavailableError(_first_line(error.orig)) from error
+        if code is not None:
+            reason = f"{reason}: '{engine.url.database}'"
+        raise DatabaseUnavailableError(reason) from error
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -1,6 +1,6 @@
 """What connections to PostgreSQL need in production: a bounded pool, timeouts everywhere, no state on the server."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,13 @@ def make_postgres_engine(url: URL, limits: PostgresLimits) -> Engine:
     event.listen(engine, "connect", _leave_beginning_to_us)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def libpq_options() -> Collection[str]:
+    """Return the names of the options that a PostgreSQL URL may have."""
+    from psycopg.pq import Conninfo  # noqa: PLC0415 - SQLite needs none
+
+    return {option.keyword.decode() for option in Conninfo.get_defaults()}
 
 
 def upgrade_options(lock_timeout_seconds: float) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import stamina
 from sqlalchemy import Connection, Engine, inspect, text
 
-from cubic_ingestion.errors import SchemaRevisionError
+from cubic_ingestion.errors import SchemaRevisionError, SettingsError
 from cubic_ingestion.metadata_db.engine import UPGRADE_LOCK, make_engine, reading, translating, writing
 from cubic_ingestion.metadata_db.postgres import is_lock_timeout, upgrade_options
 
@@ -40,6 +40,8 @@ def upgrade(database: Engine | str, revision: str = NEWEST) -> None:
 
     Raises:
         DatabaseUnavailableError: The database refused or dropped the request.
+        OldRowError: A row of the old layout has no place in the new one.
+        SchemaRevisionError: The schema is newer than this code.
         SettingsError: The URL cannot be used.
     """
     if isinstance(database, Engine):
@@ -77,13 +79,24 @@ def require_newest(engine: Engine) -> None:
 
 
 def _migrate(direction: str, engine: Engine, revision: str) -> None:
-    if engine.dialect.name == "postgresql":
+    is_sqlite = engine.dialect.name == "sqlite"
+    if is_sqlite and engine.url.database:
+        _make_folder(Path(engine.url.database).parent)
+    if (found := current_revision(engine)) and found > NEWEST:
+        raise SchemaRevisionError(found, NEWEST)
+    if not is_sqlite:
         _migrate_live(direction, engine, revision)
         return
-    if engine.url.database:
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     with writing(engine) as connection:
         _run(direction, connection, revision)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"The folder '{folder}' cannot be made ({error.strerror})."
+        raise SettingsError("CUBIC_DATABASE_URL", problem, "Name a file in a folder that can be written to.") from error
 
 
 def _migrate_live(direction: str, engine: Engine, revision: str) -> None:
@@ -96,7 +109,7 @@ def _migrate_live(direction: str, engine: Engine, revision: str) -> None:
         for attempt in stamina.retry_context(
             on=is_lock_timeout, attempts=None, timeout=LOCKED_FOR_SECONDS, wait_initial=1.0
         ):
-            with attempt, translating(), engine.connect() as connection:
+            with attempt, translating(engine), engine.connect() as connection:
                 _run(direction, connection.execution_options(**upgrade_options(LOCK_SECONDS)), revision)
 
 
@@ -109,7 +122,7 @@ def _alone(engine: Engine) -> Generator[None]:
     a prepared statement would keep its snapshot as long as the transaction.
     """
     ask = f"SELECT pg_try_advisory_xact_lock({UPGRADE_LOCK})"
-    with translating(), engine.connect().execution_options(**upgrade_options(0)) as connection:
+    with translating(engine), engine.connect().execution_options(**upgrade_options(0)) as connection:
         while not connection.exec_driver_sql(ask).scalar_one():
             connection.rollback()
             sleep(_POLL_SECONDS)

@@ -1,5 +1,6 @@
 """Which Dagster instance the command line opens: the one that the UI and the daemon have."""
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -178,3 +179,19 @@ def test_a_wheel_brings_the_settings_to_any_working_directory(tmp_path: Path) ->
         told.append(done.stdout + done.stderr)
     assert "telemetry" not in "".join(told).lower()
     assert {path.name for path in work.iterdir()} == {".cubic"}
+
+
+def test_dagster_s_storage_without_space_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(tmp_path, monkeypatch)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))  # no file of this process grows beyond
+    try:
+        with (
+            pytest.raises(
+                SettingsError, match=r"^DAGSTER_HOME: Dagster's storage in '.*/dagster' cannot be used .*\.$"
+            ),
+            dagster_instance(read_settings()),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

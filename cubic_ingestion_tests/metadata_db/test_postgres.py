@@ -23,7 +23,7 @@ pytestmark = pytest.mark.postgres
 
 ON_POSTGRES = pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
 BEFORE_COUNTING = "0003"
-BEFORE_ROOM = "0006"
+BEFORE_ROOM, WITH_ROOM = "0006", "0007"
 POOL_SIZE = 2
 WAIT_SECONDS = 20
 
@@ -215,7 +215,7 @@ def test_room_in_pages_is_made_while_others_write(empty_database_url: str, monke
     upgrade(empty_database_url, BEFORE_ROOM)
     insert_a_table(empty_database_url, "a")
     with in_a_transaction(empty_database_url, "LOCK TABLE cubic_loads IN ROW EXCLUSIVE MODE") as writer:
-        upgrade(empty_database_url)
+        upgrade(empty_database_url, WITH_ROOM)
         insert_a_load(writer, "a")
 
 

@@ -7,16 +7,13 @@ expressions in which they differ are in ``_Words``.
 
 from sqlalchemy import Connection, text
 
+from cubic_ingestion.metadata_db.migrations.old_rows import SUCCESSORS, check_old_rows
+
 _CT_PREFIX = "rtrim({0}.s3_prefix, '/') || '__ct/'"
 """The prefix of the change files of a base table: the old layout had one row for both."""
 
-_STATUS = """CASE {0}.status
-    WHEN 'ready_for_ingesting' THEN 'ready' WHEN 'ingesting' THEN 'ready'
-    WHEN 'archived_unknown' THEN 'ready_for_archiving' WHEN 'archiving' THEN 'ready_for_archiving'
-    WHEN 'errored_unknown' THEN 'ready_for_erroring' WHEN 'erroring' THEN 'ready_for_erroring'
-    ELSE {0}.status END"""
-"""What a status of the old layout means now. Nobody works on a load during an upgrade, and the old layout kept no
-claims that could expire: what was being worked on waits for that work again."""
+_CASES = " ".join(f"WHEN '{old}' THEN '{new}'" for old, new in SUCCESSORS.items())
+_STATUS = f"CASE {{0}}.status {_CASES} ELSE {{0}}.status END"
 
 
 class _Words:
@@ -34,8 +31,16 @@ class _Words:
 
 
 def to_all_streams(connection: Connection) -> None:
-    """Bring over what ``cubic_ods_tables`` and ``cubic_ods_loads`` have and the new tables have not, or differently."""
+    """Bring over what ``cubic_ods_tables`` and ``cubic_ods_loads`` have and the new tables have not, or differently.
+
+    Raises:
+        OldRowError: A row has no place in the new tables.
+    """
     words = _prepare(connection)
+    if not words.is_sqlite:
+        # The old application may be at work: what it writes after this point would be dropped with its tables.
+        connection.execute(text("LOCK TABLE cubic_ods_tables, cubic_ods_loads IN ACCESS EXCLUSIVE MODE"))
+    check_old_rows(connection)
     for statement in _tables_over(words):
         connection.execute(text(statement))
         _count_on(connection, "cubic_tables", "cubic_tables")
