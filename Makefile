@@ -16,7 +16,7 @@ DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test dev check lock bench ledger kafka s3 scan workers soak clean
+.PHONY: help run test dev check lock bench ledger kafka s3 scan audit workers soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ s3: $(INSTALLED) ## Measure loads per second on S3 over HTTP, with 1, 8 and 32 i
 
 scan: $(INSTALLED) ## Measure a scan of a million known keys, time and memory, against a bare listing (OPTIONS)
 	$(BIN)/python -m benchmarks.scan $(OPTIONS)
+
+audit: $(INSTALLED) ## Measure cubic audit, time and memory, for up to a million loads and with findings (OPTIONS)
+	$(BIN)/python -m benchmarks.audit $(OPTIONS)
 
 workers: $(INSTALLED) ## Measure loads a minute with 1, 2 and 4 workers as in production (OPTIONS=--folders without S3)
 	$(BIN)/python -m benchmarks.workers $(OPTIONS)

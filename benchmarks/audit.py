@@ -59,6 +59,7 @@ class Taken:
     """What one run of a command took."""
 
     seconds: float
+    cpu_seconds: float
     mib: float
     """Resident, at the peak."""
     out: Path
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--findings", type=int, default=100_000, help="findings of the last run")
     parser.add_argument("--commands", nargs="+", default=[], help="other commands to measure, for example 'status'")
     options = parser.parse_args(arguments)
-    print(f"{'loads':>9} {'command':<24} {'findings':>9} {'seconds':>8} {'MiB':>5}")
+    print(f"{'loads':>9} {'command':<24} {'findings':>9} {'seconds':>8} {'CPU s':>7} {'MiB':>5}")
     most = max(_measured(n_loads, options) for n_loads in (options.loads // 100, options.loads // 10, options.loads))
     if most > MOST_MIB:
         raise SystemExit(f"An audit took {most:.0f} MiB; {MOST_MIB} are allowed.")
@@ -176,11 +177,12 @@ def _run(home: Path, *arguments: str) -> Taken:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in {0, 1}:
         raise SystemExit(f"'cubic {' '.join(arguments)}' ended with {process.returncode}.")
-    return Taken(time.perf_counter() - started, usage.ru_maxrss / 1024, out)
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return Taken(time.perf_counter() - started, cpu_seconds, usage.ru_maxrss / 1024, out)
 
 
 def _print(n_loads: int, command: str, taken: Taken, n_findings: int = 0) -> None:
-    figures = f"{n_findings:>9,} {taken.seconds:>8.1f} {taken.mib:>5.0f}"
+    figures = f"{n_findings:>9,} {taken.seconds:>8.1f} {taken.cpu_seconds:>7.1f} {taken.mib:>5.0f}"
     print(f"{n_loads:>9,} {command:<24} {figures}", flush=True)
 
 

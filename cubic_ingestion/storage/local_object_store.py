@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import nsmallest
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from cubic_ingestion.storage.local_object_writer import LocalObjectWriter
 from cubic_ingestion.storage.local_paths import GONE, folder_and_start, folder_in, folder_of, listing_order, local_key
 
 PAGE_SIZE = 1_000
+MAX_ENTRIES = 100_000
+"""Entries of one folder that a listing holds at a time; they take some 50 MB."""
 BUFFER_BYTES = 1 << 17
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -207,11 +210,21 @@ def _holds_an_object(above: int, name: str) -> bool:
     return any(walk.objects_below(above, name, f"{name}/")) or bool(walk.unlisted)
 
 
-def _entries(folder: int, start: str) -> "Sequence[os.DirEntry[str]]":
-    """List an open folder, which must stay open as long as the entries are in use."""
-    with os.scandir(folder) as entries:
-        wanted = [entry for entry in entries if entry.name.startswith(start) and entry.name[0] != HIDDEN]
-    return sorted(wanted, key=listing_order)
+def _entries(folder: int, start: str) -> "Iterator[os.DirEntry[str]]":
+    """Yield the entries of an open folder in order; the folder must stay open as long as the entries are in use.
+
+    A folder with more than ``MAX_ENTRIES`` is read again for those that follow, so that memory stays flat.
+    """
+    last = b""
+    while True:
+        with os.scandir(folder) as entries:
+            named = (entry for entry in entries if entry.name.startswith(start) and entry.name[0] != HIDDEN)
+            following = (entry for entry in named if not last or listing_order(entry) > last)
+            held = nsmallest(MAX_ENTRIES, following, key=listing_order)
+        yield from held
+        if len(held) < MAX_ENTRIES:
+            return
+        last = listing_order(held[-1])
 
 
 def _version(key: str, status: os.stat_result) -> ObjectVersion:

@@ -19,6 +19,7 @@ import pytest
 
 from cubic_ingestion.errors import InvalidKeyError, StoreUnavailableError
 from cubic_ingestion.ports import ObjectChangedError
+from cubic_ingestion.storage import local_object_store
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 
 IN_MEMORY = Path("/dev/shm")
@@ -98,6 +99,23 @@ def test_what_begins_with_a_dot_is_no_object(store: LocalObjectStore, root: Path
 
     assert keys(store) == ["a/b.csv"]
     assert list(store.prefixes("a/")) == []
+
+
+def test_a_folder_of_many_entries_is_listed_in_order_though_few_are_held_at_a_time(
+    store: LocalObjectStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ["a", "a!/x", "a-", "a/b", "a0", "é/x", *(f"{number}.csv" for number in range(20)), "z/1", "z/2", "z/3"]
+    for key in keys:
+        if key != "a":  # there is a folder of that name
+            (root / key).parent.mkdir(parents=True, exist_ok=True)
+            (root / key).touch()
+    expected = sorted((key for key in keys if key != "a"), key=os.fsencode)
+    monkeypatch.setattr(local_object_store, "MAX_ENTRIES", 3)
+
+    listed = [version.key for page in store.list("") for version in page]
+    assert listed == expected
+    assert [version.key for page in store.list("", after=expected[7]) for version in page] == expected[8:]
+    assert store.prefixes("") == ["a!/", "a/", "z/", "é/"]
 
 
 def test_an_empty_folder_is_no_prefix(store: LocalObjectStore, root: Path) -> None:
