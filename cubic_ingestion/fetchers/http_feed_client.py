@@ -5,9 +5,10 @@ file's link needs no key, and its redirects are followed anywhere, but not from 
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from typing import Any, cast
 
 import httpx
@@ -23,7 +24,10 @@ from cubic_ingestion.ports import Body, FeedClient, LinkExpiredError
 PAGE_ITEMS = 100
 """The vendor never gives more at once."""
 
-_MOST_LIST_BYTES = 16 << 20
+MAX_LIST_BYTES = 16 << 20
+MAX_LIST_SECONDS = 120
+"""A page that is larger, or is not there by then, is not read to its end."""
+
 _MOST_REDIRECTS = 5
 _CHUNK_BYTES = 1 << 18
 _PASSING = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
@@ -59,11 +63,11 @@ class HttpFeedClient(FeedClient):
     @override
     def page(self, feed: Feed, *, since: date, offset: int) -> Sequence[Offer | BadItem]:
         parameters = {"last_updated": f"{since:%Y-%m-%d}", "limit": str(PAGE_ITEMS), "offset": str(offset)}
-        with _translated(feed.relative_url):
-            answer = self._ask(feed, parameters)
-        self._check(feed, answer)
+        with _translated(feed.relative_url), self._asked(feed, parameters) as answer:
+            self._check(feed, answer)
+            results = _results(feed, answer)
         http_host = self._base_url.host if self._base_url.scheme == "http" else None
-        return [read_item(item, feed, http_host=http_host) for item in _results(feed, answer)]
+        return [read_item(item, feed, http_host=http_host) for item in results]
 
     @override
     @contextmanager
@@ -79,14 +83,17 @@ class HttpFeedClient(FeedClient):
             length = answer.headers.get("Content-Length", "")
             yield Body(_chunks(name, answer), int(length) if length.isdecimal() else None)
 
-    def _ask(self, feed: Feed, parameters: Mapping[str, str]) -> httpx.Response:
+    @contextmanager
+    def _asked(self, feed: Feed, parameters: Mapping[str, str]) -> Generator[httpx.Response]:
+        """Ask for a page, and hand the answer on while its body is still to come."""
         url = self._base_url.copy_with(path=self._base_url.path.rstrip("/") + feed.relative_url)
         request = self._http.build_request("GET", url, params=parameters, headers={"apikey": self._keys[feed.api_key]})
         for _ in range(_MOST_REDIRECTS):
             self._pace.wait()
-            answer = self._http.send(request)
-            if answer.next_request is None:
-                return answer
+            with closing(self._http.send(request, stream=True)) as answer:
+                if answer.next_request is None:
+                    yield answer
+                    return
             if _origin(answer.next_request.url) != _origin(url):
                 reason = "it is sent on to a server that is not given the key"
                 raise FeedUnavailableError(feed.relative_url, reason, is_refused=True)
@@ -107,10 +114,8 @@ class HttpFeedClient(FeedClient):
 
 
 def _results(feed: Feed, answer: httpx.Response) -> Sequence[object]:
-    if len(answer.content) > _MOST_LIST_BYTES:
-        raise FeedUnavailableError(feed.relative_url, f"its list has {len(answer.content)} bytes")
     try:
-        decoded = msgspec.json.decode(answer.content)
+        decoded = msgspec.json.decode(_content(feed, answer))
     except msgspec.DecodeError as error:
         kind = answer.headers.get("Content-Type", "nothing that is named")
         raise FeedUnavailableError(feed.relative_url, f"its list is no JSON ({kind})") from error
@@ -121,6 +126,19 @@ def _results(feed: Feed, answer: httpx.Response) -> Sequence[object]:
     if not isinstance(results, list):
         raise FeedUnavailableError(feed.relative_url, "its list has no 'results'")
     return cast("list[object]", results)
+
+
+def _content(feed: Feed, answer: httpx.Response) -> bytes:
+    """Read an answer, and stop at the first byte that is too many."""
+    content = bytearray()
+    ends_at = monotonic() + MAX_LIST_SECONDS
+    for chunk in answer.iter_bytes():
+        content += chunk
+        if len(content) > MAX_LIST_BYTES:
+            raise FeedUnavailableError(feed.relative_url, f"its list has more than {MAX_LIST_BYTES:,} bytes")
+        if monotonic() > ends_at:
+            raise FeedUnavailableError(feed.relative_url, f"its list took more than {MAX_LIST_SECONDS} seconds")
+    return bytes(content)
 
 
 def _chunks(name: str, answer: httpx.Response) -> Iterator[bytes]:

@@ -126,6 +126,21 @@ def test_no_port_is_open_to_the_world() -> None:
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
+def test_redis_and_postgres_are_reached_by_the_other_services_alone() -> None:
+    assert compose()["networks"] == {"inner": {"internal": True}}
+    assert [SERVICES[name]["networks"] for name in ("redis", "postgres")] == [["inner"], ["inner"]]
+    assert {name for name in OURS if "inner" not in SERVICES[name]["networks"]} == set()
+
+
+def test_every_port_that_a_process_listens_on_is_in_the_table_of_ports() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| (\d+) \|", page.partition("\n## Ports\n")[2].partition("\n## ")[0], re.MULTILINE))
+    published = {port.rpartition(":")[2] for service in SERVICES.values() for port in service.get("ports", ())}
+    exposed = set(re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, re.MULTILINE))
+
+    assert told == published | exposed | {"5432", "6379"}
+
+
 def test_no_password_stands_in_the_files() -> None:
     assert "${POSTGRES_PASSWORD:?" in TEXT
     assert not re.search(r"(?i)(password|secret|key)=", DOCKERFILE)
