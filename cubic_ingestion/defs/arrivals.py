@@ -11,14 +11,13 @@ from typing import Any
 
 import dagster as dg
 
-from cubic_ingestion.defs.markdown import listed
+from cubic_ingestion.defs.inert_text import inert, listed
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.problems import ARRIVAL_CODES, Problem, ProblemCode
-from cubic_ingestion.outside_text import visible
 
 ARRIVALS = dg.AssetKey("arrivals")
 INTERVAL_SECONDS = 300
@@ -47,7 +46,7 @@ def expected_arrivals(platform: PlatformResource) -> Iterator[dg.MaterializeResu
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=60) from error
     except FatalError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
     results = [
         dg.AssetCheckResult(
             passed=not problems, check_name=code.value, asset_key=ARRIVALS, metadata=_metadata(problems)
@@ -94,7 +93,7 @@ def _found(platform: PlatformResource) -> dict[ProblemCode, list[Problem]]:
 def _observation(table: Table, problem: Problem) -> dg.AssetObservation:
     return dg.AssetObservation(
         asset_key(table),
-        metadata={"problem": problem.code.value, "message": visible(problem.message), "remedy": problem.remedy},
+        metadata={"problem": problem.code.value, "message": inert(problem.message), "remedy": problem.remedy},
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 import dagster as dg
 
 from cubic_ingestion.defs.checks import RECORD_COUNT, RECORD_COUNT_DESCRIPTION, open_state, record_count_result
+from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.reporting import Outcome, Reporter
@@ -13,7 +14,6 @@ from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_spec
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.release import release
 
@@ -65,11 +65,11 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         except RetriableError as error:
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
         except FatalError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
+            raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
         _log_report(context, report, outcome)
         yield record_count_result(table, state, report)
         if keys is not None and (trouble := _trouble(report, outcome)):
-            raise dg.Failure(description=visible(trouble), allow_retries=False)
+            raise dg.Failure(description=inert(trouble), allow_retries=False)
 
     return springboard_table
 
@@ -97,9 +97,9 @@ def _trouble(report: Report, outcome: Outcome) -> str:
 
 def _log_report(context: dg.AssetExecutionContext, report: Report, outcome: Outcome) -> None:
     for load, reason in report.rejected:
-        context.log.warning("Load %s (%s) rejected: %s", load.id, visible(load.version.key), reason.message)
+        context.log.warning("Load %s (%s) rejected: %s", load.id, inert(load.version.key), inert(reason.message))
     for load, why in report.released:
-        context.log.warning("Load %s (%s) given back: %s", load.id, visible(load.version.key), visible(why))
+        context.log.warning("Load %s (%s) given back: %s", load.id, inert(load.version.key), inert(why))
     for partition, reason in outcome.rejected.items():
         context.log.warning("Partition %s has no rows. %s", partition, reason)
     if outcome.under_way:

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from cubic_ingestion.defs.markdown import listed
+from cubic_ingestion.defs.inert_text import inert, listed
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.audit import Audit, audit
@@ -35,7 +35,7 @@ def audit_zones(platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=60) from error
     except FatalError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
     yield dg.MaterializeResult(metadata=done.proved, check_results=[audit_result(done)])
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import dagster as dg
 
+from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.observability.problems import MAX_WAIT_SECONDS
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.ingest import Report
 from cubic_ingestion.ports import OpenState, Platform, SomeLoads
 
@@ -36,11 +36,11 @@ def open_state(platform: Platform, table: Table) -> OpenState:
 
 def record_count_result(table: Table, state: OpenState, report: Report) -> dg.AssetCheckResult:
     """Judge a table at the end of a run, and say what the run did."""
-    left_out = [f"{visible(load.version.key)}: {n_records} records" for load, n_records in report.source_errors]
+    left_out = [f"{inert(load.version.key)}: {n_records} records" for load, n_records in report.source_errors]
     metadata: dict[str, Any] = {
         "loads": len(report.ingested),
         "rows": sum(ingested.n_rows for _, ingested in report.ingested),
-        **{f"note/{name}": visible(text) for name, text in report.notes.items()},
+        **{f"note/{name}": inert(text) for name, text in report.notes.items()},
     }
     if left_out:
         metadata["left_out_by_vendor"] = "; ".join(left_out[:_SHOWN])
@@ -98,9 +98,7 @@ def _record(load: Load) -> dg.TableRecord:
     code, message = (load.error.code, load.error.message) if load.error else ("", load.waits_for or load.status.value)
     if load.n_quarantined and not load.error:
         code, message = "quarantine", f"{load.n_quarantined} records"
-    return dg.TableRecord(
-        {"load": load.id, "key": visible(load.version.key), "code": code, "message": visible(message)}
-    )
+    return dg.TableRecord({"load": load.id, "key": inert(load.version.key), "code": code, "message": inert(message)})
 
 
 _COLUMNS: Sequence[dg.TableColumn] = (

@@ -7,12 +7,11 @@ from typing import Any
 import dagster as dg
 
 from cubic_ingestion.bootstrap import missing_for_dmap, open_fetcher
-from cubic_ingestion.defs.markdown import code, listed
+from cubic_ingestion.defs.inert_text import code, inert, listed
 from cubic_ingestion.defs.translator import feed_key, fetch_tags
 from cubic_ingestion.domain.feed import Feed
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.dmap import FetchReport
 from cubic_ingestion.settings import read_settings
 
@@ -41,9 +40,9 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
         except RetriableError as error:
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=300) from error
         except FatalError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
+            raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
         for problem in report.problems:
-            context.log.warning("%s", visible(problem))
+            context.log.warning("%s", inert(problem))
         yield dg.MaterializeResult(metadata=_metadata(report), check_results=[_complete(report, key)])
 
     return dmap_feed

@@ -1,7 +1,8 @@
-"""Markdown: how texts from outside get into it, and stay text.
+"""Inert texts: how texts from outside get into Dagster's UI, and stay text.
 
-Dagster's UI reads Markdown with GitHub's extensions. They make a link of every bare address, even of one that is
-escaped with backslashes or character references. In a code span nothing is live.
+The UI makes a link of every address in the log of a run, so ``inert`` breaks addresses. It reads Markdown with GitHub's
+extensions, which make links even of addresses that are escaped with backslashes or character references. In a code
+span nothing is live.
 """
 
 import re
@@ -11,12 +12,18 @@ import dagster as dg
 
 from cubic_ingestion.outside_text import visible
 
+_ADDRESS = re.compile("(https?)://", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
 
+def inert(text: str) -> str:
+    """Return a text from outside as ``visible`` shows it, with ``http[:]//`` where an address begins."""
+    return _ADDRESS.sub(r"\1[:]//", visible(text))
+
+
 def code(text: str) -> str:
-    """Return a code span that shows a text from outside as ``visible`` does."""
-    shown = visible(text) or " "
+    """Return a code span in Markdown that shows a text from outside."""
+    shown = inert(text) or " "
     fence = "`" * (max(map(len, _BACKTICKS.findall(shown)), default=0) + 1)
     pad = " " if {shown[0], shown[-1]} & {"`", " "} and shown.strip(" ") else ""  # one on each side is taken off
     return f"{fence}{pad}{shown}{pad}{fence}"

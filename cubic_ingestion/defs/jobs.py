@@ -4,10 +4,10 @@ from typing import cast
 
 import dagster as dg
 
+from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.release import release
@@ -32,10 +32,10 @@ def move(context: dg.OpExecutionContext, config: MoveConfig, platform: PlatformR
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
     except FatalError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
     context.log.info("%s archived, %s errored", report.n_archived, report.n_errored)
     for load, why in report.released:
-        context.log.warning("Load %s (%s) given back: %s", load.id, visible(load.version.key), visible(why))
+        context.log.warning("Load %s (%s) given back: %s", load.id, inert(load.version.key), inert(why))
 
 
 @dg.job(description="Moves originals to Archive and Error.")
@@ -59,9 +59,9 @@ def tell_catalog(context: dg.OpExecutionContext, platform: PlatformResource) -> 
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
     context.log.info("%s changes told", report.n_changes)
     for table, why in report.refused.items():
-        context.log.warning("Not in the catalog yet: %s: %s", table, visible(why))
+        context.log.warning("Not in the catalog yet: %s: %s", table, inert(why))
     if report.fatal:
-        raise dg.Failure(description=str(report.fatal), allow_retries=False)
+        raise dg.Failure(description=inert(str(report.fatal)), allow_retries=False)
 
 
 @dg.job(description="Brings the catalog up to date with Springboard.")

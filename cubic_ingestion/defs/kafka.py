@@ -5,10 +5,10 @@ from typing import cast
 import dagster as dg
 
 from cubic_ingestion.bootstrap import open_batcher
+from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.translator import fetch_tags
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import FatalError, RetriableError
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.settings import read_settings
 
 
@@ -16,12 +16,12 @@ from cubic_ingestion.settings import read_settings
 def batch_kinesis(context: dg.OpExecutionContext) -> None:
     """Do what ``cubic kafka batch`` does."""
     try:
-        with open_batcher(read_settings(), lambda problem: context.log.warning("%s", visible(problem))) as batcher:
+        with open_batcher(read_settings(), lambda problem: context.log.warning("%s", inert(problem))) as batcher:
             report = batcher.run_once()
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=30) from error
     except FatalError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
     context.log.info(
         "%s records, %s files, %s dead letters", report.done.n_records, report.done.n_files, report.done.n_dead_letters
     )

@@ -20,12 +20,12 @@ import structlog
 
 from cubic_ingestion.defs.checks import open_state, record_count_evaluation
 from cubic_ingestion.defs.event_log import report_attempt, report_without_run
+from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.partitions import add_partitions, remove_partitions
 from cubic_ingestion.defs.translator import asset_key, materialization_metadata
 from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.pipeline.ingest import Report
 from cubic_ingestion.pipeline.preview import first_rows
@@ -235,9 +235,8 @@ def _reasons(loads: Sequence[Load]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for load in loads:
         if load.partition_key and load.partition_key not in reasons and load.error:
-            reasons[load.partition_key] = (
-                f"Load {load.id} ({visible(load.version.key)}) was rejected: {load.error.code}: {load.error.message}"
-            )
+            reason = f"Load {load.id} ({load.version.key}) was rejected: {load.error.code}: {load.error.message}"
+            reasons[load.partition_key] = inert(reason)
     return reasons
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
 from cubic_ingestion.defs.reporting import report_open_state, report_unreported
 from cubic_ingestion.defs.resources import PlatformResource
@@ -13,7 +14,6 @@ from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags,
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.observability.health import tables_that_wait_too_long
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
@@ -47,7 +47,7 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
         plan(built, stream)
         context.update_cursor(_cursor(registration.resume_after))
         for unknown in registration.unknown:
-            context.log.warning("%s", visible(str(unknown)))
+            context.log.warning("%s", inert(str(unknown)))
         request = ingest_request(built, stream)
         if request is None:
             return dg.SkipReason(f"Nothing new among {registration.n_seen} files.")

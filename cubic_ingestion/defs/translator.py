@@ -8,9 +8,8 @@ import dagster as dg
 import pyarrow as pa
 from dagster import MetadataValue
 
-from cubic_ingestion.defs.markdown import code, listed
+from cubic_ingestion.defs.inert_text import code, inert, listed
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.outside_text import visible
 from cubic_ingestion.ports import PartitionTotal
 
 TABLE_METADATA_KEY = "cubic/table"
@@ -119,7 +118,7 @@ def materialization_metadata(
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """Translate an Arrow schema."""
-    return dg.TableSchema([dg.TableColumn(visible(field.name), str(field.type)) for field in schema])
+    return dg.TableSchema([dg.TableColumn(inert(field.name), str(field.type)) for field in schema])
 
 
 def _table(preview: pa.Table) -> dg.TableMetadataValue:
@@ -133,7 +132,7 @@ def _table(preview: pa.Table) -> dg.TableMetadataValue:
 
 
 def _cell(value: object) -> str:
-    text = "NULL" if value is None else visible(str(value))
+    text = "NULL" if value is None else inert(str(value))
     return text if len(text) <= _PREVIEW_CHARACTERS else text[:_PREVIEW_CHARACTERS] + "…"
 
 

@@ -1,12 +1,11 @@
-"""Markdown: a text from outside stays text, as a parser of Markdown reads it."""
+"""Inert texts: a text from outside stays text, as a parser of Markdown reads it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cubic_ingestion.defs.markdown import code, listed
-from cubic_ingestion.outside_text import visible
+from cubic_ingestion.defs.inert_text import code, inert, listed
 
 LIVE = [
     "![x](http://planted.example/x.png)",
@@ -44,12 +43,12 @@ def shown(markdown: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("text", LIVE)
 def test_nothing_in_a_text_from_outside_is_live(text: str) -> None:
-    assert shown(f"* {code(text)}") == [("code_inline", visible(text) or " ")]
+    assert shown(f"* {code(text)}") == [("code_inline", inert(text) or " ")]
 
 
 @given(st.text(st.sampled_from("`![]()<>\\ |a\n\x1b*_:&#;") | st.characters(codec=None), max_size=20))
 def test_any_text_is_one_code_span_and_nothing_else(text: str) -> None:
-    assert shown(f"* {code(text)}") == [("code_inline", visible(text) or " ")]
+    assert shown(f"* {code(text)}") == [("code_inline", inert(text) or " ")]
 
 
 def test_a_list_shows_so_many_and_counts_the_others() -> None:
@@ -57,3 +56,9 @@ def test_a_list_shows_so_many_and_counts_the_others() -> None:
     assert listed(["a", "b`c"], 2).value == "* `a`\n* ``b`c``"
     assert listed(["a", "b", "c"], 2, command="cubic audit").value == "* `a`\n* `b`\n* and 1 more: `cubic audit`"
     assert listed(["a"], 1, n_texts=1_001).value == "* `a`\n* and 1,000 more"
+
+
+def test_addresses_are_broken_since_the_log_of_a_run_makes_links_of_them() -> None:
+    assert inert("see http://a.example/ or HTTPS://b.example") == "see http[:]//a.example/ or HTTPS[:]//b.example"
+    assert inert(inert("http://a.example/\x1b")) == inert("http://a.example/\x1b") == r"http[:]//a.example/\x1b"
+    assert inert("s3://bucket/key and file:///key") == "s3://bucket/key and file:///key"

@@ -76,9 +76,10 @@ def test_nothing_that_dagster_keeps_acts_on_the_people_who_read_it(
         if isinstance(part, dict) and part.get("__class__") == "MarkdownMetadataEntryData"
     ]
     assert {text: found for text in markdown if (found := live(text))} == {}
-    for shown in (f"![x](http://{HOST}/bad.png)", r"st\x1b[2Jray\xe9.csv", f"![x](http://{HOST}/field.png)"):
+    for shown in (f"![x](http[:]//{HOST}/bad.png)", r"st\x1b[2Jray\xe9.csv", f"![x](http[:]//{HOST}/field.png)"):
         assert any(shown in text for text in markdown), shown
-    assert f"![x](http://{HOST}/value.png)" in texts
+    assert f"![x](http[:]//{HOST}/value.png)" in texts
+    assert [text for text in texts if f"http://{HOST}" in text] == []
 
 
 def test_a_sensor_logs_names_and_goes_on_after_one_that_is_not_utf_8(

@@ -3,7 +3,8 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,13 +58,7 @@ def landed(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     home = folder / "home"
     write_sample(home / "incoming")
     late = next((home / "incoming").rglob("agg_sample_20220307.csv.gz")).rename(folder / "agg_sample_20220307.csv.gz")
-    dagster_home = home / "dagster"
-    dagster_home.mkdir(parents=True)
-    config = (ROOT / "dagster.yaml").read_text(encoding="utf-8").replace(".cubic/dagster", str(dagster_home))
-    (dagster_home / "dagster.yaml").write_text(config, encoding="utf-8")
-    environment = {"CUBIC_HOME": str(home), "DAGSTER_HOME": str(dagster_home)}
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    with serving([dagster, "dev"], ROOT, folder / "server.log", environment) as server:
+    with dagster_dev(home, folder / "server.log") as server:
         server.wait_until(lambda: not files(home / "incoming"), "the sample is archived", LAND_SECONDS)
         folder_of_late = home / "incoming/cubic/dmap/agg_sample"
         folder_of_late.mkdir(parents=True, exist_ok=True)
@@ -72,21 +67,41 @@ def landed(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Landed(server, home, seconds)
 
 
+@contextmanager
+def dagster_dev(home: Path, log_path: Path, environment: Mapping[str, str] | None = None) -> Generator[Server]:
+    """Start what ``make dev`` starts, on a home, with Dagster's state in it."""
+    dagster_home = home / "dagster"
+    dagster_home.mkdir(parents=True)
+    config = (ROOT / "dagster.yaml").read_text(encoding="utf-8").replace(".cubic/dagster", str(dagster_home))
+    (dagster_home / "dagster.yaml").write_text(config, encoding="utf-8")
+    homes = {"CUBIC_HOME": str(home), "DAGSTER_HOME": str(dagster_home)}
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    with serving([dagster, "dev"], ROOT, log_path, {**homes, **(environment or {})}) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")  # its event loop would disturb other modules' tests in the same process
 def context(chromium: Path, landed: Landed) -> Iterator[BrowserContext]:
     """A Chromium without a window, which reaches nothing but the server."""
+    with browsing(chromium, landed.server) as context:
+        context.route(lambda url: not url.startswith(landed.server.url), lambda route: route.abort())
+        yield context
+
+
+@contextmanager
+def browsing(chromium: Path, server: Server) -> Generator[BrowserContext]:
+    """Start a Chromium without a window."""
     expect.set_options(timeout=UI_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         context = browser.new_context(
-            base_url=landed.server.url,
+            base_url=server.url,
             viewport={"width": 1600, "height": 1100},
             locale="en-US",
             timezone_id="UTC",
             reduced_motion="reduce",
         )
         context.set_default_timeout(UI_SECONDS * 1000)
-        context.route(lambda url: not url.startswith(landed.server.url), lambda route: route.abort())
         yield context
         browser.close()
 

@@ -166,7 +166,7 @@ def test_a_platform_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     platform = platform_from_environment()
     assert MARK not in repr(platform)
     assert MARK not in repr([vars(platform.repository), platform.stores])
-    assert MARK not in repr(CubicIngestionError(platform))
+    assert MARK not in repr(CubicIngestionError(repr(platform)))
 
 
 def test_a_failing_run_leaves_no_secret_in_dagsters_event_log(planted: Path) -> None:
