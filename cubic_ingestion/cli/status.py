@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from cubic_ingestion.observability.problems import (
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.batch import ShardProgress
+    from cubic_ingestion.domain.incoming import UnknownGroup
     from cubic_ingestion.observability.health import Health
     from cubic_ingestion.ports import Platform, StatusCount
 
@@ -73,16 +75,16 @@ def _check(found: "Health", *, as_json: bool) -> None:
 
 
 def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
-    from cubic_ingestion.pipeline.scan import undeclared_prefixes
-
     rows = table_rows(platform)
-    undeclared = undeclared_prefixes(platform.stores.incoming, platform.tables)
+    is_there = all(problem.code is not ProblemCode.INCOMING_MISSING for problem in found.problems)
+    undeclared, unknown = _left_alone(platform) if is_there else ([], [])
     shards = [_shard_row(platform, shard) for shard in platform.repository.shard_progress()]
     if as_json:
         report = {
             "streams": stream_rows(rows),
             "tables": rows,
             "undeclared_prefixes": undeclared,
+            "unknown_objects": [asdict(group) for group in unknown],
             "kafka_shards": shards,
         }
         print_json(health_report(found) | report)
@@ -93,8 +95,20 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
     if at_work := [row for row in shards if not row.pop("is_ended")]:
         print_rows(at_work, title="Kafka batcher")
     _print_problems(found)
+    for group in unknown:
+        say(f"Incoming: {group}")
     for prefix in undeclared:
-        say(f"Left alone, no table declares it: {prefix}")
+        if all(not group.folder.startswith(prefix) for group in unknown):
+            say(f"Left alone, no table declares it: {prefix}")
+
+
+def _left_alone(platform: "Platform") -> "tuple[list[str], list[UnknownGroup]]":
+    """Return the folders that no table declares, and what no table takes, as the last scans and a look outside say."""
+    from cubic_ingestion.pipeline.scan import outside, undeclared_prefixes
+
+    incoming = platform.stores.incoming
+    scanned = (scan.seen.unknown for scan in platform.repository.scans().values())
+    return undeclared_prefixes(incoming, platform.tables), [*outside(incoming), *chain.from_iterable(scanned)]
 
 
 def _print_problems(found: "Health") -> None:

@@ -17,7 +17,7 @@ class Unknown:
 
     key: str
     why: str
-    """The reason, to be read after "left alone: "."""
+    """The reason, to be read after "left alone, "."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class UnknownGroup:
 
     def __str__(self) -> str:
         """Name the objects, or the first of them."""
-        names = [f"{self.folder}{name}" for name in self.names] or [f"{self.folder}: {self.n_objects:,} objects"]
-        n_more = self.n_objects - len(self.names)
-        more = f" and {n_more:,} more there" if self.names and n_more else ""
-        return f"{', '.join(names)}{more}: left alone, {self.why}"
+        keys = [f"{self.folder}{name}" for name in self.names]
+        named = f": {', '.join(keys)}" if keys else ""
+        more = ", …" if keys and self.n_objects > len(keys) else ""
+        return f"{self.folder or 'top level'}: {self.n_objects} objects left alone, {self.why}{named}{more}"
 
 
 class UnknownGroups:
@@ -54,13 +54,15 @@ class UnknownGroups:
     def add(self, unknown: Unknown) -> None:
         """Add one object."""
         head, slash, _ = unknown.key.removesuffix("/").rpartition("/")
-        folder = head + slash
-        name = unknown.key.removeprefix(folder)
-        if (folder, unknown.why) not in self._groups and len(self._groups) >= self._max_folders:
+        self.count(head + slash, unknown.why, unknown.key.removeprefix(head + slash))
+
+    def count(self, folder: str, why: str, name: str = "") -> None:
+        """Add one object by its folder; without a name it is only counted."""
+        if (folder, why) not in self._groups and len(self._groups) >= self._max_folders:
             folder, name = _ELSEWHERE, ""
-        group = self._groups.get((folder, unknown.why), UnknownGroup(folder, unknown.why, 0, ()))
+        group = self._groups.get((folder, why), UnknownGroup(folder, why, 0, ()))
         names = (*group.names, name) if name and len(group.names) < MAX_NAMES else group.names
-        self._groups[folder, unknown.why] = replace(group, n_objects=group.n_objects + 1, names=names)
+        self._groups[folder, why] = replace(group, n_objects=group.n_objects + 1, names=names)
 
     def sorted(self) -> list[UnknownGroup]:
         """Return the groups by folder."""

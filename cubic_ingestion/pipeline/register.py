@@ -50,7 +50,10 @@ def register(
     unlisted: dict[str, str] = {}
     try:
         require_incoming(platform.stores.incoming)
-        for page in scan(platform.stores.incoming, platform.tables, stream, after=after):
+        forsaken_before = platform.clock.now() - timedelta(seconds=platform.limits.sidecar_wait_seconds)
+        for page in scan(
+            platform.stores.incoming, platform.tables, stream, after=after, forsaken_before=forsaken_before
+        ):
             settled = [arrival for arrival in page.arrivals if is_settled(platform, arrival.version)]
             n_seen += len(page.arrivals)
             n_unsettled += len(page.arrivals) - len(settled)

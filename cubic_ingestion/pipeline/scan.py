@@ -1,14 +1,25 @@
 """Scan: what lies in Incoming, page by page, matched to the declared tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import takewhile
 
-from cubic_ingestion.domain.incoming import Unknown
+from cubic_ingestion.domain.batch import OPEN_PREFIX
+from cubic_ingestion.domain.incoming import Unknown, UnknownGroup, UnknownGroups
 from cubic_ingestion.domain.load import Arrival, ObjectVersion
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import UnlistedFoldersError
 from cubic_ingestion.ports import ObjectStore
 from cubic_ingestion.streams import STREAMS
+
+FORSAKEN = "sidecars whose files did not come"
+MAX_OUTSIDE = 1_000
+"""Objects outside the streams' prefixes that are looked at; a page is always looked at whole."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_AFTER_ALL = "\U0010ffff"
+"""Follows whatever a key may go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,12 @@ class ScannedPage:
 
 
 def scan(
-    incoming: ObjectStore, tables: Mapping[str, Table], stream: StreamName, *, after: str = ""
+    incoming: ObjectStore,
+    tables: Mapping[str, Table],
+    stream: StreamName,
+    *,
+    after: str = "",
+    forsaken_before: datetime = _NEVER,
 ) -> Iterator[ScannedPage]:
     """List a stream's part of Incoming; memory stays flat whatever lies there.
 
@@ -39,17 +55,67 @@ def scan(
         tables: All declared tables by name.
         stream: Whose prefix to list.
         after: Key to go on after, in listing order.
+        forsaken_before: A sidecar that is older, and has no file beside it, will never have one.
 
     Raises:
         StoreUnavailableError: The stream's own folder cannot be listed.
     """
-    by_prefix = {table.prefix: table for table in tables.values() if table.stream is stream}
+    matcher = _Matcher({table.prefix: table for table in tables.values() if table.stream is stream}, stream, after)
+    skipped: deque[Unknown] = deque()
+    unlisted: Mapping[str, str] = {}
     try:
-        for page in incoming.list(stream.prefix, after=after):
-            yield _match(page, by_prefix, stream)
+        for page in incoming.list(stream.prefix, after=after, skipped=lambda *each: skipped.append(Unknown(*each))):
+            last_key, passed = page[-1].key, list[Unknown]()
+            # What comes after the last key is found again if the listing goes on after that.
+            while skipped and _in_order(skipped[0].key) < _in_order(last_key):
+                passed.append(skipped.popleft())
+            arrivals, unknown = matcher.match(page, forsaken_before)
+            n_objects = sum(not version.key.endswith("/") for version in page) + len(passed)
+            yield ScannedPage(arrivals, [*unknown, *passed], n_objects, last_key)
     except UnlistedFoldersError as error:
-        hidden = [Unknown(folder, f"it cannot be listed ({why})") for folder, why in error.reasons.items()]
-        yield ScannedPage((), hidden, unlisted=error.reasons)
+        unlisted = error.reasons
+        skipped += (Unknown(folder, f"it cannot be listed ({why})") for folder, why in unlisted.items())
+    if skipped:
+        yield ScannedPage((), tuple(skipped), len(skipped), unlisted=unlisted)
+
+
+def outside(incoming: ObjectStore) -> list[UnknownGroup]:
+    """Return what lies outside the streams' prefixes, where nothing is ever taken.
+
+    The listing jumps over what lies in them, and ends after a thousand objects outside, or a page more.
+    """
+    inside = (*(stream.prefix for stream in StreamName), OPEN_PREFIX)
+    found = UnknownGroups()
+
+    def skip(key: str, why: str) -> None:
+        if not key.startswith(inside):
+            found.add(Unknown(key, why))
+
+    try:
+        _look_outside(incoming, inside, found, skip)
+    except UnlistedFoldersError as error:
+        for folder, why in error.reasons.items():
+            skip(folder, f"it cannot be listed ({why})")
+    return found.sorted()
+
+
+def _look_outside(
+    incoming: ObjectStore, inside: tuple[str, ...], found: UnknownGroups, skip: Callable[[str, str], None]
+) -> None:
+    n_found, after = 0, ""
+    while n_found < MAX_OUTSIDE:
+        prefix = None
+        for page in incoming.list("", after=after, skipped=skip):
+            keys = [version.key for version in page]
+            prefix = next((prefix for key in keys for prefix in inside if key.startswith(prefix)), None)
+            for key in takewhile(lambda key: not key.startswith(inside), keys):
+                found.add(Unknown(key, "no table declares it"))
+                n_found += 1
+            if prefix or n_found >= MAX_OUTSIDE:
+                break
+        if prefix is None:
+            break
+        after = prefix + _AFTER_ALL
 
 
 def undeclared_prefixes(incoming: ObjectStore, tables: Mapping[str, Table]) -> list[str]:
@@ -59,17 +125,32 @@ def undeclared_prefixes(incoming: ObjectStore, tables: Mapping[str, Table]) -> l
     return [prefix for prefix in found if prefix not in declared and not any(d.startswith(prefix) for d in declared)]
 
 
-def _match(page: Sequence[ObjectVersion], by_prefix: Mapping[str, Table], stream: StreamName) -> ScannedPage:
-    arrivals: list[Arrival] = []
-    unknown: list[Unknown] = []
-    objects = [version for version in page if not version.key.endswith("/")]
-    for version in objects:
-        table = by_prefix.get(version.key.rpartition("/")[0] + "/")
-        if why := why_unknown(table, version.key):
-            unknown.append(Unknown(version.key, why))
-        elif table and not STREAMS[stream].is_sidecar(version.key):
-            arrivals.append(Arrival(table.name, table.is_raw, version))
-    return ScannedPage(arrivals, unknown, len(objects), page[-1].key if page else "")
+class _Matcher:
+    """Matches the objects of a listing to tables, and sidecars to the files that stand before them in the listing."""
+
+    def __init__(self, by_prefix: Mapping[str, Table], stream: StreamName, after: str) -> None:
+        self._by_prefix = by_prefix
+        self._stream = STREAMS[stream]
+        self._sidecars = {self._stream.sidecar_key(after)} if after else set[str | None]()
+
+    def match(self, page: Sequence[ObjectVersion], forsaken_before: datetime) -> tuple[list[Arrival], list[Unknown]]:
+        """Return the arrivals and the unknown objects of a page."""
+        arrivals: list[Arrival] = []
+        unknown: list[Unknown] = []
+        files = [version for version in page if not version.key.endswith("/")]
+        sidecars = {self._stream.sidecar_key(file.key) for file in files if not self._stream.is_sidecar(file.key)}
+        for version in files:
+            table = self._by_prefix.get(version.key.rpartition("/")[0] + "/")
+            why = why_unknown(table, version.key)
+            if not why and self._stream.is_sidecar(version.key):
+                has_file = version.key in sidecars or version.key in self._sidecars
+                why = "" if has_file or version.modified_at >= forsaken_before else FORSAKEN
+            elif table and not why:
+                arrivals.append(Arrival(table.name, table.is_raw, version))
+            if why:
+                unknown.append(Unknown(version.key, why))
+        self._sidecars = sidecars
+        return arrivals, unknown
 
 
 def why_unknown(table: Table | None, key: str) -> str:
@@ -82,7 +163,7 @@ def why_unknown(table: Table | None, key: str) -> str:
     if not _is_text(key):
         return "its name is no UTF-8"
     if table is None:
-        return "no table declares its folder"
+        return "no table declares it"
     return "" if table.is_active else "its table is inactive"
 
 
@@ -93,3 +174,8 @@ def _is_text(key: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _in_order(key: str) -> bytes:
+    """Sort key by which stores list."""
+    return key.encode(errors="surrogateescape")

@@ -23,6 +23,7 @@ from cubic_ingestion.ports.object_store import (
     ObjectMissingError,
     ObjectStore,
     ObjectWriter,
+    TellSkipped,
 )
 from cubic_ingestion.ports.outbox import OutboxBacklog, OutboxWork
 from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
@@ -74,4 +75,5 @@ __all__ = [
     "StatusCount",
     "Stores",
     "TableCatalog",
+    "TellSkipped",
 ]

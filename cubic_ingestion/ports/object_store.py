@@ -1,6 +1,6 @@
 """A bucket, as the pipeline sees it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -29,6 +29,10 @@ class ObjectWriter(Protocol):
         ...
 
 
+TellSkipped = Callable[[str, str], object]
+"""Called with the key of what a listing passes over, and why that is no object."""
+
+
 class ObjectStore(Protocol):
     """A bucket: a local folder or S3.
 
@@ -44,10 +48,17 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, page by page, at most 1,000 a page.
 
         The order is the store's own, the same in every listing, so that ``after`` a key that came all is told.
+
+        Args:
+            prefix: What the keys start with.
+            after: Where to go on.
+            skipped: Called for everything between the objects that is none, before the page that follows it.
 
         Raises:
             UnlistedFoldersError: Some folders below could not be listed; raised after the objects of all others.

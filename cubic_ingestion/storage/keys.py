@@ -11,7 +11,15 @@ MAX_KEY_BYTES = 1_024
 
 def is_key(key: str) -> bool:
     """Say whether every segment of a key has a name, and none is hidden (``..`` is)."""
-    return all(segment and not segment.startswith(HIDDEN) for segment in key.split("/"))
+    return not why_no_key(key)
+
+
+def why_no_key(key: str) -> str:
+    """Say why what stands under a key is no object; empty if it is one."""
+    segments = key.split("/")
+    if not all(segments):
+        return "a part of its key is empty"
+    return "a part of its key begins with a dot" if any(part.startswith(HIDDEN) for part in segments) else ""
 
 
 def check_key(key: str) -> str:

@@ -8,12 +8,14 @@ in a spare one.
 import fcntl
 import hashlib
 import os
+import re
 import uuid
 from contextlib import suppress
 
 from cubic_ingestion.storage.keys import HIDDEN
 from cubic_ingestion.storage.local_files import ObjectFile
 
+_DRAFT = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _LOOKS = 10
 """A draft that is published between being opened and being locked is no longer one."""
 
@@ -39,6 +41,11 @@ def open_draft(folder: int, name: str, key: str) -> tuple[str, ObjectFile]:
         break
     spare = _hidden(uuid.uuid4().hex)
     return spare, ObjectFile(spare, "xb", key, folder=folder)
+
+
+def is_draft(name: str) -> bool:
+    """Say whether a name is one that drafts have."""
+    return _DRAFT.fullmatch(name) is not None
 
 
 def _hidden(name: str) -> str:

@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.errors import UnlistedFoldersError
-from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectWriter
-from cubic_ingestion.storage.keys import HIDDEN
+from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectWriter, TellSkipped
+from cubic_ingestion.storage.keys import why_no_key
+from cubic_ingestion.storage.local_drafts import is_draft
 from cubic_ingestion.storage.local_files import ObjectFile, translated
 from cubic_ingestion.storage.local_object_writer import LocalObjectWriter
 from cubic_ingestion.storage.local_paths import GONE, folder_and_start, folder_in, folder_of, listing_order, local_key
@@ -57,7 +58,9 @@ class LocalObjectStore:
             except NotADirectoryError as error:
                 raise BucketMissingError(f"'{self._root}' is no folder.") from error
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page.
 
         The order is that of the keys' UTF-8 bytes, as in S3. A folder is read when its turn comes, and what vanishes
@@ -67,7 +70,7 @@ class LocalObjectStore:
             UnlistedFoldersError: Some folders below cannot be read; raised after the objects of all others.
         """
         folder_key, start = folder_and_start(prefix)
-        walk = _Walk(os.fsencode(after))
+        walk = _Walk(os.fsencode(after), skipped)
         with translated(prefix), suppress(*GONE), folder_of(self._root, folder_key) as folder:
             objects = walk.objects(folder, ".", folder_key, start)
             while page := tuple(islice(objects, PAGE_SIZE)):
@@ -90,7 +93,7 @@ class LocalObjectStore:
             return [
                 f"{folder_key}{entry.name}/"
                 for entry in _entries(folder, start)
-                if entry.is_dir(follow_symlinks=False) and _holds_an_object(folder, entry.name)
+                if _is_folder(entry) and _holds_an_object(folder, entry.name)
             ]
         return ()
 
@@ -172,6 +175,10 @@ class LocalObjectStore:
                     os.rmdir(_name(key), dir_fd=above)
 
 
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_dir(follow_symlinks=False) and not why_no_key(entry.name)
+
+
 def _name(key: str) -> str:
     return key.rpartition("/")[2]
 
@@ -182,6 +189,8 @@ class _Walk:
 
     after: bytes = b""
     """Key that the objects follow."""
+    skipped: TellSkipped | None = None
+    """Called for what is no object."""
     unlisted: dict[str, str] = field(default_factory=dict[str, str])
     """Why a folder below could not be read, by its key; written while the walk goes on."""
 
@@ -190,7 +199,10 @@ class _Walk:
         with suppress(*GONE), folder_in(above, name) as folder:
             for entry in _entries(folder, start):
                 key = folder_key + entry.name
-                if entry.is_dir(follow_symlinks=False):
+                if why := _why_no_object(entry):
+                    if self.skipped and os.fsencode(key) > self.after and not is_draft(entry.name):
+                        self.skipped(key, why)
+                elif entry.is_dir(follow_symlinks=False):
                     if os.fsencode(f"{key}/") >= self.after[: len(os.fsencode(f"{key}/"))]:
                         yield from self.objects_below(folder, entry.name, f"{key}/")
                 elif entry.is_file(follow_symlinks=False) and os.fsencode(key) > self.after:
@@ -218,13 +230,23 @@ def _entries(folder: int, start: str) -> "Iterator[os.DirEntry[str]]":
     last = b""
     while True:
         with os.scandir(folder) as entries:
-            named = (entry for entry in entries if entry.name.startswith(start) and entry.name[0] != HIDDEN)
+            named = (entry for entry in entries if entry.name.startswith(start))
             following = (entry for entry in named if not last or listing_order(entry) > last)
             held = nsmallest(MAX_ENTRIES, following, key=listing_order)
         yield from held
         if len(held) < MAX_ENTRIES:
             return
         last = listing_order(held[-1])
+
+
+def _why_no_object(entry: "os.DirEntry[str]") -> str:
+    """Say why an entry of a folder is neither an object nor a folder of objects; empty if it is one."""
+    if why := why_no_key(entry.name):
+        return why
+    if entry.is_symlink():
+        return "it is a symbolic link"
+    is_known = entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
+    return "" if is_known else "it is a socket, a pipe or a device"
 
 
 def _version(key: str, status: os.stat_result) -> ObjectVersion:

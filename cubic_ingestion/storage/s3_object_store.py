@@ -7,8 +7,8 @@ from typing import Any, BinaryIO, cast
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.errors import InvalidKeyError, SettingsError, StoreUnavailableError
-from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectWriter
-from cubic_ingestion.storage.keys import MAX_KEY_BYTES, check_key, is_key
+from cubic_ingestion.ports import BucketMissingError, ObjectChangedError, ObjectMissingError, ObjectWriter, TellSkipped
+from cubic_ingestion.storage.keys import MAX_KEY_BYTES, check_key, is_key, why_no_key
 from cubic_ingestion.storage.s3_errors import translated
 from cubic_ingestion.storage.s3_object_reader import S3ObjectReader
 from cubic_ingestion.storage.s3_object_writer import S3ObjectWriter
@@ -47,12 +47,19 @@ class S3ObjectStore:
         except (SettingsError, ObjectMissingError) as error:
             raise BucketMissingError(str(error)) from error
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """Yield the objects whose keys start with ``prefix`` and follow ``after``, 1,000 a page, in S3's order."""
         for page in self._pages(prefix, StartAfter=self._prefix + after):
             with translated(self._bucket, prefix):
-                found = ((self._key(entry["Key"]), entry) for entry in page.get("Contents", ()))
+                found = [(self._key(entry["Key"]), entry) for entry in page.get("Contents", ())]
                 versions = tuple(_version(key, entry, entry["Size"]) for key, entry in found if is_key(key))
+                # A folder in S3's console is an empty object whose key ends with a slash.
+                no_objects = [key for key, entry in found if not is_key(key) and (entry["Size"] or key[-1:] != "/")]
+            if skipped:
+                for key in no_objects:
+                    skipped(key, why_no_key(key))
             if versions:
                 yield versions
 

@@ -15,7 +15,7 @@ from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import SettingsError, StoreUnavailableError
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.ports import Platform, TellSkipped
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
@@ -131,12 +131,14 @@ def with_a_file_before_each_listing(depot: Depot, stream: StreamName) -> Platfor
     class Filling(LocalObjectStore):
         n_listings = 0
 
-        def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+        def list(
+            self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+        ) -> Iterator[Sequence[ObjectVersion]]:
             if prefix == stream.prefix:
                 Filling.n_listings += 1
                 assert Filling.n_listings < MANY_LISTINGS, "The command goes on for as long as files arrive."
                 put_ods(depot, f"{CHANGES}20220304-1345564{Filling.n_listings:02}.csv.gz")
-            return super().list(prefix, after=after)
+            return super().list(prefix, after=after, skipped=skipped)
 
     stores = replace(depot.platform.stores, incoming=Filling(depot.root / "incoming"))
     return replace(depot.platform, stores=stores)
@@ -260,10 +262,12 @@ def without_listing_of(depot: Depot, stream: StreamName, refusal: Exception | No
     """Return the platform with an Incoming that refuses to list one stream, as without permission."""
 
     class Refusing(LocalObjectStore):
-        def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+        def list(
+            self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+        ) -> Iterator[Sequence[ObjectVersion]]:
             if prefix == stream.prefix:
                 raise refusal or StoreUnavailableError(prefix, "Permission denied")
-            return super().list(prefix, after=after)
+            return super().list(prefix, after=after, skipped=skipped)
 
     stores = replace(depot.platform.stores, incoming=Refusing(depot.root / "incoming"))
     return replace(depot.platform, stores=stores)

@@ -28,6 +28,7 @@ from cubic_ingestion.ports import (
     Platform,
     Stores,
     TableCatalog,
+    TellSkipped,
 )
 
 _CUT_BYTES = 3
@@ -110,9 +111,11 @@ class FaultyStore:
         """Look whether the bucket is there."""
         self._around("require", "", self._store.require)
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """List."""
-        return iter(self._around("list", prefix, lambda: list(self._store.list(prefix, after=after))))
+        return iter(self._around("list", prefix, lambda: list(self._store.list(prefix, after=after, skipped=skipped))))
 
     def prefixes(self, prefix: str) -> Sequence[str]:
         """List folders."""

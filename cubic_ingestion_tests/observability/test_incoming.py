@@ -89,7 +89,7 @@ def test_a_scan_says_what_it_saw(depot: Depot) -> None:
     scans = depot.platform.repository.scans()
     assert scans.keys() == {stream.prefix for stream in StreamName}
     assert (scans[DMAP].started_at, scans[DMAP].listed_at) == (depot.clock.moment, depot.clock.moment)
-    why = "no table declares its folder"
+    why = "no table declares it"
     groups = (
         UnknownGroup(f"{DMAP}agg_sample/sub/", why, 1, ("a.csv",)),
         UnknownGroup(f"{DMAP}unknown/", why, 1, ("b.csv",)),

@@ -9,7 +9,7 @@ import pytest
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.pipeline.audit import Audit, Finding, audit
 from cubic_ingestion.pipeline.audit.findings import KEPT_FINDINGS, KEPT_FOLDERS
-from cubic_ingestion.ports import Place
+from cubic_ingestion.ports import Place, TellSkipped
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
@@ -37,9 +37,11 @@ class ManyPages:
         self.depot, self.n_pages = depot, n_pages
         self.unread, self.most_unread, self.most_keys = 0, 0, 0
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """Yield pages, noting how many were taken before the database was asked about them."""
-        del prefix, after
+        del prefix, after, skipped
         for page in range(self.n_pages):
             self.unread += 1
             self.most_unread = max(self.most_unread, self.unread)
@@ -120,9 +122,11 @@ class MovingStore(LocalObjectStore):
         super().__init__(root)
         self._happens = happens
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """List, then let it happen, then hand out what was listed."""
-        pages = list(super().list(prefix, after=after))
+        pages = list(super().list(prefix, after=after, skipped=skipped))
         self._happens()
         yield from pages
 

@@ -18,7 +18,7 @@ from cubic_ingestion.errors import CatalogUnavailableError, StoreUnavailableErro
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import Registration, register
-from cubic_ingestion.ports import Committed, Limits, ObjectStore, ObjectWriter
+from cubic_ingestion.ports import Committed, Limits, ObjectStore, ObjectWriter, TellSkipped
 from cubic_ingestion.storage.local_files import ObjectFile
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table, an_ods_table, csv_gz
@@ -87,11 +87,13 @@ class UnlistableStore(LocalObjectStore):
 
     refused = ""
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """Refuse."""
         if prefix == self.refused:
             raise StoreUnavailableError(prefix, "access denied")
-        return super().list(prefix, after=after)
+        return super().list(prefix, after=after, skipped=skipped)
 
 
 @pytest.mark.parametrize("stream", StreamName)

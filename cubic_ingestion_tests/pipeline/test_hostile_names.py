@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectWriter, TellSkipped
 from cubic_ingestion_tests.builders import NOON, a_table
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.walled import DMAP, GOOD, INJECTION, TEXT, a_walled_depot, reason, settled, tree
@@ -29,9 +29,16 @@ class Bucket:
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self._objects = dict(objects)
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def require(self) -> None:
+        """It is there."""
+
+    def list(
+        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """List everything as one page."""
-        yield [self._version(key) for key in sorted(self._objects) if key.startswith(prefix) and key > after]
+        del skipped
+        if found := [self._version(key) for key in sorted(self._objects) if key.startswith(prefix) and key > after]:
+            yield found
 
     def prefixes(self, prefix: str) -> Sequence[str]:
         """Return the folders below a prefix."""

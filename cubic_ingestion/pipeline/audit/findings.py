@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cubic_ingestion.domain.incoming import UnknownGroups
 from cubic_ingestion.domain.load import Load
 
 Tell = Callable[[str, int], None]
@@ -14,7 +15,6 @@ KEPT_FINDINGS = 100
 """Findings that an audit keeps; the others are told to who asked for them, and counted."""
 KEPT_FOLDERS = 1_000
 """Folders whose objects that were left alone are counted by themselves."""
-_ELSEWHERE = "elsewhere"
 
 
 class FindingCode(StrEnum):
@@ -105,8 +105,8 @@ class Audit:
     findings: list[Finding] = field(default_factory=list[Finding])
     """The first ``KEPT_FINDINGS``."""
     n_findings: int = 0
-    left_alone: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """Objects that are nobody's and need not be anybody's, counted by folder and the reason."""
+    left_alone: UnknownGroups = field(default_factory=lambda: UnknownGroups(max_folders=KEPT_FOLDERS))
+    """Objects that are nobody's and need not be anybody's, by folder and reason."""
     objects: Counter[str] = field(default_factory=Counter[str])
     """Objects looked at, by zone."""
     n_loads: int = 0
@@ -127,13 +127,12 @@ class Audit:
 
     def leave_alone(self, folder: str, why: str) -> None:
         """Count an object that need not be anybody's; from a great many folders on, without saying where."""
-        is_kept = (folder, why) in self.left_alone or len(self.left_alone) < KEPT_FOLDERS
-        self.left_alone[folder if is_kept else _ELSEWHERE, why] += 1
+        self.left_alone.count(folder, why)
 
     @property
     def notes(self) -> list[str]:
         """What is worth knowing and no discrepancy."""
-        return [f"{folder}: {n} objects left alone, {why}" for (folder, why), n in sorted(self.left_alone.items())]
+        return [str(group) for group in self.left_alone.sorted()]
 
     @property
     def proved(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX, OPEN_PREFIX
+from cubic_ingestion.domain.incoming import Unknown
 from cubic_ingestion.domain.layout import archive_filing, error_filing
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
@@ -23,6 +24,7 @@ from cubic_ingestion.pipeline.audit.expected import (
 )
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
 from cubic_ingestion.pipeline.register import is_settled
+from cubic_ingestion.pipeline.scan import FORSAKEN, why_unknown
 from cubic_ingestion.ports import Place, Platform
 from cubic_ingestion.streams import STREAMS
 
@@ -47,6 +49,10 @@ class IncomingCheck:
         self._audit = audit
         self._by_prefix = {table.prefix: table for table in platform.tables.values()}
 
+    def pages(self) -> Iterator[Sequence[ObjectVersion]]:
+        """List Incoming; what is no object there is named."""
+        return self.store.list("", skipped=lambda key, why: self._audit.left_alone.add(Unknown(key, why)))
+
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
         """Check a page of the listing; one query, and one more if sidecars are left without their files."""
         del seen
@@ -68,24 +74,17 @@ class IncomingCheck:
                 yield Finding.of(FindingCode.LEFT_BEHIND, self.zone, version.key, problem, load)
 
     def _is_left_alone(self, version: ObjectVersion) -> bool:
-        folder = folder_of(version.key)
-        table = self._by_prefix.get(folder)
+        table = self._by_prefix.get(folder_of(version.key))
         if version.key.endswith("/") or (table and not is_settled(self.platform, version)):
             return True
-        if folder.startswith(OPEN_PREFIX):
-            folder, why = OPEN_PREFIX, "records of open batches, which the Kafka batcher keeps there"
-        elif table is None or not is_text(version.key):
-            why = "no table declares it"
-        elif not table.is_active:
-            why = "its table is inactive"
-        elif not STREAMS[table.stream].is_sidecar(version.key):
-            return False
-        elif not self._is_forsaken(version):
+        if version.key.startswith(OPEN_PREFIX):
+            self._audit.leave_alone(OPEN_PREFIX, "records of open batches, which the Kafka batcher keeps there")
             return True
-        else:
-            why = "sidecars whose files did not come"
-        self._audit.leave_alone(folder, why)
-        return True
+        is_sidecar = table is not None and STREAMS[table.stream].is_sidecar(version.key)
+        why = why_unknown(table, version.key) or (FORSAKEN if self._is_forsaken(version) else "")
+        if why:
+            self._audit.left_alone.add(Unknown(version.key, why))
+        return bool(why) or is_sidecar
 
     def _strange_parts(self, parts: Sequence[ObjectVersion]) -> Iterator[Finding]:
         """Name the parts that no open batch has on record, and that the batcher should have removed by now."""
@@ -126,6 +125,10 @@ class FiledCheck:
         self.place = place
         self.zone = "archive" if place is Place.ARCHIVE else "error"
         self.store = platform.stores.archive if place is Place.ARCHIVE else platform.stores.error
+
+    def pages(self) -> Iterator[Sequence[ObjectVersion]]:
+        """List the zone."""
+        return self.store.list("")
 
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
         """Check a page of the listing; one query, and one more if an object is nobody's."""

@@ -47,6 +47,10 @@ class SpringboardCheck:
         self._audit = audit
         self._prefixes = {table.prefix for table in platform.tables.values()}
 
+    def pages(self) -> Iterator[Sequence[ObjectVersion]]:
+        """List the zone."""
+        return self.store.list("")
+
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
         """Check a page of the listing; one query, one more if something is not as on record, and a footer an object."""
         locations = {version.key: self._locations(version.key) for version in page}

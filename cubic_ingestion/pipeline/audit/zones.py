@@ -35,6 +35,10 @@ class ZoneCheck(Protocol):
     zone: str
     store: ObjectStore
 
+    def pages(self) -> Iterator[Sequence[ObjectVersion]]:
+        """List the zone."""
+        ...
+
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
         """Yield what is wrong with the objects of a page, and count the others as seen."""
         ...
@@ -79,7 +83,7 @@ def audit(
 def _objects(zone: ZoneCheck, done: Audit, seen: Tally, tell: Tell) -> Iterator[Finding]:
     """Check a zone page by page."""
     done.objects[zone.zone] = 0
-    for page in zone.store.list(""):
+    for page in zone.pages():
         done.objects[zone.zone] += len(page)
         yield from _confirmed(zone, page, seen)
         tell(zone.zone, len(page))
