@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from cubic_ingestion.cli.output import AsJson, console, json_text, print_places, say, write
+from cubic_ingestion.cli.output import AsJson, console, json_text, print_places, say, warn, write
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.audit import Audit, Finding
@@ -20,18 +20,26 @@ _OPENING = '{"findings": ['
 def audit(*, as_json: AsJson = False) -> None:
     """Prove that every object belongs to one load, and every load has its original and its rows; nothing is changed.
 
+    The catalog and Dagster are compared too; Dagster if `DAGSTER_HOME` or the home has an instance.
+
     Exit code 0 if everything is accounted for, 1 if something is not, 2 if it could not run.
 
     Example: `cubic audit --json`
     """
     from cubic_ingestion.bootstrap import existing_platform
+    from cubic_ingestion.defs.instance import existing_instance
+    from cubic_ingestion.defs.shown import DagsterCheck
     from cubic_ingestion.pipeline.audit import audit as run_audit
+    from cubic_ingestion.settings import read_settings
 
     platform = existing_platform()
     told = _Json() if as_json else _Lines()
-    with _progress() as tell:
-        done = run_audit(platform, tell, told.take)
+    with existing_instance(read_settings()) as instance, _progress() as tell:
+        further = [DagsterCheck(platform, instance)] if instance else []
+        done = run_audit(platform, tell, told.take, further)
     told.end(done)
+    if instance is None:
+        warn("Dagster was not compared: no instance has been used from here. DAGSTER_HOME names another one.")
     if not any(done.proved.values()):
         print_places(is_error=as_json)
     if done.n_findings:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.inert_text import inert, listed
 from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.defs.shown import DagsterCheck
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.audit import Audit, audit
 
@@ -19,7 +20,7 @@ _SHOWN = 50
 @dg.asset(
     key=AUDIT,
     group_name="audit",
-    description="Compares Incoming, Springboard, Archive and Error with the metadata database; changes nothing.",
+    description="Compares all zones, the catalog and Dagster with the metadata database; changes nothing.",
     check_specs=[
         dg.AssetCheckSpec(
             ACCOUNTED_FOR,
@@ -28,10 +29,11 @@ _SHOWN = 50
         )
     ],
 )
-def audit_zones(platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any]]:
+def audit_zones(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any]]:
     """Do what ``cubic audit`` does."""
     try:
-        done = audit(platform.platform())
+        built = platform.platform()
+        done = audit(built, further=[DagsterCheck(built, context.instance)])
     except RetriableError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=60) from error
     except FatalError as error:

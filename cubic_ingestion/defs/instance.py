@@ -23,6 +23,20 @@ _NO_TELEMETRY = {"telemetry": {"enabled": False}}
 
 
 @contextmanager
+def existing_instance(settings: Settings) -> Generator[dg.DagsterInstance | None]:
+    """Open the instance that ``dagster_instance`` opens; None if nobody has ever used one from here.
+
+    Raises:
+        SettingsError: As ``dagster_instance``.
+    """
+    if settings.dagster_home is None and not (settings.home / "dagster" / "history").is_dir():
+        yield None
+        return
+    with dagster_instance(settings) as instance:
+        yield instance
+
+
+@contextmanager
 def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance]:
     """Open the instance of ``DAGSTER_HOME``, or else the embedded one below the home.
 

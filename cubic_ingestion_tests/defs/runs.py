@@ -1,6 +1,9 @@
 """Runs of the definitions under test, in this process, and what they reported."""
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -9,6 +12,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion_tests.depot import Depot
 
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -40,6 +44,13 @@ def shown(instance: dg.DagsterInstance, table: Table, partitions: Sequence[str])
     """Return the status that Dagster's pages show of some partitions."""
     found = instance.get_status_by_partition(asset_key(table), partitions, partitions_of(table))
     return [status and status.value for status in (found or {}).values()] or [None] * len(partitions)
+
+
+def grow_old(depot: Depot, **by: float) -> None:
+    """Have all changes of partitions recorded that much earlier."""
+    recorded_at = (datetime.now(UTC) - timedelta(**by)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection, connection:
+        connection.execute("UPDATE cubic_dagster_changes SET inserted_at = ?", (recorded_at,))
 
 
 def failures(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -19,7 +18,7 @@ from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
-from cubic_ingestion_tests.defs.runs import failures, materialized, replay, shown, sweep
+from cubic_ingestion_tests.defs.runs import failures, grow_old, materialized, replay, shown, sweep
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.homes import BASE, CHANGES, put_dmap, put_kafka, put_ods
 
@@ -111,7 +110,7 @@ def test_the_sensor_leaves_what_is_new_to_the_run_that_made_it(
     tick(definitions, instance)
     assert shown(instance, tables[DMAP_TABLE], DAYS) == [None, None, None]
 
-    grow_old(depot)
+    grow_old(depot, minutes=2)
     tick(definitions, instance)
     assert shown(instance, tables[DMAP_TABLE], DAYS) == ["MATERIALIZED", None, None]
 
@@ -120,13 +119,6 @@ def tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
     resources = {"platform": PlatformResource()}
     with dg.build_sensor_context(instance=instance, definitions=definitions, resources=resources) as context:
         unreported_partitions(context)
-
-
-def grow_old(depot: Depot) -> None:
-    """Have all changes recorded two minutes earlier."""
-    before = (datetime.now(UTC) - timedelta(minutes=2)).strftime("%Y-%m-%d %H:%M:%S.%f")
-    with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection, connection:
-        connection.execute("UPDATE cubic_dagster_changes SET inserted_at = ?", (before,))
 
 
 def test_a_table_that_cannot_be_reported_waits_with_its_reason_and_stops_no_other(

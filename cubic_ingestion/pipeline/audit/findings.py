@@ -40,6 +40,9 @@ class FindingCode(StrEnum):
     DANGLING_PARTITION = "dangling_partition"
     CATALOG_BEHIND = "catalog_behind"
     CATALOG_UNREADABLE = "catalog_unreadable"
+    NOT_IN_DAGSTER = "not_in_dagster"
+    WITHOUT_ROWS = "without_rows"
+    DAGSTER_BEHIND = "dagster_behind"
 
 
 _REPLAY = "Materialize the load's partition: a replay writes it again from Archive."
@@ -68,6 +71,9 @@ REMEDIES = {
     FindingCode.DANGLING_PARTITION: "Drop these partitions in the catalog; no rows are lost by that.",
     FindingCode.CATALOG_BEHIND: "Look at the sensor 'catalog' and the runs of 'update_catalog'; mend what it refuses.",
     FindingCode.CATALOG_UNREADABLE: "Mend what the problem says, and audit again; the zones are audited all the same.",
+    FindingCode.NOT_IN_DAGSTER: "Materialize these partitions in Dagster: a replay reports them.",
+    FindingCode.WITHOUT_ROWS: "Materialize these partitions in Dagster: they then show as they are.",
+    FindingCode.DAGSTER_BEHIND: "Look at the sensor 'unreported_partitions', or run 'cubic ingest', which reports too.",
 }
 """What to do, by code."""
 
