@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, print_facts, print_json, print_places, print_rows, warn
+from cubic_ingestion.cli.output import AsJson, print_facts, print_json, print_json_list, print_places, print_rows, warn
 from cubic_ingestion.domain.status import LoadStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cubic_ingestion.domain.load import Load
     from cubic_ingestion.ports import Platform
 
 _MOST = 2**63 - 1
 """The largest whole number that a database takes."""
+
+_PAGE_LOADS = 5_000
 
 loads = typer.Typer(name="loads", help="The loads: one version of one file each.", no_args_is_help=True)
 
@@ -36,11 +38,26 @@ def list_loads(
 
     platform = existing_platform()
     check_tables(platform, table)
-    found = platform.repository.loads(tables=table, statuses=status, limit=limit)
+    found = _newest(platform, table, status, limit)
     if as_json:
-        print_json([_story(load) for load in found])
+        print_json_list(_story(load) for load in found)
     else:
-        print_rows([line(load) for load in found], empty="No such loads.")
+        print_rows((line(load) for load in found), empty="No such loads.")
+
+
+def _newest(
+    platform: "Platform", tables: list[str] | None, statuses: list[LoadStatus] | None, limit: int
+) -> "Iterator[Load]":
+    """Yield loads, newest first, page by page: there may be millions."""
+    before: int | None = None
+    while limit > 0 and (
+        page := platform.repository.loads(
+            tables=tables, statuses=statuses, limit=min(limit, _PAGE_LOADS), before=before
+        )
+    ):
+        yield from page
+        limit -= len(page)
+        before = page[-1].id
 
 
 @loads.command()

@@ -8,8 +8,10 @@ import io
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -22,6 +24,7 @@ from cubic_ingestion.outside_text import ACTING, visible
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 _WIDE = 200
+_MAX_TABLE_ROWS = 1_000
 
 console = Console(width=None if sys.stdout.isatty() else _WIDE, emoji=False)
 """Standard output; a pipe or a log is not folded to a terminal's width."""
@@ -54,6 +57,18 @@ def print_json(value: object) -> None:
     write(json_text(value, indent=2) + "\n")
 
 
+def print_json_list(items: Iterable[object]) -> None:
+    """Print a list as ``print_json`` does, item by item: none of them is kept."""
+    n_printed = 0
+    for item in items:
+        write(("," if n_printed else "[") + "\n" + textwrap.indent(json_text(item, indent=2), "  "))
+        n_printed += 1
+    if n_printed:
+        write("\n]\n")
+    else:
+        print_json([])
+
+
 def json_text(value: object, indent: int | None = None) -> str:
     r"""Return a value as JSON text that every parser takes and every terminal shows.
 
@@ -75,11 +90,17 @@ def survive_any_encoding() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def print_rows(rows: Sequence[Mapping[str, object]], *, title: str = "", empty: str = "Nothing.") -> None:
-    """Print rows as a table; all rows have the same columns."""
-    if not rows:
+def print_rows(rows: Iterable[Mapping[str, object]], *, title: str = "", empty: str = "Nothing.") -> None:
+    """Print rows as a table, many as several, so that they need not be kept; all rows have the same columns."""
+    remaining, n_printed = iter(rows), 0
+    while page := list(islice(remaining, _MAX_TABLE_ROWS)):
+        _print_table(page, "" if n_printed else title)
+        n_printed += len(page)
+    if not n_printed:
         print_nothing(empty)
-        return
+
+
+def _print_table(rows: Sequence[Mapping[str, object]], title: str) -> None:
     shown = RichTable(title=title or None, title_justify="left")
     for name, value in rows[0].items():
         shown.add_column(name.replace("_", " "), justify="right" if isinstance(value, int) else "left", overflow="fold")

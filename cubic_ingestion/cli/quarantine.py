@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
+from cubic_ingestion.cli.output import AsJson, print_json, print_json_list, print_rows, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from cubic_ingestion.domain.load import Load
     from cubic_ingestion.ports import Platform
+
+_PAGE_LOADS = 5_000
 
 quarantine = typer.Typer(
     name="quarantine", help="Records with a value that does not fit its column's type.", no_args_is_help=True
@@ -28,9 +30,9 @@ def list_quarantine(*, table: Tables = None, as_json: AsJson = False) -> None:
     from cubic_ingestion.bootstrap import existing_platform
 
     platform = existing_platform()
-    rows = [_row(platform, load) for load in _loads(platform, table)]
+    rows = (_row(platform, load) for load in _loads(platform, table))
     if as_json:
-        print_json(rows)
+        print_json_list(rows)
     else:
         print_rows(rows, empty="Nothing is in quarantine.")
 
@@ -52,7 +54,7 @@ def replay(*, table: Tables = None, as_json: AsJson = False) -> None:
     from cubic_ingestion.settings import read_settings
 
     platform = existing_platform()
-    before = _loads(platform, table)
+    before = list(_loads(platform, table))
     failures: list[str] = []
     if before:
         definitions = build_definitions(platform.tables)
@@ -70,10 +72,18 @@ def replay(*, table: Tables = None, as_json: AsJson = False) -> None:
         raise typer.Exit(2 if failures else 1)
 
 
-def _loads(platform: "Platform", names: list[str] | None) -> "Sequence[Load]":
+def _loads(platform: "Platform", names: list[str] | None) -> "Iterator[Load]":
     if unknown := [name for name in names or () if name not in platform.tables]:
         raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
-    return [load for load in platform.repository.quarantined(names) if load.table in platform.tables]
+    return (load for load in _all_quarantined(platform, names) if load.table in platform.tables)
+
+
+def _all_quarantined(platform: "Platform", names: list[str] | None) -> "Iterator[Load]":
+    """Yield the loads with records in quarantine, page by page."""
+    last = 0
+    while page := platform.repository.quarantined(names, after=last, limit=_PAGE_LOADS):
+        yield from page
+        last = page[-1].id
 
 
 def _row(platform: "Platform", load: "Load") -> dict[str, object]:

@@ -20,10 +20,16 @@ def load(connection: Connection, load_id: int) -> Load | None:
 
 
 def loads(
-    connection: Connection, tables: Collection[str] | None, statuses: Collection[LoadStatus] | None, limit: int
+    connection: Connection,
+    tables: Collection[str] | None,
+    statuses: Collection[LoadStatus] | None,
+    limit: int,
+    before: int | None = None,
 ) -> list[Load]:
     """Select loads, newest first."""
     statement = select_loads()
+    if before is not None:
+        statement = statement.where(CubicLoad.id < before)
     if tables is not None:
         statement = statement.where(CubicTable.name.in_(tables))
     if statuses is not None:
@@ -31,12 +37,16 @@ def loads(
     return _loads(connection, statement.order_by(CubicLoad.id.desc()).limit(limit))
 
 
-def quarantined(connection: Connection, tables: Collection[str] | None) -> list[Load]:
+def quarantined(
+    connection: Connection, tables: Collection[str] | None, after: int = 0, limit: int | None = None
+) -> list[Load]:
     """Select the loads with records in quarantine, oldest first."""
-    statement = select_loads().where(CubicLoad.n_quarantined > 0, CubicLoad.location.is_not(None))
+    by_id = CubicLoad.id + 0  # not the bare id, by which the primary key would be walked, through all loads
+    has_records = (CubicLoad.n_quarantined > 0, CubicLoad.location.is_not(None), by_id > after)
+    statement = select_loads().where(*has_records).limit(limit)
     if tables is not None:
         statement = statement.where(CubicTable.name.in_(tables))
-    return _loads(connection, statement.order_by(CubicLoad.id))
+    return _loads(connection, statement.order_by(by_id))
 
 
 def newest_at(connection: Connection, locations: Collection[str]) -> Mapping[str, Load]:

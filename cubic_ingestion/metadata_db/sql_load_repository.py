@@ -299,8 +299,10 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
         return self._database.read(table_schemas.locations_by_schema, table)
 
     @override
-    def quarantined(self, tables: Collection[str] | None = None) -> Sequence[Load]:
-        return self._database.read(looking_up.quarantined, tables)
+    def quarantined(
+        self, tables: Collection[str] | None = None, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[Load]:
+        return self._database.read(looking_up.quarantined, tables, after, limit)
 
     @override
     def taken_keys(self, keys: Collection[str]) -> Mapping[str, int]:
@@ -324,9 +326,14 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
 
     @override
     def loads(
-        self, *, tables: Collection[str] | None = None, statuses: Collection[LoadStatus] | None = None, limit: int = 100
+        self,
+        *,
+        tables: Collection[str] | None = None,
+        statuses: Collection[LoadStatus] | None = None,
+        limit: int = 100,
+        before: int | None = None,
     ) -> Sequence[Load]:
-        return self._database.read(looking_up.loads, tables, statuses, limit)
+        return self._database.read(looking_up.loads, tables, statuses, limit, before)
 
     @override
     def status_counts(self) -> Sequence[StatusCount]:

@@ -271,8 +271,10 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         """Return the Springboard keys of a table's loads, by the columns of their files."""
         ...
 
-    def quarantined(self, tables: Collection[str] | None = None) -> Sequence[Load]:
-        """Return the loads with records in quarantine, oldest first."""
+    def quarantined(
+        self, tables: Collection[str] | None = None, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[Load]:
+        """Return the loads with records in quarantine and an id greater than ``after``, oldest first."""
         ...
 
     def taken_keys(self, keys: Collection[str]) -> Mapping[str, int]:
@@ -300,9 +302,14 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         ...
 
     def loads(
-        self, *, tables: Collection[str] | None = None, statuses: Collection[LoadStatus] | None = None, limit: int = 100
+        self,
+        *,
+        tables: Collection[str] | None = None,
+        statuses: Collection[LoadStatus] | None = None,
+        limit: int = 100,
+        before: int | None = None,
     ) -> Sequence[Load]:
-        """Return loads, newest first."""
+        """Return loads, newest first; only those with an id less than ``before``, if it is given."""
         ...
 
     def status_counts(self) -> Sequence[StatusCount]:

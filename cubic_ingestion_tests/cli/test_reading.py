@@ -1,11 +1,14 @@
 """The commands that read, on a home in which the sample was ingested."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from cubic_ingestion.cli import loads as loads_module
+from cubic_ingestion.cli import output
 from cubic_ingestion.metadata_db.upgrade import NEWEST
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.cli.conftest import Cubic
@@ -56,6 +59,20 @@ def test_loads_are_listed_newest_first(cubic: Cubic) -> None:
     assert len(loads) == 10
     assert [load["id"] for load in loads] == sorted((load["id"] for load in loads), reverse=True)
     assert {load["status"] for load in loads} == {"archived"}
+
+
+def test_many_loads_are_read_and_printed_page_by_page(cubic: Cubic, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("loads", "list", "--limit", "8")
+    expected, as_text = cubic(*options, "--json").out, cubic(*options).text
+    assert [load["id"] for load in json.loads(expected)] == list(range(10, 2, -1))
+    assert expected == json.dumps(json.loads(expected), indent=2, ensure_ascii=False) + "\n"
+    monkeypatch.setattr(loads_module, "_PAGE_LOADS", 3)
+    monkeypatch.setattr(output, "_MAX_TABLE_ROWS", 5)
+
+    assert cubic(*options, "--json").out == expected
+    paged = cubic(*options).text
+    assert paged.count("partition") == as_text.count("partition") + 1
+    assert all(load["key"].rpartition("/")[2] in paged for load in json.loads(expected))
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_loads_are_listed_newest_first_by_table_and_status(repository: LoadRepos
     (other,) = register(repository, "c.csv.gz", table=CHANGES)
     repository.reject(first.id, BAD)
     assert [load.id for load in repository.loads(limit=2)] == [other.id, second.id]
+    assert [load.id for load in repository.loads(before=second.id)] == [first.id]
     assert [load.id for load in repository.loads(tables=[DMAP.name])] == [second.id, first.id]
     assert [load.id for load in repository.loads(statuses=[LoadStatus.READY_FOR_ERRORING])] == [first.id]
     assert repository.load(10_000) is None

@@ -46,6 +46,8 @@ def test_quarantined_records_are_counted_and_their_loads_listed(repository: Load
     )
     assert [load.id for load in repository.quarantined()] == [a.id, c.id]
     assert repository.quarantined([BASE.name]) == []
+    assert [load.id for load in repository.quarantined(limit=1)] == [a.id]
+    assert [load.id for load in repository.quarantined([DMAP.name], after=a.id, limit=9)] == [c.id]
     assert repository.partition_totals(DMAP.name, [DAY])[DAY].n_quarantined == 7
     assert [count.n_quarantined for count in repository.status_counts()] == [7]
 
