@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 # As Dagster does, a value in .env counts unless the environment has its own.
 CUBIC_HOME ?= $(shell sed -n 's/^CUBIC_HOME=//p' .env 2>/dev/null | tail -n 1)
-override HOME_FOLDER := $(or $(strip $(CUBIC_HOME)),.cubic)
+override HOME_FOLDER := $(patsubst ~/%,$(HOME)/%,$(or $(strip $(CUBIC_HOME)),.cubic))
 DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cubic_ingestion.domain.feed import ApiKey
@@ -19,6 +19,7 @@ ZONES: tuple[Zone, ...] = get_args(Zone)
 
 DMAP_KEY_SETTINGS = {ApiKey.PUBLIC: "CUBIC_DMAP_PUBLIC_API_KEY", ApiKey.CONTROLLED: "CUBIC_DMAP_CONTROLLED_API_KEY"}
 
+_SQLITE = "sqlite:///"
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -119,6 +120,22 @@ class Settings(BaseSettings):
         description="Dagster's own variable `DAGSTER_HOME`: folder of another instance than the embedded one.",
     )
 
+    @field_validator("home", "tables_dir", "dagster_home")
+    @classmethod
+    def _expanded_path(cls, path: Path | None) -> Path | None:
+        return path and _expanded(path)
+
+    @field_validator("incoming_url", "archive_url", "error_url", "springboard_url")
+    @classmethod
+    def _expanded_folder(cls, url: str) -> str:
+        return str(_expanded(Path(url))) if url.startswith("~") else url
+
+    @field_validator("database_url")
+    @classmethod
+    def _expanded_file(cls, url: str) -> str:
+        path = url.removeprefix(_SQLITE)
+        return f"{_SQLITE}{_expanded(Path(path))}" if path != url and path.startswith("~") else url
+
     @property
     def limits(self) -> Limits:
         """The settings that bound time and numbers, as the pipeline takes them."""
@@ -171,6 +188,19 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether the metadata database is the SQLite file in the home."""
         return not self.database_url
+
+
+def _expanded(path: Path) -> Path:
+    """Return a path with the person's folder for a leading ``~``, which no shell replaces in a ``.env``.
+
+    Raises:
+        ValueError: Nobody knows whose folder ``~name`` is.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        message = f"'{path.parts[0]}' is nobody's folder"
+        raise ValueError(message) from error
 
 
 class SystemClock:

@@ -4,6 +4,7 @@ The key goes in the header ``apikey``, to the configured address alone: a list's
 file's link needs no key, and its redirects are followed anywhere, but not from https to http.
 """
 
+import codecs
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -115,7 +116,7 @@ class HttpFeedClient(FeedClient):
 
 def _results(feed: Feed, answer: httpx.Response) -> Sequence[object]:
     try:
-        decoded = msgspec.json.decode(_content(feed, answer))
+        decoded = msgspec.json.decode(_content(feed, answer).removeprefix(codecs.BOM_UTF8))
     except msgspec.DecodeError as error:
         kind = answer.headers.get("Content-Type", "nothing that is named")
         raise FeedUnavailableError(feed.relative_url, f"its list is no JSON ({kind})") from error

@@ -54,17 +54,11 @@ class Layout:
 
     def end(self) -> bytes:
         """Return a row with nothing in its fields, with its line end."""
-        nothing = self.dialect.null_value if self.has_plain_null() else ""
-        return f"{self.dialect.delimiter.join([nothing] * len(self.names))}\n".encode()
+        return f"{self.dialect.delimiter.join([self.dialect.null_value] * len(self.names))}\n".encode()
 
     def escape(self) -> str:
         """Return the character that takes the next one's meaning; empty if there is none."""
         return self.dialect.escape if self.dialect.escape != self.dialect.quote else ""
-
-    def has_plain_null(self) -> bool:
-        """Say whether the text that stands for NULL has no character that means something else."""
-        dialect = self.dialect
-        return not {*dialect.null_value} & {dialect.delimiter, dialect.quote, dialect.escape, "\r", "\n"}
 
 
 class Parser:
@@ -75,8 +69,6 @@ class Parser:
         self._block_bytes = list(BLOCK_BYTES)
         self._n_late_restarts = 0
         self._ways = {name: list(ways) for name, ways in layout.wanted.items()}
-        if not layout.has_plain_null():
-            self._read_as_text(self._ways)  # the row at the end has empty fields, which are NULL in no other type
         if layout.escape():
             self._read_as_text(self._watched())  # 0\x1F is one that no Watch sees
 

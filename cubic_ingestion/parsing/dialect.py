@@ -18,7 +18,10 @@ class Dialect:
     record_delimiter: str = "\n"
     """Between two records. Any of the three usual line ends is understood, whichever is stated."""
     null_value: str = ""
-    """The unquoted text that stands for NULL; the same text in quotes is a value."""
+    r"""The unquoted text that stands for NULL; the same text in quotes is a value.
+
+    No character of it may have a meaning of its own, which the reader would see first: with the escape ``\``, ``\N``
+    would be the text ``N``."""
     quote: str = '"'
     """Around a field that holds delimiters or line ends; doubled inside one. Empty: nothing is quoted."""
     escape: str = ""
@@ -37,6 +40,11 @@ class Dialect:
         if self.record_delimiter not in _RECORD_DELIMITERS:
             message = f"recordDelimiter is {self.record_delimiter!r}, where a line end is needed"
             raise ValueError(message)
+        acting = {self.delimiter, self.quote, self.escape, "\r", "\n"}
+        for character in self.null_value:
+            if character in acting:
+                message = f"nullValue is {self.null_value!r}, and {character!r} has a meaning of its own"
+                raise ValueError(message)
 
 
 def _is_one_character(value: str) -> bool:

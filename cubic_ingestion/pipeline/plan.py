@@ -1,6 +1,7 @@
 """Plan: decide for each new load which partition and snapshot it belongs to, or what it still waits for."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,8 @@ _LONGEST_WAIT = timedelta(minutes=5)
 _USABLE_NAME = re.compile(r"(?!\.)[\w.+~@() -]+")
 """Names become folders called ``identifier=<name>``, where ``=``, ``%`` and the like mean something to engines.
 
-A leading dot hides a file."""
+A leading dot hides a file. Marks and joiners are looked at without (``_is_usable``)."""
+_JOINERS = "\u200c\u200d"
 _FOR_SIDECAR = "waits for its .dfm sidecar"
 _FOR_NEWER_SIDECAR = "waits for a .dfm sidecar newer than the version before it"
 _FOR_SNAPSHOT = "waits for the first LOAD file of its table, which opens a snapshot"
@@ -157,9 +159,20 @@ def _check_name(table: Table, load: Load) -> None:
     if len(name.encode()) > LONGEST_NAME_BYTES:
         message = f"The name '{name[:50]}…' has more than {LONGEST_NAME_BYTES} bytes."
         raise RejectedLoadError("unusable_name", message)
-    if not _USABLE_NAME.fullmatch(name):
+    if not _is_usable(name):
         message = f"The name {name!r} has characters that engines read as something else in 'identifier=<name>'."
         raise RejectedLoadError("unusable_name", message)
+
+
+def _is_usable(name: str) -> bool:
+    r"""Say whether a name can be a folder's.
+
+    ``\w`` has letters and digits, but not the marks of decomposed letters (as macOS writes them) and of vowels (as
+    many scripts write them), nor the joiners between letters. They are part of the word that they stand in.
+    """
+    if not name.isascii():
+        name = "".join(each for each in name if each not in _JOINERS and unicodedata.category(each)[0] != "M")
+    return _USABLE_NAME.fullmatch(name) is not None
 
 
 def _open_snapshots(platform: Platform, admitted: Sequence[_Admitted]) -> tuple[list[_Admitted], list[Table]]:

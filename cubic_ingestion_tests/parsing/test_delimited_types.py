@@ -260,7 +260,7 @@ def test_an_exponent_that_pyarrow_would_crash_on_is_read_by_our_own_rules(n_zero
     assert outcome(data, columns, typed=True) == outcome(data, columns, typed=False)
 
 
-@pytest.mark.parametrize("null_value", ["", "NULL", "\\N", " ", ",", '"', "0"])
+@pytest.mark.parametrize("null_value", ["", "NULL", "\\N", " ", "0"])
 @pytest.mark.parametrize("columns", [(Column("a", "int64"),), (Column("a", "int64"), Column("z", "string"))])
 def test_nulls_are_the_same_either_way(null_value: str, columns: tuple[Column, ...]) -> None:
     dialect = Dialect(null_value=null_value)

@@ -74,8 +74,9 @@ def test_the_wrong_file_name_does_not_matter() -> None:
 def test_the_dialect_is_the_one_stated_and_else_the_usual() -> None:
     assert parse_dfm(changed(formatInfo=None)).dialect == Dialect()
     assert parse_dfm(a_dfm()).dialect == Dialect()
-    stated = options(fieldDelimiter="\t", recordDelimiter="\r\n", nullValue="\\N", quoteChar="", escapeChar="\\")
-    assert parse_dfm(stated).dialect == Dialect("\t", "\r\n", "\\N", "", "\\")
+    stated = options(fieldDelimiter="\t", recordDelimiter="\r\n", nullValue="NULL", quoteChar="", escapeChar="\\")
+    assert parse_dfm(stated).dialect == Dialect("\t", "\r\n", "NULL", "", "\\")
+    assert parse_dfm(options(nullValue="\\N")).dialect == Dialect(null_value="\\N")
 
 
 def test_a_byte_order_mark_is_no_part_of_it() -> None:
@@ -108,6 +109,10 @@ def test_a_byte_order_mark_is_no_part_of_it() -> None:
         (options(fieldDelimiter="'", quoteChar="'"), "two meanings"),
         (options(fieldDelimiter="|", escapeChar="|"), "two meanings"),
         (options(fieldDelimiter="||"), "fieldDelimiter"),
+        (options(nullValue="\\N", escapeChar="\\"), "nullValue is '\\\\N', and '\\\\' has a meaning of its own"),
+        (options(nullValue='""'), "nullValue"),
+        (options(nullValue="a,b"), "nullValue"),
+        (options(nullValue="\n"), "nullValue"),
         (options(fieldDelimiter="é"), "fieldDelimiter"),
         (options(recordDelimiter=";"), "recordDelimiter"),
         (options(quoteChar="''"), "quoteChar"),

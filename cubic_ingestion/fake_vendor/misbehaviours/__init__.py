@@ -22,6 +22,7 @@ from cubic_ingestion.fake_vendor.misbehaviours.files import content_encoded, cor
 from cubic_ingestion.fake_vendor.misbehaviours.lists import (
     INVALID_ITEMS,
     empty_list,
+    marked,
     not_an_item,
     spoiled,
     unsuccessful,
@@ -39,6 +40,7 @@ __all__ = [
     "failure",
     "html",
     "link_expired",
+    "marked",
     "meanwhile",
     "not_an_item",
     "plain_csv",

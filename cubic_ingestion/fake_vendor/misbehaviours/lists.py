@@ -1,5 +1,6 @@
 """What goes wrong with lists alone."""
 
+import codecs
 import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -22,6 +23,11 @@ def without_results() -> Misbehaviour:
 def empty_list() -> Misbehaviour:
     """Answer that there is nothing."""
     return lambda honest: _edited(honest, lambda told: {**told, "results": []})
+
+
+def marked() -> Misbehaviour:
+    """Answer with a byte order mark before the list, as .NET's writer of UTF-8 does."""
+    return lambda honest: honest.with_body(codecs.BOM_UTF8 + honest.body) if honest.is_good else honest
 
 
 def spoiled(

@@ -4,6 +4,7 @@ What the reader of a batch would reject is turned away here, one record at a tim
 records of its file to Error.
 """
 
+import codecs
 import json
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
@@ -65,7 +66,11 @@ class Router:
                 self._topics.setdefault(tuple(table.topic_path.split(".")), {})[table.topic] = table.name
 
     def lines(self, shard: str, records: Sequence[Record]) -> Sequence[tuple[str, Line]]:
-        """Return each record's table, or ``DEAD_LETTERS``, and its line there, in the same order."""
+        """Return each record's table, or ``DEAD_LETTERS``, and its line there, in the same order.
+
+        A byte order mark before a record is left out, as it is in files.
+        """
+        records = [_unmarked(record) for record in records]
         is_sound = _are_sound([record.data for record in records if not record.problem])
         return [self._line(shard, record, is_sound=is_sound) for record in records]
 
@@ -93,6 +98,12 @@ class Router:
         return _DeadLetter(
             DeadLetterReason.TOPIC_MISSING, f"There is no text at {paths or 'any path: none is declared'}."
         )
+
+
+def _unmarked(record: Record) -> Record:
+    if record.problem or not record.data.startswith(codecs.BOM_UTF8):
+        return record
+    return record._replace(data=record.data.removeprefix(codecs.BOM_UTF8))
 
 
 def _are_sound(texts: Sequence[bytes]) -> bool:

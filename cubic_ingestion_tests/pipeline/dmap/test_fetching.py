@@ -212,6 +212,12 @@ def test_a_server_that_asks_for_more_patience_than_there_is_is_not_waited_for(ve
     assert len(vendor.listings) == 1
 
 
+def test_a_list_with_a_byte_order_mark_is_a_list(vendor: FakeVendor, depot: Depot) -> None:
+    publish(vendor, "sample_1")
+    vendor.lists.arm(bad.marked(), times=None)
+    assert len(a_fetcher(vendor, depot).fetch(FEED).fetched) == 1
+
+
 def test_an_empty_list_is_nothing_new_and_forgets_nothing(vendor: FakeVendor, depot: Depot) -> None:
     publish(vendor, "sample_1")
     a_fetcher(vendor, depot).fetch(FEED)

@@ -109,6 +109,16 @@ def test_each_topic_goes_to_its_table_with_where_each_record_stood(depot: Depot,
     assert stood == {(FIRST, str(record.position)) for record in source.records[FIRST]}
 
 
+def test_a_record_with_a_byte_order_mark_is_a_record(depot: Depot, source: MemoryStream) -> None:
+    for _ in range(4):
+        source.put(b'\xef\xbb\xbf{"topic": "taps"}')
+
+    a_batcher(depot, source).run_once()
+
+    assert [record["topic"] for file in records_of(depot).values() for record in file] == ["taps"] * 4
+    assert dead_letters(depot) == []
+
+
 def test_what_no_table_takes_is_a_dead_letter_and_the_audit_knows_it(depot: Depot, source: MemoryStream) -> None:
     source.put(b"no json")
     source.put(b'{"topic": "unheard-of"}')
