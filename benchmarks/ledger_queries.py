@@ -17,6 +17,7 @@ from cubic_ingestion.metadata_db import (
     claiming,
     completing,
     declared_tables,
+    holding,
     looking_up,
     observing,
     planning,
@@ -66,7 +67,8 @@ def queries(connection: Connection) -> list[Query]:
     done = Ingested(held.id, held.partition_key, 1, 1, "a/new/place")
     error = LoadError("bad", "It is bad.")
     days_ago = now - timedelta(days=2)
-    hold: dict[str, Any] = {"claimant": "run-new/a", "now": now, "expires_at": now, "partition_keys": None}
+    term = {"now": now, "expires_at": now}
+    hold: dict[str, Any] = {"claimant": "run-new/a", "partition_keys": None, **term}
     return [
         Query("register: known keys, 1,000", lambda c: registering.unrecorded(c, arrivals)),
         Query("register: new versions, 1,000", lambda c: registering.record(c, arrivals, now)),
@@ -75,7 +77,10 @@ def queries(connection: Connection) -> list[Query]:
         Query("placed_since: a page", lambda c: planning.placed_page(c, names[:2], days_ago, None, None)),
         Query("wait", lambda c: planning.wait(c, waiting, "waits", now, now)),
         *(
-            Query(f"claimable: {work}, a stream", lambda c, work=work: claiming.claimable(c, ods, work, now, None))
+            Query(
+                f"claimable: {work}, a stream",
+                lambda c, work=work: claiming.claimable(c, ods, work, **term, through=None),
+            )
             for work in Work
         ),
         *(
@@ -93,6 +98,8 @@ def queries(connection: Connection) -> list[Query]:
             "claim: replay of a day",
             lambda c: claiming.claim(c, names[:1], Work.REPLAY, limit=500, **{**hold, "partition_keys": days[:1]}),
         ),
+        Query("holders", holding.holders),
+        Query("holdings", holding.holdings),
         Query("renew", lambda c: claiming.renew(c, held.claimed_by, now)),
         Query("holds", lambda c: claiming.holds(c, held.claimed_by, held.id)),
         Query("is_at_work", lambda c: claiming.is_at_work(c, held.claimed_by, now)),
@@ -106,7 +113,7 @@ def queries(connection: Connection) -> list[Query]:
         Query("partition_totals: 10 days", lambda c: looking_up.partition_totals(c, names[0], days[:10])),
         Query("n_rows: largest table", lambda c: looking_up.n_rows(c, names[0])),
         Query("locations: a day", lambda c: looking_up.locations(c, names[0], days[:1])),
-        Query("catalog_due: a stream", lambda c: catalog_changes.due(c, ods, now)),
+        Query("catalog_due: a stream", lambda c: catalog_changes.due(c, ods, now, now)),
         Query("known_schemas", lambda c: table_schemas.known_schemas(c, names[0])),
         Query("schema_changes: largest table", lambda c: list(table_schemas.schema_changes(c, names[0]))),
         Query("quarantined: a table", lambda c: list(looking_up.quarantined(c, names[:1]))),

@@ -1,8 +1,6 @@
 """Composition root: the only module that constructs adapters."""
 
-import os
 import secrets
-import socket
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, HomeMissingError, SettingsError
 from cubic_ingestion.metadata_db.engine import make_engine, open_engine
 from cubic_ingestion.metadata_db.postgres import PostgresLimits
+from cubic_ingestion.metadata_db.server_clock import shared_clock
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
 from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
 from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
@@ -26,7 +25,8 @@ from cubic_ingestion.pipeline.dmap import Fetcher, FetchLimits
 from cubic_ingestion.pipeline.incoming import require_incoming
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
-from cubic_ingestion.ports import FeedRepository, LoadObserver, Platform, Stores
+from cubic_ingestion.pipeline.process import this_process
+from cubic_ingestion.ports import Clock, FeedRepository, LoadObserver, Platform, Stores
 from cubic_ingestion.settings import DMAP_KEY_SETTINGS, ZONES, Settings, SystemClock, read_settings
 from cubic_ingestion.storage import S3Options, open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
@@ -47,14 +47,15 @@ def _wired(settings: Settings) -> Platform:
     prepare_database(settings)
     # Told through logging, like all else; structlog's own default would write them among what a command prints.
     set_on_retry_hooks([LoggingOnRetryHook])
+    engine = make_engine(settings.metadata_url, postgres_limits(settings))
+    clock = shared_clock(engine, SystemClock(), retry_seconds=settings.database_retry_seconds)
     return Platform(
         tables=load_tables(settings.tables_dir),
-        repository=SqlLoadRepository(
-            make_engine(settings.metadata_url, postgres_limits(settings)), retry_seconds=settings.database_retry_seconds
-        ),
+        repository=SqlLoadRepository(engine, clock.now, retry_seconds=settings.database_retry_seconds),
         stores=_open_stores(settings),
         catalog=open_catalog(settings.catalog, home=settings.home.absolute(), glue_database=settings.glue_database),
-        clock=SystemClock(),
+        clock=clock,
+        file_clock=SystemClock(),
         limits=settings.limits,
     )
 
@@ -189,7 +190,7 @@ def missing_key(key: ApiKey) -> SettingsError:
 
 
 def _owner() -> str:
-    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+    return f"{secrets.token_hex(4)}/{this_process()}"
 
 
 def observer_from_environment() -> LoadObserver:
@@ -217,6 +218,13 @@ def existing_observer() -> LoadObserver:
 def _observer(settings: Settings) -> LoadObserver:
     prepare_database(settings)
     return SqlLoadObserver(make_engine(settings.metadata_url, postgres_limits(settings)))
+
+
+def clock_from_environment() -> Clock:
+    """Return the clock that all who use the metadata database share."""
+    settings = read_settings()
+    engine = make_engine(settings.metadata_url, postgres_limits(settings))
+    return shared_clock(engine, SystemClock(), retry_seconds=settings.database_retry_seconds)
 
 
 def logs_from_environment() -> None:

@@ -147,6 +147,7 @@ class Settings(BaseSettings):
             max_attempts=self.max_attempts,
             max_loads_per_run=self.max_loads_per_run,
             parallel_loads=self.parallel_loads,
+            kinesis_lease_seconds=self.kinesis_lease_seconds,
         )
 
     @property

@@ -89,6 +89,7 @@ class Depot:
             stores=Stores(**zones),
             catalog=DuckDBTableCatalog(root / "catalog.duckdb"),
             clock=clock,
+            file_clock=clock,
             limits=limits or Limits(),
         )
         return Depot(root, platform, clock)

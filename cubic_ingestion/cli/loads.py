@@ -156,8 +156,15 @@ def line(load: "Load") -> dict[str, object]:
         "status": load.status.value,
         "partition": load.partition_key or "",
         "rows": load.n_rows,
-        "reason": (load.error.code if load.error else load.waits_for) or "",
+        "reason": _holder(load) or (load.error.code if load.error else load.waits_for) or "",
     }
+
+
+def _holder(load: "Load") -> str:
+    """Say who holds a load, and until when."""
+    if load.claimed_by is None or load.claim_expires_at is None:
+        return ""
+    return f"held by run {load.claimed_by.partition('/')[0]} until {load.claim_expires_at:%Y-%m-%d %H:%M:%S}"
 
 
 def _story(load: "Load") -> dict[str, object]:

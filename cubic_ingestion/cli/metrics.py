@@ -20,16 +20,23 @@ def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None
 
     Example: `cubic metrics --port 9464`
     """
-    from cubic_ingestion.bootstrap import declared_tables, existing_observer, logs_from_environment
+    from cubic_ingestion.bootstrap import (
+        clock_from_environment,
+        declared_tables,
+        existing_observer,
+        logs_from_environment,
+    )
     from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
-    from cubic_ingestion.settings import SystemClock, read_settings
+    from cubic_ingestion.observability.problems import Thresholds
+    from cubic_ingestion.settings import read_settings
 
     logs_from_environment()
-    collector = LedgerCollector(declared_tables(), existing_observer(), SystemClock())
+    settings = read_settings()
+    thresholds = Thresholds(limits=settings.limits)
+    collector = LedgerCollector(declared_tables(), existing_observer(), clock_from_environment(), thresholds)
     if once:
         write(exposition(collector))
         return
-    settings = read_settings()
     address = host or settings.metrics_host
     try:
         listening, stop = serve(collector, address, settings.metrics_port if port is None else port)

@@ -55,7 +55,7 @@ def status(
     from cubic_ingestion.observability.health import health
 
     platform = existing_platform()
-    thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds)
+    thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds, platform.limits)
     now, incoming = platform.clock.now(), platform.stores.incoming
     found = health(platform.tables, existing_observer(), now, thresholds, incoming)
     if check:

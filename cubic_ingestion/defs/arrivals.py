@@ -6,7 +6,6 @@ materialised, by a person who will not wait.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -86,7 +85,8 @@ def missing_arrivals_sensor(context: dg.SensorEvaluationContext, platform: Platf
 
 
 def _found(platform: PlatformResource) -> dict[ProblemCode, list[Problem]]:
-    problems = missing_arrivals(platform.platform().tables, platform.observer(), datetime.now(UTC))
+    built = platform.platform()
+    problems = missing_arrivals(built.tables, platform.observer(), built.clock.now())
     return {code: [problem for problem in problems if problem.code is code] for code in ARRIVAL_CODES}
 
 

@@ -16,7 +16,7 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import CubicIngestionError, UnlistedFoldersError
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.pipeline.release import release, release_dead
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Platform
 
@@ -97,6 +97,7 @@ def bring_catalog_up_to_date(
     failures: list[str] = []
     try:
         with last_resort():
+            release_dead(platform.repository, platform.clock.now())
             if has_catalog_changes(platform):
                 job = definitions.resolve_job_def(update_catalog.name)
                 tags = catalog_tags(in_lane=False)
@@ -145,6 +146,7 @@ class _StreamTurns:
 
     def _has_work(self) -> bool:
         """Register and plan what is in Incoming; return True if a load that was there at the start can be claimed."""
+        release_dead(self.platform.repository, self.platform.clock.now())  # first: what is given back is planned anew
         began_at = monotonic()
         registration = register(self.platform, self.stream)
         self.unlisted = registration.unlisted
@@ -153,8 +155,11 @@ class _StreamTurns:
             self.newest_id = self.platform.repository.newest_id()
         plan(self.platform, self.stream)
         names = [table.name for table in self.platform.tables.values() if table.stream is self.stream]
-        now, claimable = self.platform.clock.now(), self.platform.repository.claimable
-        return any(claimable(names, work, now, through=self.newest_id) for work in Work)
+        now, expires_at = self.platform.claim_term()
+        return any(
+            self.platform.repository.claimable(names, work, now=now, expires_at=expires_at, through=self.newest_id)
+            for work in Work
+        )
 
 
 def _pass(

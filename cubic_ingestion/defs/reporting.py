@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import partial
 from math import inf
 from time import monotonic
-from uuid import uuid4
 
 import dagster as dg
 import structlog
@@ -27,8 +26,10 @@ from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.parsing.arrow_types import arrow_schema
+from cubic_ingestion.pipeline.claim import claimant_of
 from cubic_ingestion.pipeline.ingest import Report
 from cubic_ingestion.pipeline.preview import first_rows
+from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.ports import WHOLE_TABLE, OutboxWork, PartitionTotal, Platform
 
 N_CHANGES = 500
@@ -71,7 +72,7 @@ class Reporter:
 
     def __post_init__(self) -> None:
         """Name the holder of the lease."""
-        self._claimant = f"{self.run_id}/{uuid4().hex}"
+        self._claimant = claimant_of(self.run_id)
 
     def report_changes(self, table: Table, ingested: Report | None = None) -> int:
         """Report all changed partitions of a table, and return the number of changes.
@@ -121,12 +122,12 @@ class Reporter:
             self.platform.repository.postpone_dagster(self._claimant, work, due_at, reason)
 
     def _claim(self, table: Table, partition_keys: Collection[str] | None = None) -> OutboxWork | None:
-        now = self.platform.clock.now()
+        now, expires_at = self.platform.claim_term()
         claimed = self.platform.repository.claim_dagster(
             [table.name],
             claimant=self._claimant,
             now=now,
-            expires_at=now + timedelta(seconds=self.platform.limits.claim_timeout_seconds),
+            expires_at=expires_at,
             n_tables=1,
             n_changes=N_CHANGES,
             partition_keys=partition_keys,
@@ -208,10 +209,12 @@ def report_unreported(
     Returns:
         The number of changes reported. A table that cannot be reported is tried again later.
     """
-    now, ends_at = platform.clock.now(), monotonic() + timeout_seconds
+    now, expires_at = platform.claim_term()
+    release_dead(platform.repository, now)
+    recorded_before, ends_at = now - timedelta(seconds=older_than_seconds), monotonic() + timeout_seconds
     n_changes = 0
     for name in platform.repository.dagster_due(
-        list(platform.tables), now, now - timedelta(seconds=older_than_seconds)
+        list(platform.tables), now=now, expires_at=expires_at, recorded_before=recorded_before
     ):
         if monotonic() > ends_at:
             break

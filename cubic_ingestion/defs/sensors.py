@@ -16,7 +16,7 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.observability.health import tables_that_wait_too_long
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.pipeline.release import release, release_dead
 from cubic_ingestion.ports import Platform
 
 INTERVAL_SECONDS = 10
@@ -42,6 +42,7 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
     )
     def incoming(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
         built = platform.platform()
+        release_dead(built.repository, built.clock.now())  # first: what is given back is planned anew
         after = _key(context.cursor or "")
         registration = register(built, stream, after=after, timeout_seconds=TICK_SECONDS)
         plan(built, stream)
@@ -71,9 +72,11 @@ def _key(cursor: str) -> str:
 def ingest_request(platform: Platform, stream: StreamName) -> dg.RunRequest | None:
     """Request one run over all tables of a stream that have loads to claim; None if there are none."""
     names = [table.name for table in platform.tables.values() if table.stream is stream and table.is_active]
-    now = platform.clock.now()
+    now, expires_at = platform.claim_term()
     claimable = {
-        name for work in (Work.INGEST, Work.REPLAY) for name in platform.repository.claimable(names, work, now)
+        name
+        for work in (Work.INGEST, Work.REPLAY)
+        for name in platform.repository.claimable(names, work, now=now, expires_at=expires_at)
     }
     if not claimable:
         return None
@@ -93,6 +96,7 @@ def build_originals_sensor() -> dg.SensorDefinition:
     )
     def originals(context: dg.SensorEvaluationContext, platform: PlatformResource) -> Iterator[dg.RunRequest]:
         built = platform.platform()
+        release_dead(built.repository, built.clock.now())
         for stream in StreamName:
             tags = lane_tags(stream, "move")
             if has_originals(built, stream) and not _is_waiting(context.instance, tags):
@@ -104,8 +108,11 @@ def build_originals_sensor() -> dg.SensorDefinition:
 def has_originals(platform: Platform, stream: StreamName) -> bool:
     """Say whether a stream has originals to move."""
     names = [table.name for table in platform.tables.values() if table.stream is stream]
-    now = platform.clock.now()
-    return any(platform.repository.claimable(names, work, now) for work in (Work.ARCHIVE, Work.ERROR))
+    now, expires_at = platform.claim_term()
+    return any(
+        platform.repository.claimable(names, work, now=now, expires_at=expires_at)
+        for work in (Work.ARCHIVE, Work.ERROR)
+    )
 
 
 def build_catalog_sensor() -> dg.SensorDefinition:
@@ -119,8 +126,9 @@ def build_catalog_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def catalog(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
-        tags = catalog_tags(in_lane=True)
-        if not has_catalog_changes(platform.platform()):
+        tags, built = catalog_tags(in_lane=True), platform.platform()
+        release_dead(built.repository, built.clock.now())
+        if not has_catalog_changes(built):
             return dg.SkipReason("The catalog knows everything, or is not to be asked again yet.")
         if _is_waiting(context.instance, tags):
             return dg.SkipReason("A run that will tell it has not started yet.")
@@ -131,7 +139,8 @@ def build_catalog_sensor() -> dg.SensorDefinition:
 
 def has_catalog_changes(platform: Platform) -> bool:
     """Say whether the catalog is to be told something now."""
-    return bool(platform.repository.catalog_due(list(platform.tables), platform.clock.now()))
+    now, expires_at = platform.claim_term()
+    return bool(platform.repository.catalog_due(list(platform.tables), now=now, expires_at=expires_at))
 
 
 @dg.sensor(

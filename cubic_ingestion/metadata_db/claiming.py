@@ -1,19 +1,24 @@
 """Who may work on which load: counting, taking, keeping and giving back claims."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, select, true, update
 from sqlalchemy.orm import aliased
 
+from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.metadata_db.changes import GIVEN_BACK, MAX_REASON_CHARACTERS, UNCLAIMED, moved
+from cubic_ingestion.metadata_db.holding import is_due, is_over, release_leases
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
 from cubic_ingestion.metadata_db.outbox import OUTBOXES
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
+
+_log = logging.getLogger(__name__)
 
 _OLDEST_FIRST = (
     # Not the bare column: SQLite would then walk the index that is sorted by it, through all that is archived.
@@ -31,7 +36,13 @@ _HOLDS = select(CubicLoad.id).where(CubicLoad.id == bindparam("load_id"), CubicL
 
 
 def claimable(
-    connection: Connection, tables: Collection[str], work: Work, now: datetime, through: int | None
+    connection: Connection,
+    tables: Collection[str],
+    work: Work,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    through: int | None,
 ) -> Mapping[str, int]:
     """Count what a claim by a newcomer would get, by table."""
     # Not the bare id, by which SQLite would walk the primary key, through all that is archived.
@@ -39,7 +50,8 @@ def claimable(
     statement = (
         select(CubicTable.name, func.count())
         .join(CubicLoad, CubicLoad.table_id == CubicTable.id)
-        .where(CubicTable.name.in_(tables), *_is_free(work, now), ~_is_being_rewritten(now), *is_meant)
+        .where(CubicTable.name.in_(tables), *_is_free(work, now, expires_at), *is_meant)
+        .where(~_is_being_rewritten(now, expires_at))
         .group_by(CubicTable.name)
     )
     return {row[0]: row[1] for row in connection.execute(statement)}
@@ -65,12 +77,14 @@ def claim(
         connection.execute(locked.with_for_update(key_share=True))
     statement = (
         select_loads()
-        .where(CubicTable.name.in_(tables), *_is_free(work, now, partition_keys), ~_is_being_rewritten(now, claimant))
+        .where(CubicTable.name.in_(tables), *_is_free(work, now, expires_at, partition_keys))
+        .where(~_is_being_rewritten(now, expires_at, claimant))
         .order_by(*_OLDEST_FIRST)
         .limit(limit)
         .with_for_update(of=CubicLoad, skip_locked=True)
     )
     loads = [to_load(row) for row in connection.execute(statement)]
+    _warn_of_clocks(loads, expires_at)
     values = {"claimed_by": claimant, "claim_expires_at": expires_at, "updated_at": now}
     values |= dict.fromkeys(("retry_at", "waits_for"))
     _write_claims(connection, loads, work, values)
@@ -143,15 +157,36 @@ def _is_held_by(prefix: str) -> ColumnElement[bool]:
     return CubicLoad.claimed_by.is_not(None) & (func.substr(CubicLoad.claimed_by, 1, len(prefix)) == prefix)
 
 
-def _is_free(work: Work, now: datetime, partition_keys: Collection[str] | None = None) -> list[ColumnElement[bool]]:
-    """Conditions under which a load waits for this work, or is held for it by somebody who ran out of time."""
+def release_holder(connection: Connection, holder: str, retry_at: datetime, now: datetime) -> int:
+    """Give back all that somebody holds, of whatever kind."""
+    for outbox in OUTBOXES:
+        outbox.release(connection, holder)
+    release_leases(connection, holder)
+    return _give_back(connection, CubicLoad.claimed_by == holder, {"retry_at": retry_at, "updated_at": now})
+
+
+def _warn_of_clocks(loads: Sequence[Load], expires_at: datetime) -> None:
+    """Log whose claims are taken over because they end later than any that is taken now."""
+    ahead = {
+        load.claimed_by: load.claim_expires_at
+        for load in loads
+        if load.claim_expires_at and load.claim_expires_at > expires_at + CLOCK_TOLERANCE
+    }
+    for claimant, until in ahead.items():
+        _log.warning("claim taken over: the clock that made it is ahead; it is of %s, until %s", claimant, until)
+
+
+def _is_free(
+    work: Work, now: datetime, expires_at: datetime, partition_keys: Collection[str] | None = None
+) -> list[ColumnElement[bool]]:
+    """Conditions under which a load waits for this work, or is held for it by somebody whose claim is over."""
     conditions: list[ColumnElement[bool]] = [
         CubicTable.is_active.is_(True),
         CubicTable.deleted_at.is_(None),
         CubicLoad.status.in_({work.waiting.value, work.held.value}),
         CubicLoad.deleted_at.is_(None),
-        or_(CubicLoad.claim_expires_at.is_(None), CubicLoad.claim_expires_at <= now),
-        or_(CubicLoad.retry_at.is_(None), CubicLoad.retry_at <= now),
+        is_over(CubicLoad.claim_expires_at, now, expires_at),
+        is_due(CubicLoad.retry_at, now),
     ]
     if partition_keys is not None:
         conditions.append(CubicLoad.partition_key.in_(partition_keys))
@@ -162,13 +197,13 @@ def _is_free(work: Work, now: datetime, partition_keys: Collection[str] | None =
     return conditions
 
 
-def _is_being_rewritten(now: datetime, claimant: str | None = None) -> ColumnElement[bool]:
+def _is_being_rewritten(now: datetime, expires_at: datetime, claimant: str | None = None) -> ColumnElement[bool]:
     """Another version of the same object is being ingested by somebody else: both would write the same place."""
     condition = and_(
         _Other.s3_key == CubicLoad.s3_key,
         _Other.id != CubicLoad.id,
         _Other.status == LoadStatus.INGESTING.value,
-        _Other.claim_expires_at > now,
+        ~is_over(_Other.claim_expires_at, now, expires_at),
     )
     return exists().where(condition if claimant is None else condition & (_Other.claimed_by != claimant))
 

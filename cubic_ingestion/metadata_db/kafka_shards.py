@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from cubic_ingestion.domain.batch import Advance, Batch, ShardLease, ShardState
 from cubic_ingestion.errors import ShardLeaseLostError
 from cubic_ingestion.metadata_db import kafka_batches
+from cubic_ingestion.metadata_db.holding import is_over
 from cubic_ingestion.metadata_db.models import (
     CubicKafkaBatch,
     CubicKafkaBatchPart,
@@ -46,7 +47,7 @@ def lease(
     is_free = or_(
         CubicKafkaShard.leased_by.is_(None),
         CubicKafkaShard.leased_by == owner,
-        CubicKafkaShard.lease_expires_at <= now,
+        is_over(CubicKafkaShard.lease_expires_at, now, expires_at),
     )
     taken = connection.execute(
         update(CubicKafkaShard)

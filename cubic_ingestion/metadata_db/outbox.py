@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, exists, false, func, insert, or_, select, update
 
 from cubic_ingestion.metadata_db.changes import MAX_REASON_CHARACTERS
+from cubic_ingestion.metadata_db.holding import is_due, is_over
 from cubic_ingestion.metadata_db.models import Base, CubicCatalogChange, CubicDagsterChange, CubicTable
 from cubic_ingestion.metadata_db.rows import in_pages
 from cubic_ingestion.ports import OutboxBacklog, OutboxWork
@@ -46,11 +47,16 @@ class Outbox:
             connection.execute(insert(self._changes), rows)
 
     def due(
-        self, connection: Connection, tables: Collection[str], now: datetime, recorded_before: datetime | None = None
+        self,
+        connection: Connection,
+        tables: Collection[str],
+        now: datetime,
+        expires_at: datetime,
+        recorded_before: datetime | None = None,
     ) -> list[str]:
         """Select the tables with changes that nobody has leased and whose pause is over."""
-        has_changes = self._has_changes(recorded_before)
-        statement = select(CubicTable.name).where(CubicTable.name.in_(tables), has_changes, self._is_free_at(now))
+        conditions = (self._has_changes(recorded_before), self._is_free_at(now, expires_at))
+        statement = select(CubicTable.name).where(CubicTable.name.in_(tables), *conditions)
         return list(connection.execute(statement.order_by(CubicTable.id)).scalars())
 
     def claim(
@@ -72,7 +78,7 @@ class Outbox:
         is_ours = self._claimed_by == claimant
         statement = (
             select(CubicTable.id, CubicTable.name, self._attempts.label("attempts"))
-            .where(CubicTable.name.in_(tables), self._has_changes(), or_(self._is_free_at(now), is_ours))
+            .where(CubicTable.name.in_(tables), self._has_changes(), or_(self._is_free_at(now, expires_at), is_ours))
             .order_by(CubicTable.id)
             .limit(n_tables)
             .with_for_update(key_share=True)  # registering loads, which refers to the tables, goes on
@@ -157,8 +163,10 @@ class Outbox:
         pages = (statement.where(self._subject.in_(page)) for page in in_pages(subjects))
         return [row for page in pages for row in connection.execute(page).tuples()]
 
-    def _is_free_at(self, now: datetime) -> ColumnElement[bool]:
-        return or_(self._due_at.is_(None), self._due_at <= now)
+    def _is_free_at(self, now: datetime, expires_at: datetime) -> ColumnElement[bool]:
+        """Return the condition that a table's lease is over, or without a lease its pause."""
+        is_leased = self._claimed_by.is_not(None)
+        return or_(is_leased & is_over(self._due_at, now, expires_at), ~is_leased & is_due(self._due_at, now))
 
     def _has_changes(self, recorded_before: datetime | None = None) -> ColumnElement[bool]:
         of_table = exists().where(self._table_id == CubicTable.id)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.load import Load, Placement
@@ -13,6 +13,7 @@ from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import UnrecordedTableError
 from cubic_ingestion.metadata_db.changes import MAX_REASON_CHARACTERS, TO_ERROR, UNCLAIMED, explained, moved
 from cubic_ingestion.metadata_db.columns import UtcDateTime
+from cubic_ingestion.metadata_db.holding import is_due
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable, CubicTableOdsSnapshot
 from cubic_ingestion.metadata_db.outbox import DAGSTER
 from cubic_ingestion.metadata_db.rows import in_pages, select_loads, to_load
@@ -37,7 +38,7 @@ def unplanned(connection: Connection, tables: Collection[str], now: datetime, li
         CubicLoad.status == LoadStatus.READY.value,
         CubicLoad.partition_key.is_(None),
         CubicLoad.deleted_at.is_(None),
-        or_(CubicLoad.retry_at.is_(None), CubicLoad.retry_at <= now),
+        is_due(CubicLoad.retry_at, now),
     )
     ordered = statement.order_by(CubicLoad.s3_modified, CubicLoad.id).limit(limit)
     return [to_load(row) for row in connection.execute(ordered)]

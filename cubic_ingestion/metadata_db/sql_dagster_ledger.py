@@ -23,9 +23,14 @@ class SqlDagsterLedger(DagsterLedger):
 
     @override
     def dagster_due(
-        self, tables: Collection[str], now: datetime, recorded_before: datetime | None = None
+        self,
+        tables: Collection[str],
+        *,
+        now: datetime,
+        expires_at: datetime,
+        recorded_before: datetime | None = None,
     ) -> Sequence[str]:
-        return self._database.read(DAGSTER.due, tables, now, recorded_before)
+        return self._database.read(DAGSTER.due, tables, now, expires_at, recorded_before)
 
     @override
     def claim_dagster(

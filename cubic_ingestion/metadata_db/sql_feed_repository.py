@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from typing_extensions import override
 
 from cubic_ingestion.domain.feed import Dataset, FeedOutcome, FeedProgress, FetchedDataset
+from cubic_ingestion.metadata_db.holding import is_over
 from cubic_ingestion.metadata_db.models import CubicDmapDataset, CubicDmapFeed
 from cubic_ingestion.metadata_db.transactions import Transactions
 from cubic_ingestion.ports import FeedRepository
@@ -56,9 +57,8 @@ def _lease(
     connection: Connection, relative_url: str, owner: str, now: datetime, expires_at: datetime
 ) -> FeedProgress | None:
     connection.execute(_add(connection)(CubicDmapFeed).values(relative_url=relative_url).on_conflict_do_nothing())
-    is_free = or_(
-        CubicDmapFeed.leased_by.is_(None), CubicDmapFeed.leased_by == owner, CubicDmapFeed.lease_expires_at <= now
-    )
+    is_ours = CubicDmapFeed.leased_by == owner
+    is_free = or_(CubicDmapFeed.leased_by.is_(None), is_ours, is_over(CubicDmapFeed.lease_expires_at, now, expires_at))
     taken = connection.execute(
         update(CubicDmapFeed)
         .where(CubicDmapFeed.relative_url == relative_url, is_free)

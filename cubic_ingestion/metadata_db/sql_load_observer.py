@@ -7,8 +7,9 @@ from sqlalchemy import Engine
 from typing_extensions import override
 
 from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.domain.holding import Holding
 from cubic_ingestion.domain.incoming import Scan
-from cubic_ingestion.metadata_db import kafka_batches, observing, scans
+from cubic_ingestion.metadata_db import holding, kafka_batches, observing, scans
 from cubic_ingestion.metadata_db.engine import reading
 from cubic_ingestion.metadata_db.outbox import DAGSTER
 from cubic_ingestion.ports import (
@@ -37,6 +38,11 @@ class SqlLoadObserver(LoadObserver):
     def open_loads(self, now: datetime) -> Sequence[OpenLoads]:
         with reading(self._engine) as connection:
             return observing.open_loads(connection, now)
+
+    @override
+    def holdings(self) -> Sequence[Holding]:
+        with reading(self._engine) as connection:
+            return holding.holdings(connection)
 
     @override
     def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from typing_extensions import override
 
 from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.domain.holding import Holding
 from cubic_ingestion.domain.incoming import Scan
 from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
@@ -20,6 +21,7 @@ from cubic_ingestion.metadata_db import (
     claiming,
     completing,
     declared_tables,
+    holding,
     kafka_batches,
     looking_up,
     observing,
@@ -120,9 +122,9 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
 
     @override
     def claimable(
-        self, tables: Collection[str], work: Work, now: datetime, *, through: int | None = None
+        self, tables: Collection[str], work: Work, *, now: datetime, expires_at: datetime, through: int | None = None
     ) -> Mapping[str, int]:
-        return self._database.read(claiming.claimable, tables, work, now, through)
+        return self._database.read(claiming.claimable, tables, work, now=now, expires_at=expires_at, through=through)
 
     @override
     def claim(
@@ -206,6 +208,18 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
         return self._database.write(claiming.release_prefix, claimant_prefix, retry_at, self._now())
 
     @override
+    def holders(self) -> Sequence[str]:
+        return self._database.read(holding.holders)
+
+    @override
+    def holdings(self) -> Sequence[Holding]:
+        return self._database.read(holding.holdings)
+
+    @override
+    def release_holder(self, holder: str, *, retry_at: datetime) -> int:
+        return self._database.write(claiming.release_holder, holder, retry_at, self._now())
+
+    @override
     def newest_at(self, locations: Collection[str]) -> Mapping[str, Load]:
         return self._database.read(looking_up.newest_at, locations)
 
@@ -238,8 +252,8 @@ class SqlLoadRepository(SqlDagsterLedger, LoadRepository):
         return self._database.read(looking_up.locations, table, partition_keys)
 
     @override
-    def catalog_due(self, tables: Collection[str], now: datetime) -> Sequence[str]:
-        return self._database.read(CATALOG.due, tables, now)
+    def catalog_due(self, tables: Collection[str], *, now: datetime, expires_at: datetime) -> Sequence[str]:
+        return self._database.read(CATALOG.due, tables, now, expires_at)
 
     @override
     def claim_catalog(

@@ -49,6 +49,7 @@ def health(
         *missing,
         *not_scanned(tables, observer, None if missing else incoming, now, timedelta(seconds=limits.max_scan_seconds)),
         *_standing_still(tables, observer, now, limits),
+        *_ahead(observer, now, limits),
         *_errored(observer, now, limits),
         *_unreported(observer, now, limits),
         *missing_arrivals(tables, observer, now),
@@ -86,6 +87,19 @@ def _standing_still(
                 f"A claim on a load that is {loads.status.value} expired at "
                 f"{loads.oldest_expired_at:%Y-%m-%d %H:%M:%S} UTC, and no run has taken the load since.",
                 "Is the daemon running, and do runs start? 'cubic ingest' takes such loads too.",
+            )
+
+
+def _ahead(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterator[Problem]:
+    for holding in observer.holdings():
+        if holding.ends_at > limits.limits.latest_end(holding.right, now):
+            yield Problem(
+                ProblemCode.CLAIM_AHEAD,
+                holding.name if holding.is_of_a_table else "",
+                None,
+                f"{holding.holder} holds {holding.subject} until {holding.ends_at:%Y-%m-%d %H:%M:%S} UTC, later than a "
+                "claim that is taken now ends. The clock of that process is ahead.",
+                "Set the clock of its machine. The next run, or 'cubic ingest', takes over what it holds.",
             )
 
 

@@ -20,6 +20,7 @@ from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.observability.health import health
+from cubic_ingestion.observability.problems import Thresholds
 from cubic_ingestion.observability.totals import Totals
 from cubic_ingestion.outside_text import visible
 from cubic_ingestion.ports import Clock, LoadObserver, LoadTotal
@@ -37,12 +38,16 @@ class LedgerCollector(Collector):
         tables: The declared tables by name.
         observer: Reads the metadata database.
         clock: Tells the time.
+        thresholds: From when on something is a problem.
     """
 
-    def __init__(self, tables: Mapping[str, Table], observer: LoadObserver, clock: Clock) -> None:
+    def __init__(
+        self, tables: Mapping[str, Table], observer: LoadObserver, clock: Clock, thresholds: Thresholds | None = None
+    ) -> None:
         self._tables = tables
         self._observer = observer
         self._clock = clock
+        self._thresholds = thresholds
         self._totals = Totals(observer)
         self._one_at_a_time = Lock()
 
@@ -160,7 +165,7 @@ class LedgerCollector(Collector):
         labels = ["code", "stream", "table"]
         metric = GaugeMetricFamily("cubic_problems", "What `cubic status --check` finds, by code.", labels=labels)
         found: dict[tuple[str, str, str], int] = defaultdict(int)
-        for problem in health(self._tables, self._observer, now).problems:
+        for problem in health(self._tables, self._observer, now, self._thresholds).problems:
             found[problem.code.value, self._stream(problem.table), problem.table] += 1
         for key, n_problems in found.items():
             metric.add_metric(list(key), n_problems)

@@ -1,9 +1,11 @@
 """What can be wrong with the platform as a whole, in codes that probes and alerts build on, and from when on."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from cubic_ingestion.ports import Limits
 
 
 class ProblemCode(StrEnum):
@@ -17,6 +19,8 @@ class ProblemCode(StrEnum):
     """Incoming is not there, or cannot be listed."""
     CLAIM_EXPIRED = "claim_expired"
     """The process that held a load died, and no other has taken it."""
+    CLAIM_AHEAD = "claim_ahead"
+    """The clock of the process that took a claim or a lease is ahead."""
     ERRORED = "errored"
     """Loads lie in Error, and nobody has retried or acknowledged them."""
     UNREPORTED = "unreported"
@@ -65,3 +69,5 @@ class Thresholds:
     ignored: Collection[ProblemCode] = ()
     """Codes that are not looked at."""
     max_scan_seconds: int = MAX_SCAN_SECONDS
+    limits: Limits = field(default_factory=Limits)
+    """For how long claims and leases are taken."""

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import uuid4
 
 import pyarrow as pa
 import structlog
 
+from cubic_ingestion.domain.holding import MAX_PAUSE
 from cubic_ingestion.domain.layout import (
     PART_NAME,
     partition_folder,
@@ -25,13 +25,15 @@ from cubic_ingestion.errors import (
 )
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
+from cubic_ingestion.pipeline.claim import claimant_of
+from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, OutboxWork, Platform
 
 CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
 """Tables, and changes of each, that the catalog is told of under one claim; at Glue's pace well within its time."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
+_FIRST_PAUSE = timedelta(seconds=30)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 _LOAD_ID = pa.field("load_id", pa.int64())
@@ -57,7 +59,8 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
     """
     report = CatalogReport()
     whole: CubicIngestionError | None = None
-    claimant = f"{run_id}/{uuid4().hex}"
+    claimant = claimant_of(run_id)
+    release_dead(platform.repository, platform.clock.now())
     while claimed := _claim(platform, tables, claimant):
         failures: Mapping[str, CubicIngestionError] = {}
         try:
@@ -71,12 +74,12 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
 
 
 def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequence[OutboxWork]:
-    now = platform.clock.now()
+    now, expires_at = platform.claim_term()
     return platform.repository.claim_catalog(
         tables,
         claimant=claimant,
         now=now,
-        expires_at=now + timedelta(seconds=platform.limits.claim_timeout_seconds),
+        expires_at=expires_at,
         n_tables=CHUNK_TABLES,
         n_changes=CHUNK_CHANGES,
     )
@@ -125,7 +128,7 @@ def _conclude(
     _log.warning("catalog refused", table=work.table, reason=str(failure))
     if isinstance(failure, FatalError):
         report.fatal = failure
-    pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)
+    pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), MAX_PAUSE)
     platform.repository.postpone_catalog(claimant, work, platform.clock.now() + pause, str(failure))
 
 

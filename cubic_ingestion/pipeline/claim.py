@@ -7,6 +7,8 @@ from uuid import uuid4
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import Work
+from cubic_ingestion.pipeline.process import this_process
+from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.ports import Platform
 
 
@@ -16,7 +18,7 @@ class Claim:
 
     platform: Platform
     claimant: str
-    """Who holds them: the run's id and a token of this claim's own."""
+    """Who holds them, from ``claimant_of``."""
     loads: Sequence[Load] = ()
     _renewed_at: datetime = field(init=False)
 
@@ -37,6 +39,11 @@ class Claim:
         return self.platform.repository.holds(self.claimant, load.id)
 
 
+def claimant_of(run_id: str) -> str:
+    """Make a claimant's name: the run's id, a token that no other claim has, and this process."""
+    return f"{run_id}/{uuid4().hex}/{this_process()}"
+
+
 def claim(
     platform: Platform,
     tables: Collection[str],
@@ -46,7 +53,7 @@ def claim(
     limit: int | None = None,
     partition_keys: Collection[str] | None = None,
 ) -> Claim:
-    """Take the loads of some tables that wait for a kind of work, atomically.
+    """Take the loads of some tables that wait for a kind of work, atomically; what a dead process held waits too.
 
     Args:
         platform: The platform.
@@ -59,14 +66,15 @@ def claim(
     Returns:
         What is held now; possibly nothing.
     """
-    held = Claim(platform, f"{run_id}/{uuid4().hex}")
-    now = platform.clock.now()
+    held = Claim(platform, claimant_of(run_id))
+    now, expires_at = platform.claim_term()
+    release_dead(platform.repository, now)
     held.loads = platform.repository.claim(
         tables,
         work,
         claimant=held.claimant,
         now=now,
-        expires_at=now + timedelta(seconds=platform.limits.claim_timeout_seconds),
+        expires_at=expires_at,
         limit=limit or platform.limits.max_loads_per_run,
         partition_keys=partition_keys,
     )

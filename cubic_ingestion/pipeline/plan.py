@@ -22,7 +22,7 @@ from cubic_ingestion.streams import STREAMS
 PAGE_SIZE = 5_000
 """Loads planned in one go."""
 
-_WHENEVER = datetime.max.replace(tzinfo=UTC)
+_WHENEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _SHORTEST_WAIT = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(minutes=5)
 _USABLE_NAME = re.compile(r"(?!\.)[\w.+~@() -]+")

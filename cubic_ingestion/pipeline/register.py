@@ -80,5 +80,5 @@ def is_settled(platform: Platform, version: ObjectVersion) -> bool:
     A bucket shows whole objects only, but a local folder shows a file from its first byte on. A time in the future says
     nothing, so it does not delay.
     """
-    age = platform.clock.now() - version.modified_at
+    age = platform.file_clock.now() - version.modified_at
     return not timedelta(0) <= age < timedelta(seconds=platform.limits.settle_seconds)

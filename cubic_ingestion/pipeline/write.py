@@ -87,7 +87,7 @@ def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterato
 
 def _first_rows(group: pa.Table) -> pa.Table:
     """Copy the first rows; a slice would hold the whole row group."""
-    return group.take(pa.array(range(min(PREVIEW_ROWS, group.num_rows))))
+    return group.take(pa.array(range(min(PREVIEW_ROWS, group.num_rows)), pa.int64()))
 
 
 def _schema_with_load_id(schema: pa.Schema, load_id: int) -> pa.Schema:

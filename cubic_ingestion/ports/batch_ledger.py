@@ -18,7 +18,11 @@ class BatchLedger(Protocol):
         ...
 
     def lease(self, stream: str, shard: str, owner: str, *, now: datetime, expires_at: datetime) -> ShardState | None:
-        """Take a shard that nobody holds, or whose lease has expired; None if another holds it."""
+        """Take a shard that nobody holds, or whose lease has expired; None if another holds it.
+
+        A lease that ends more than a minute after ``expires_at`` was taken by a clock that is ahead. It counts as
+        expired.
+        """
         ...
 
     def renew(self, stream: str, owner: str, expires_at: datetime) -> Collection[str]:

@@ -15,8 +15,8 @@ class CatalogLedger(Protocol):
     ever lost; the catalog itself is asked later, by whoever claims them.
     """
 
-    def catalog_due(self, tables: Collection[str], now: datetime) -> Sequence[str]:
-        """Return the tables with changes that a claim would get now."""
+    def catalog_due(self, tables: Collection[str], *, now: datetime, expires_at: datetime) -> Sequence[str]:
+        """Return the tables with changes that ``claim_catalog`` with these moments would get."""
         ...
 
     def claim_catalog(
@@ -35,7 +35,8 @@ class CatalogLedger(Protocol):
             tables: Names of tables.
             claimant: Who takes them; begins with a run's id.
             now: The present moment.
-            expires_at: From then on somebody else may take the tables.
+            expires_at: From then on somebody else may take the tables. A claim that ends a minute later, or more, was
+                taken by a clock that is ahead, and is free to take.
             n_tables: At most so many tables.
             n_changes: At most so many changes of each.
         """

@@ -60,9 +60,21 @@ class DagsterLedger(Protocol):
     """
 
     def dagster_due(
-        self, tables: Collection[str], now: datetime, recorded_before: datetime | None = None
+        self,
+        tables: Collection[str],
+        *,
+        now: datetime,
+        expires_at: datetime,
+        recorded_before: datetime | None = None,
     ) -> Sequence[str]:
-        """Return the tables with changes that a claim would get now, some of them recorded before a moment."""
+        """Return the tables with changes that ``claim_dagster`` with these moments would get.
+
+        Args:
+            tables: Names of tables.
+            now: The present moment.
+            expires_at: When a claim that is taken now ends.
+            recorded_before: Only tables with a change that was recorded before this moment; all if None.
+        """
         ...
 
     def claim_dagster(

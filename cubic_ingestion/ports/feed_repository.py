@@ -14,7 +14,11 @@ class FeedRepository(Protocol):
     """
 
     def lease(self, relative_url: str, owner: str, *, now: datetime, expires_at: datetime) -> FeedProgress | None:
-        """Take a feed that nobody holds, or whose lease has expired; None if another holds it."""
+        """Take a feed that nobody holds, or whose lease has expired; None if another holds it.
+
+        A lease that ends more than a minute after ``expires_at`` was taken by a clock that is ahead. It counts as
+        expired.
+        """
         ...
 
     def renew(self, relative_url: str, owner: str, expires_at: datetime) -> bool:

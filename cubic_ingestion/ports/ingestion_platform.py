@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, Right
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ports.load_repository import LoadRepository
 from cubic_ingestion.ports.object_store import ObjectStore
@@ -40,6 +41,15 @@ class Limits:
     max_attempts: int = 5
     max_loads_per_run: int = 10_000
     parallel_loads: int = 4
+    kinesis_lease_seconds: int = 60
+
+    def latest_end(self, right: Right, now: datetime) -> datetime:
+        """Return when a right that is taken now ends at the latest, whoever's clock it is taken by.
+
+        One that ends later was taken by a clock that is ahead, and is free to take.
+        """
+        seconds = self.kinesis_lease_seconds if right is Right.SHARD else self.claim_timeout_seconds
+        return now + timedelta(seconds=seconds) + CLOCK_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +61,12 @@ class Platform:
     stores: Stores
     catalog: TableCatalog
     clock: Clock
+    """The ledger's clock, by which claims are taken: all processes share it where the database is a server."""
+    file_clock: Clock
+    """This machine's clock, by which local files get their times."""
     limits: Limits
+
+    def claim_term(self) -> tuple[datetime, datetime]:
+        """Return when a claim that is taken now begins and ends."""
+        now = self.clock.now()
+        return now, now + timedelta(seconds=self.limits.claim_timeout_seconds)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.domain.holding import Holding
 from cubic_ingestion.domain.incoming import Scan
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.ports.outbox import OutboxBacklog
@@ -93,6 +94,10 @@ class LoadObserver(Protocol):
 
     def open_loads(self, now: datetime) -> Sequence[OpenLoads]:
         """Count the loads that are under way, by table and status."""
+        ...
+
+    def holdings(self) -> Sequence[Holding]:
+        """Return everything that somebody holds, expired or not; loads are counted by table and holder."""
         ...
 
     def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.domain.holding import Holding
 from cubic_ingestion.domain.load import Arrival, Ingested, Load, LoadError, LoadSchema, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -107,14 +108,15 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         ...
 
     def claimable(
-        self, tables: Collection[str], work: Work, now: datetime, *, through: int | None = None
+        self, tables: Collection[str], work: Work, *, now: datetime, expires_at: datetime, through: int | None = None
     ) -> Mapping[str, int]:
-        """Count the loads a claim would get now, by table; tables with none are left out.
+        """Count the loads that ``claim`` with these moments would get, by table; tables with none are left out.
 
         Args:
             tables: Names of tables.
             work: What for.
             now: The present moment.
+            expires_at: When a claim that is taken now ends.
             through: Only loads with an id up to this one; all if None.
         """
         ...
@@ -131,6 +133,9 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         partition_keys: Collection[str] | None = None,
     ) -> Sequence[Load]:
         """Take loads for work, atomically: those waiting for it, and those whose claim on it has expired.
+
+        A claim that ends more than a minute after ``expires_at`` was taken by a clock that is ahead, and counts as
+        expired: otherwise it would hold its loads until that clock's time.
 
         For ``Work.REPLAY`` without ``partition_keys`` only loads marked for replay count; with them, every archived
         load of those partitions.
@@ -215,6 +220,18 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         Returns:
             How many loads they held.
         """
+        ...
+
+    def holders(self) -> Sequence[str]:
+        """Return everybody who holds loads, a table on its way to the catalog, a feed or a shard."""
+        ...
+
+    def holdings(self) -> Sequence[Holding]:
+        """Return everything that somebody holds, expired or not; loads are counted by table and holder."""
+        ...
+
+    def release_holder(self, holder: str, *, retry_at: datetime) -> int:
+        """Give back all that one holder has, of whatever kind; returns how many loads it held."""
         ...
 
     def newest_at(self, locations: Collection[str]) -> Mapping[str, Load]:

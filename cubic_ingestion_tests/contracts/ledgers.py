@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from cubic_ingestion.domain.load import Ingested, Load, Placement
 from cubic_ingestion.domain.status import Work
@@ -13,6 +13,17 @@ from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_arr
 DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
 LATER = NOON + timedelta(minutes=15)
 """When claims taken at noon expire."""
+
+
+class Term(TypedDict):
+    """When a claim begins and ends."""
+
+    now: datetime
+    expires_at: datetime
+
+
+AT_NOON: Term = {"now": NOON, "expires_at": LATER}
+AT_LATER: Term = {"now": LATER, "expires_at": LATER + (LATER - NOON)}
 DAY = "2022-03-04"
 
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from cubic_ingestion.domain.batch import Advance, Batch, Part, Position, ShardState
+from cubic_ingestion.domain.holding import Holding, Right
 from cubic_ingestion.errors import ShardLeaseLostError
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
 from cubic_ingestion.ports import BatchLedger, LoadRepository
@@ -57,6 +58,25 @@ def test_a_shard_is_held_by_one_until_its_lease_expires_or_is_given_back(ledger:
     ledger.release(*SHARD, "one")
     assert ledger.leases("fares")[SHARD[1]].owner is None
     assert ledger.leases("another") == {}
+
+
+def test_a_lease_that_a_clock_took_that_is_ahead_is_taken_over(ledger: BatchLedger) -> None:
+    assert ledger.lease(*SHARD, "one", now=NOON, expires_at=LATER + timedelta(minutes=1))
+    assert lease(ledger, "two") is None
+    ledger.renew("fares", "one", LATER + timedelta(days=1))
+    assert lease(ledger, "two") is not None
+    assert ledger.renew("fares", "one", LATER) == set()
+
+
+def test_a_leased_shard_is_listed_and_given_back_with_all_that_its_owner_has(
+    ledger: BatchLedger, repository: LoadRepository
+) -> None:
+    lease(ledger)
+    ledger.lease("fares", "other", "two", now=NOON, expires_at=LATER)
+    held = [Holding(Right.SHARD, "other", "two", LATER), Holding(Right.SHARD, SHARD[1], "one", LATER)]
+    assert repository.holdings() == held
+    assert repository.release_holder("two", retry_at=NOON) == 0
+    assert repository.holders() == ["one"]
 
 
 def test_renewing_names_what_is_still_held(ledger: BatchLedger) -> None:

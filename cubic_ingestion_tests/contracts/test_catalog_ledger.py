@@ -8,7 +8,17 @@ from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.ports import LoadRepository, OutboxWork
 from cubic_ingestion_tests.builders import NOON
-from cubic_ingestion_tests.contracts.ledgers import BASE, DMAP, LATER, an_ingested, claim, ingested, ready
+from cubic_ingestion_tests.contracts.ledgers import (
+    AT_LATER,
+    AT_NOON,
+    BASE,
+    DMAP,
+    LATER,
+    an_ingested,
+    claim,
+    ingested,
+    ready,
+)
 
 TABLES = (DMAP.name, BASE.name)
 ERROR = LoadError("bad_value", "It is bad.")
@@ -28,11 +38,11 @@ def places(work: OutboxWork) -> list[str]:
 
 
 def test_rows_that_came_are_changes_of_their_table(repository: LoadRepository) -> None:
-    assert repository.catalog_due(TABLES, NOON) == []
+    assert repository.catalog_due(TABLES, **AT_NOON) == []
     ingested(repository, "a.csv", "b.csv")
 
-    assert repository.catalog_due(TABLES, NOON) == [DMAP.name]
-    assert repository.catalog_due([BASE.name], NOON) == []
+    assert repository.catalog_due(TABLES, **AT_NOON) == [DMAP.name]
+    assert repository.catalog_due([BASE.name], **AT_NOON) == []
     (work,) = claim_catalog(repository)
     assert (work.table, work.attempts) == (DMAP.name, 0)
     assert places(work) == [f"{DMAP.prefix}{name}.csv.parquet" for name in "ab"]
@@ -58,7 +68,7 @@ def test_a_rejected_load_that_never_had_rows_is_no_change(repository: LoadReposi
     (load,) = ready(repository, "a.csv")
     assert repository.reject(load.id, ERROR)
 
-    assert repository.catalog_due(TABLES, NOON) == []
+    assert repository.catalog_due(TABLES, **AT_NOON) == []
 
 
 def test_a_table_is_held_by_one_claimant_until_its_claim_expires(repository: LoadRepository) -> None:
@@ -66,10 +76,10 @@ def test_a_table_is_held_by_one_claimant_until_its_claim_expires(repository: Loa
     (work,) = claim_catalog(repository)
 
     assert claim_catalog(repository, "run-2/b") == []
-    assert repository.catalog_due(TABLES, LATER - timedelta(seconds=1)) == []
-    assert repository.catalog_due(TABLES, LATER) == [DMAP.name]
+    assert repository.catalog_due(TABLES, now=LATER - timedelta(seconds=1), expires_at=LATER) == []
+    assert repository.catalog_due(TABLES, **AT_LATER) == [DMAP.name]
     assert repository.complete_catalog("run-1/a", work)
-    assert repository.catalog_due(TABLES, LATER) == []
+    assert repository.catalog_due(TABLES, **AT_LATER) == []
     assert repository.catalog_backlog() == []
 
 
@@ -88,6 +98,19 @@ def test_at_most_so_many_tables_and_changes_are_taken_the_oldest_first(repositor
     ]
 
 
+def test_a_claim_or_a_pause_of_a_clock_that_is_ahead_holds_no_table_back(repository: LoadRepository) -> None:
+    ingested(repository, "a.csv")
+    tomorrow = LATER + timedelta(days=1)
+    (work,) = repository.claim_catalog(
+        TABLES, claimant="run-1/a", now=tomorrow, expires_at=tomorrow, n_tables=9, n_changes=9
+    )
+    assert repository.catalog_due(TABLES, **AT_NOON) == [DMAP.name]
+    assert repository.postpone_catalog("run-1/a", work, tomorrow, "throttled")
+    assert repository.catalog_due(TABLES, **AT_NOON) == [DMAP.name]
+    (again,) = claim_catalog(repository, "run-2/b")
+    assert repository.complete_catalog("run-2/b", again)
+
+
 def test_what_changes_while_a_table_is_held_is_told_next_time(repository: LoadRepository) -> None:
     ingested(repository, "a.csv")
     (work,) = claim_catalog(repository)
@@ -104,7 +127,7 @@ def test_a_refused_table_waits_and_keeps_its_changes_and_the_reason(repository: 
     (work,) = claim_catalog(repository)
     assert repository.postpone_catalog("run-1/a", work, LATER, "throttled")
 
-    assert repository.catalog_due(TABLES, NOON) == []
+    assert repository.catalog_due(TABLES, **AT_NOON) == []
     (behind,) = repository.catalog_backlog()
     assert (behind.table, behind.n_changes, behind.due_at, behind.error) == (DMAP.name, 1, LATER, "throttled")
     (again,) = repository.claim_catalog(
@@ -144,7 +167,7 @@ def test_a_run_that_holds_a_table_is_at_work_until_it_is_released(repository: Lo
     assert not repository.is_at_work("run-70", NOON)
     assert repository.release_runs("run-7", retry_at=NOON) == 0
     assert not repository.is_at_work("run-7", NOON)
-    assert repository.catalog_due(TABLES, NOON) == [DMAP.name]
+    assert repository.catalog_due(TABLES, **AT_NOON) == [DMAP.name]
 
 
 def test_a_refresh_tells_all_places_with_rows_again_and_ends_pauses(repository: LoadRepository) -> None:
@@ -155,12 +178,12 @@ def test_a_refresh_tells_all_places_with_rows_again_and_ends_pauses(repository: 
         repository.complete_catalog("run-1/a", work)
 
     assert repository.refresh_catalog([BASE.name]) == 1
-    assert repository.catalog_due(TABLES, NOON) == [BASE.name]
+    assert repository.catalog_due(TABLES, **AT_NOON) == [BASE.name]
     (work,) = claim_catalog(repository)
     repository.postpone_catalog("run-1/a", work, LATER, "throttled")
     assert repository.refresh_catalog() == 3
 
-    assert repository.catalog_due(TABLES, NOON) == [DMAP.name, BASE.name]
+    assert repository.catalog_due(TABLES, **AT_NOON) == [DMAP.name, BASE.name]
     assert {behind.table: behind.n_changes for behind in repository.catalog_backlog()} == {DMAP.name: 2, BASE.name: 2}
 
 

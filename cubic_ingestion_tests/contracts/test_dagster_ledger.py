@@ -9,6 +9,8 @@ from cubic_ingestion.domain.table import Column
 from cubic_ingestion.ports import WHOLE_TABLE, LoadRepository, OutboxWork
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.contracts.ledgers import (
+    AT_LATER,
+    AT_NOON,
     BASE,
     CHANGES,
     DAY,
@@ -53,10 +55,10 @@ def taken(repository: LoadRepository) -> list[tuple[str, str]]:
 
 
 def test_rows_that_came_change_their_partition(repository: LoadRepository) -> None:
-    assert repository.dagster_due(TABLES, NOON) == []
+    assert repository.dagster_due(TABLES, **AT_NOON) == []
     ingested(repository, "a.csv", "b.csv")
 
-    assert repository.dagster_due(TABLES, NOON) == [DMAP.name]
+    assert repository.dagster_due(TABLES, **AT_NOON) == [DMAP.name]
     assert taken(repository) == [(DMAP.name, DAY)]
 
 
@@ -145,8 +147,8 @@ def test_only_what_was_recorded_before_a_moment_is_due_then(repository: LoadRepo
     ingested(repository, "a.csv")
     recorded_at = repository.dagster_pending(DMAP.name)[DAY]
 
-    assert repository.dagster_due(TABLES, NOON, recorded_at - timedelta(seconds=1)) == []
-    assert repository.dagster_due(TABLES, NOON, recorded_at) == [DMAP.name]
+    assert repository.dagster_due(TABLES, **AT_NOON, recorded_before=recorded_at - timedelta(seconds=1)) == []
+    assert repository.dagster_due(TABLES, **AT_NOON, recorded_before=recorded_at) == [DMAP.name]
 
 
 def test_a_report_that_failed_is_tried_again_after_its_pause(repository: LoadRepository) -> None:
@@ -156,19 +158,19 @@ def test_a_report_that_failed_is_tried_again_after_its_pause(repository: LoadRep
 
     (behind,) = repository.dagster_backlog()
     assert (behind.table, behind.n_changes, behind.error) == (DMAP.name, 1, "Dagster's database is away")
-    assert repository.dagster_due(TABLES, NOON) == []
-    assert repository.dagster_due(TABLES, LATER) == [DMAP.name]
+    assert repository.dagster_due(TABLES, **AT_NOON) == []
+    assert repository.dagster_due(TABLES, **AT_LATER) == [DMAP.name]
 
 
 def test_the_lease_and_the_error_of_one_consumer_are_none_of_the_other(repository: LoadRepository) -> None:
     ingested(repository, "a.csv")
     (work,) = claim_dagster(repository)
-    assert repository.catalog_due(TABLES, NOON) == [DMAP.name]
+    assert repository.catalog_due(TABLES, **AT_NOON) == [DMAP.name]
     assert repository.is_at_work("run-1", NOON)
 
     repository.release_runs("run-1", retry_at=NOON)
 
-    assert repository.dagster_due(TABLES, NOON) == [DMAP.name]
+    assert repository.dagster_due(TABLES, **AT_NOON) == [DMAP.name]
     assert not repository.complete_dagster("run-1/a", work)
     assert [behind.n_changes for behind in repository.dagster_backlog()] == [2]
 

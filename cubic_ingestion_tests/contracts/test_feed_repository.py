@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Engine
 
 from cubic_ingestion.domain.feed import Dataset, FeedOutcome, FetchedDataset
+from cubic_ingestion.domain.holding import Holding, Right
 from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
-from cubic_ingestion.ports import FeedRepository
+from cubic_ingestion.ports import FeedRepository, LoadRepository
 from cubic_ingestion_tests.builders import NOON
 
 FEED, OTHER = "/datasetpublicusersapi/aggregations/one", "/datasetpublicusersapi/aggregations/two"
@@ -39,7 +40,7 @@ def test_a_feed_is_held_by_one_until_its_lease_expires_or_is_given_back(feeds: F
     assert lease(feeds, "two", is_late=True)
     assert not feeds.renew(FEED, "one", LATER)
     feeds.release(FEED, "one", None)
-    assert not lease(feeds, "three")
+    assert feeds.lease(FEED, "three", now=LATER - SECOND, expires_at=LATER + timedelta(minutes=14)) is None
     feeds.release(FEED, "two", None)
     assert lease(feeds, "three")
 
@@ -48,6 +49,25 @@ def test_a_renewed_lease_ends_later(feeds: FeedRepository) -> None:
     lease(feeds)
     assert feeds.renew(FEED, "one", LATER + SECOND)
     assert not lease(feeds, "two", is_late=True)
+
+
+def test_a_lease_that_a_clock_took_that_is_ahead_is_taken_over(feeds: FeedRepository) -> None:
+    assert feeds.lease(FEED, "one", now=NOON, expires_at=LATER + timedelta(minutes=1))
+    assert not lease(feeds, "two")
+    assert feeds.renew(FEED, "one", LATER + timedelta(days=1))
+    assert lease(feeds, "two")
+    assert not feeds.renew(FEED, "one", LATER)
+
+
+def test_a_leased_feed_is_listed_and_given_back_with_all_that_its_owner_has(
+    feeds: FeedRepository, repository: LoadRepository
+) -> None:
+    lease(feeds)
+    lease(feeds, "two", feed=OTHER)
+    assert repository.holdings() == [Holding(Right.FEED, FEED, "one", LATER), Holding(Right.FEED, OTHER, "two", LATER)]
+    assert repository.release_holder("one", retry_at=NOON) == 0
+    assert repository.holders() == ["two"]
+    assert lease(feeds, "three")
 
 
 def test_the_newest_version_of_a_data_set_is_on_record(feeds: FeedRepository) -> None:

@@ -6,11 +6,14 @@ from threading import Barrier
 
 import pytest
 
+from cubic_ingestion.domain.holding import Holding, Right
 from cubic_ingestion.domain.load import Load, LoadError, Placement
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.ports import LoadRepository
 from cubic_ingestion_tests.builders import NOON, an_arrival
 from cubic_ingestion_tests.contracts.ledgers import (
+    AT_LATER,
+    AT_NOON,
     DAY,
     DMAP,
     LATER,
@@ -48,14 +51,14 @@ def a_load_waiting_for(repository: LoadRepository, work: Work, name: str = "a.cs
 def test_a_claimed_load_is_held_and_not_given_out_again(repository: LoadRepository, work: Work) -> None:
     load = a_load_waiting_for(repository, work)
     before = reread(repository, load).status
-    assert repository.claimable([DMAP.name], work, NOON) == {DMAP.name: 1}
+    assert repository.claimable([DMAP.name], work, **AT_NOON) == {DMAP.name: 1}
     (held,) = claim(repository, work)
     assert held == reread(repository, load)
     assert (held.status, held.claimed_by, held.claim_expires_at) == (HELD[work], "run-1/a", LATER)
     assert repository.holds("run-1/a", load.id)
     assert not repository.holds("run-1/b", load.id)
     assert claim(repository, work, "run-1/b") == []
-    assert repository.claimable([DMAP.name], work, NOON) == {}
+    assert repository.claimable([DMAP.name], work, **AT_NOON) == {}
     assert repository.release("run-1/a", retry_at=NOON) == 1
     assert reread(repository, load).status == before
     assert not repository.holds("run-1/a", load.id)
@@ -67,7 +70,9 @@ def test_what_is_claimable_can_be_counted_up_to_a_load(repository: LoadRepositor
     first = a_load_waiting_for(repository, work, "a.csv")
     second = a_load_waiting_for(repository, work, "b.csv")
     assert repository.newest_id() == second.id
-    counts = [repository.claimable([DMAP.name], work, NOON, through=load_id) for load_id in (0, first.id, second.id)]
+    counts = [
+        repository.claimable([DMAP.name], work, **AT_NOON, through=load_id) for load_id in (0, first.id, second.id)
+    ]
     assert counts == [{}, {DMAP.name: 1}, {DMAP.name: 2}]
 
 
@@ -79,6 +84,73 @@ def test_an_expired_claim_is_taken_over_by_another(repository: LoadRepository, w
     (held,) = claim(repository, work, "run-2/b", now=LATER, expires_at=LATER + timedelta(minutes=15))
     assert (held.id, held.status, held.claimed_by) == (load.id, HELD[work], "run-2/b")
     assert not repository.holds("run-1/a", load.id)
+
+
+@pytest.mark.parametrize("work", list(Work))
+def test_a_claim_that_a_clock_took_that_is_ahead_is_taken_over(
+    repository: LoadRepository, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    load = a_load_waiting_for(repository, work)
+    claim(repository, work, expires_at=LATER + timedelta(minutes=1))
+    assert repository.claimable([DMAP.name], work, **AT_NOON) == {}
+    assert claim(repository, work, "run-2/b") == []
+
+    repository.renew("run-1/a", LATER + timedelta(days=1))
+    assert repository.claimable([DMAP.name], work, **AT_NOON) == {DMAP.name: 1}
+    (held,) = claim(repository, work, "run-2/b")
+    assert (held.id, held.claimed_by, held.claim_expires_at) == (load.id, "run-2/b", LATER)
+    assert not repository.holds("run-1/a", load.id)
+    assert "the clock that made it is ahead; it is of run-1/a, until 2022-03-05 12:15:00" in caplog.text
+
+
+def test_a_version_does_not_wait_for_another_that_a_clock_holds_that_is_ahead(repository: LoadRepository) -> None:
+    key = f"{DMAP.prefix}a.csv"
+    repository.register([an_arrival(key=key)])
+    place(repository, repository.versions(key))
+    claim(repository, expires_at=LATER + timedelta(days=1))
+    repository.register([an_arrival(key=key, etag='"e2"')])
+    place(repository, repository.versions(key)[1:])
+    assert len(claim(repository, claimant="run-2/b")) == 2
+
+
+@pytest.mark.parametrize(("pause", "is_over"), [(timedelta(hours=1), False), (timedelta(days=1), True)])
+def test_a_pause_that_a_clock_set_that_is_ahead_is_over(
+    repository: LoadRepository, pause: timedelta, *, is_over: bool
+) -> None:
+    (planned,) = ready(repository, "a.csv")
+    claim(repository)
+    repository.release("run-1/a", retry_at=NOON + pause)
+    (unplanned,) = register(repository, "b.csv")
+    repository.wait(unplanned.id, "waits for its .dfm sidecar", NOON + pause)
+    assert [load.id for load in repository.unplanned([DMAP.name], NOON, 10)] == [unplanned.id] * is_over
+    assert repository.claimable([DMAP.name], Work.INGEST, **AT_NOON) == ({DMAP.name: 1} if is_over else {})
+    assert [load.id for load in claim(repository)] == [planned.id] * is_over
+
+
+@pytest.mark.parametrize("work", list(Work))
+def test_all_that_a_holder_has_is_listed_and_given_back_with_its_tries_counted(
+    repository: LoadRepository, work: Work
+) -> None:
+    load = a_load_waiting_for(repository, work)
+    before = reread(repository, load)
+    repository.count_tries("run-1/a", claim(repository, work, "run-1/a"))
+    ready(repository, "b.csv", "c.csv")
+    claim(repository, claimant="run-1/ab", limit=1)
+    repository.claim_catalog([DMAP.name], claimant="run-2/c", **AT_NOON, n_tables=1, n_changes=1)
+
+    has_changes = work in {Work.ARCHIVE, Work.REPLAY}
+    held = [Holding(Right.LOADS, DMAP.name, "run-1/a", LATER, 1), Holding(Right.LOADS, DMAP.name, "run-1/ab", LATER, 1)]
+    told = [Holding(Right.CATALOG, DMAP.name, "run-2/c", LATER)] if has_changes else []
+    assert repository.holdings() == held + told
+    assert sorted(repository.holders()) == [holding.holder for holding in held + told]
+
+    assert repository.release_holder("run-1/a", retry_at=NOON) == 1
+    assert repository.holdings() == held[1:] + told
+    repository.release_holder("run-2/c", retry_at=NOON)
+    assert repository.holdings() == held[1:]
+    after = reread(repository, load)
+    assert (after.status, after.claimed_by) == (before.status, None)
+    assert after.attempts == before.attempts + 1
 
 
 @pytest.mark.parametrize("work", [Work.INGEST, Work.REPLAY])
@@ -132,8 +204,8 @@ def test_a_load_that_is_not_to_blame_is_given_back_without_a_try(repository: Loa
 def test_a_renewed_claim_does_not_expire(repository: LoadRepository) -> None:
     ready(repository, "a.csv", "b.csv")
     claim(repository)
-    assert repository.renew("run-1/a", LATER + timedelta(hours=1)) == 2
-    assert claim(repository, claimant="run-2/b", now=LATER) == []
+    assert repository.renew("run-1/a", AT_LATER["expires_at"]) == 2
+    assert claim(repository, claimant="run-2/b", **AT_LATER) == []
     assert repository.renew("run-2/b", LATER) == 0
 
 
@@ -176,7 +248,7 @@ def test_released_loads_wait_for_their_next_try(repository: LoadRepository) -> N
     assert repository.release("run-1/a", retry_at=again_at, load_ids=[first.id]) == 1
     assert repository.release("run-2/b", retry_at=again_at) == 0
     assert reread(repository, second).status is LoadStatus.INGESTING
-    assert repository.claimable([DMAP.name], Work.INGEST, NOON) == {}
+    assert repository.claimable([DMAP.name], Work.INGEST, **AT_NOON) == {}
     (held,) = claim(repository, claimant="run-2/b", now=again_at)
     assert (held.id, held.retry_at) == (first.id, None)
 
@@ -196,7 +268,7 @@ def test_a_version_is_held_back_while_somebody_else_ingests_another_of_the_same_
     claim(repository)
     repository.register([an_arrival(key=key, etag='"e2"')])
     place(repository, repository.versions(key)[1:])
-    assert repository.claimable([DMAP.name], Work.INGEST, NOON) == {}
+    assert repository.claimable([DMAP.name], Work.INGEST, **AT_NOON) == {}
     assert claim(repository, claimant="run-2/b") == []
     assert [load.version.etag for load in claim(repository)] == ['"e2"']
     assert len(claim(repository, claimant="run-2/b", now=LATER)) == 2

@@ -8,6 +8,7 @@ from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.ports import LoadRepository
 from cubic_ingestion_tests.builders import NOON, an_arrival
 from cubic_ingestion_tests.contracts.ledgers import (
+    AT_NOON,
     BASE,
     CHANGES,
     DMAP,
@@ -54,7 +55,7 @@ def test_a_placed_load_is_claimable_at_once_and_waits_for_nothing(repository: Lo
     now = reread(repository, load)
     assert (now.partition_key, now.source_at, now.waits_for, now.retry_at) == ("2022-03-04", NOON, None, None)
     assert repository.unplanned([DMAP.name], NOON + timedelta(days=2), 10) == []
-    assert repository.claimable([DMAP.name], Work.INGEST, NOON) == {DMAP.name: 1}
+    assert repository.claimable([DMAP.name], Work.INGEST, **AT_NOON) == {DMAP.name: 1}
 
 
 def test_a_load_that_was_placed_meanwhile_no_longer_waits(repository: LoadRepository) -> None:

@@ -15,7 +15,7 @@ from cubic_ingestion.errors import UnrecordedTableError
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.ports import LoadRepository
 from cubic_ingestion_tests.builders import NOON, a_table, an_arrival
-from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP, claim, ready, register, reread
+from cubic_ingestion_tests.contracts.ledgers import AT_NOON, BASE, CHANGES, DMAP, claim, ready, register, reread
 
 
 def test_every_method_of_the_port_is_filled() -> None:
@@ -101,7 +101,7 @@ def test_loads_of_an_inactive_table_are_neither_planned_nor_claimed(
     register(repository, "b.csv")
     repository.sync_tables([*declared, BASE, CHANGES])
     assert repository.unplanned([DMAP.name], NOON, 10) == []
-    assert repository.claimable([DMAP.name], Work.INGEST, NOON) == {}
+    assert repository.claimable([DMAP.name], Work.INGEST, **AT_NOON) == {}
     assert claim(repository) == []
 
 

@@ -179,7 +179,7 @@ def test_what_the_catalog_has_yet_to_be_told_goes_down_and_up(engine: Engine) ->
 
     places = {load.id: f"{load.version.key}.parquet" for load in (told, moved, waiting, refused)}
     assert repository.catalog_pending(places.values()) == {places[waiting.id], places[refused.id]}
-    assert repository.catalog_due([DMAP.name, BASE.name], NOON) == [DMAP.name, BASE.name]
+    assert repository.catalog_due([DMAP.name, BASE.name], **ledgers.AT_NOON) == [DMAP.name, BASE.name]
 
 
 def _fill(engine: Engine) -> None:

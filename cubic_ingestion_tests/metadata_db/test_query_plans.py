@@ -12,6 +12,7 @@ from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.metadata_db.upgrade import upgrade
 from cubic_ingestion_tests.builders import NOON, a_table
+from cubic_ingestion_tests.contracts.ledgers import AT_NOON
 from cubic_ingestion_tests.databases import an_engine
 
 CLAIM: dict[str, Any] = {"claimant": "run-1/a", "now": NOON, "expires_at": NOON, "limit": 10}
@@ -22,13 +23,16 @@ QUERIES: list[tuple[str, Callable[[SqlLoadRepository], object]]] = [
     ),
     ("ix_cubic_loads_replay_due", lambda repository: repository.claim(["t"], Work.REPLAY, **CLAIM)),
     ("ix_cubic_loads_work", lambda repository: repository.claim(["t"], Work.REPLAY, **CLAIM, partition_keys=["d"])),
-    ("ix_cubic_loads_work", lambda repository: repository.claimable(["t", "u"], Work.INGEST, NOON)),
-    ("ix_cubic_loads_work", lambda repository: repository.claimable(["t", "u"], Work.INGEST, NOON, through=7)),
+    ("ix_cubic_loads_work", lambda repository: repository.claimable(["t", "u"], Work.INGEST, **AT_NOON)),
+    ("ix_cubic_loads_work", lambda repository: repository.claimable(["t", "u"], Work.INGEST, **AT_NOON, through=7)),
     ("ix_cubic_loads_work", lambda repository: repository.unplanned(["t", "u"], NOON, 10)),
     ("ix_cubic_loads_work", lambda repository: repository.partition_totals("t", ["d"])),
     ("ix_cubic_loads_source_at", lambda repository: list(repository.placed_since(["t"], NOON, None))),
     ("ix_cubic_loads_claimed_by", lambda repository: repository.renew("run-1/a", NOON)),
     ("ix_cubic_loads_claimed_by", lambda repository: repository.release_runs("run-1", retry_at=NOON)),
+    ("ix_cubic_loads_claimed_by", lambda repository: repository.holders()),
+    ("ix_cubic_loads_claimed_by", lambda repository: repository.holdings()),
+    ("ix_cubic_loads_claimed_by", lambda repository: repository.release_holder("run-1/a", retry_at=NOON)),
     ("ix_cubic_loads_location", lambda repository: repository.newest_at(["l"])),
     ("ix_cubic_loads_location", lambda repository: repository.standing_after("l", 10)),
     ("ix_cubic_loads_error_key", lambda repository: repository.taken_keys(["k"])),
@@ -42,6 +46,7 @@ QUERIES: list[tuple[str, Callable[[SqlLoadRepository], object]]] = [
 
 OBSERVED: list[tuple[str, Callable[[SqlLoadObserver], object]]] = [
     ("ix_cubic_loads_work", lambda observer: observer.open_loads(NOON)),
+    ("ix_cubic_loads_claimed_by", lambda observer: observer.holdings()),
     ("ix_cubic_loads_work", lambda observer: observer.errored(NOON)),
     ("ix_cubic_loads_work", lambda observer: observer.open_ids(0, 9, 9)),
     ("INTEGER PRIMARY KEY (rowid>?)", lambda observer: observer.totals(7)),

@@ -10,8 +10,10 @@ from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
 from cubic_ingestion.observability.health import Thresholds, health
 from cubic_ingestion.observability.problems import Problem, ProblemCode
+from cubic_ingestion.ports import Limits
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_ods_table
 from cubic_ingestion_tests.contracts.ledgers import an_ingested, archived, claim
 from cubic_ingestion_tests.observability.conftest import KAFKA, Watched
@@ -52,6 +54,24 @@ def test_a_claim_that_nobody_took_over_is_named(watched: Watched) -> None:
     claim(watched.repository, expires_at=NOON + MINUTE)
     assert codes(watched, NOON + 2 * MINUTE) == []
     assert codes(watched, NOON + 10 * MINUTE) == [("claim_expired", DMAP.name)]
+
+
+def test_what_a_clock_holds_that_is_ahead_is_named(watched: Watched) -> None:
+    watched.came(DMAP, "a.csv", NOON)
+    claim(watched.repository, expires_at=NOON + 16 * MINUTE)
+    feeds = SqlFeedRepository(watched.engine, retry_seconds=1)
+    feeds.lease("/feed", "one", now=NOON, expires_at=NOON + 15 * MINUTE)
+    assert codes(watched, NOON) == []
+    watched.repository.renew("run-1/a", NOON + DAY)
+    feeds.renew("/feed", "one", NOON + DAY)
+    assert codes(watched, NOON) == [("claim_ahead", DMAP.name), ("claim_ahead", "")]
+    of_loads, of_feed = (problem.message for problem in problems(watched, NOON))
+    assert of_loads.startswith(f"run-1/a holds 1 load of {DMAP.name} until 2022-03-05 12:00:00 UTC")
+    assert of_feed.startswith("one holds the feed /feed until 2022-03-05 12:00:00 UTC")
+    thresholds = Thresholds(limits=Limits(claim_timeout_seconds=2 * 86_400))
+    assert codes(watched, NOON, thresholds) == []
+    claim(watched.repository, claimant="run-2/b")
+    assert codes(watched, NOON) == [("claim_ahead", "")]
 
 
 def test_loads_sent_to_error_count_until_somebody_acknowledges_them(watched: Watched) -> None:

@@ -139,6 +139,23 @@ def _stale_claim(depot: Depot) -> None:
     depot.clock.advance(seconds=3 * depot.platform.limits.claim_timeout_seconds + 1)
 
 
+def _claim_ahead(depot: Depot) -> None:
+    depot.put(f"{DMAP.prefix}20220310.csv", f"{HEADER}1,a,5\n".encode())
+    register(depot.platform, StreamName.DMAP)
+    plan(depot.platform, StreamName.DMAP)
+    depot.clock.advance(days=1)
+    assert claim(depot.platform, [DMAP.name], Work.INGEST, run_id="ahead").loads
+    depot.clock.advance(days=-1)
+
+
+def _catalog_held_ahead(depot: Depot) -> None:
+    depot.platform.repository.refresh_catalog([DMAP.name])
+    now = depot.clock.now()
+    depot.platform.repository.claim_catalog(
+        [DMAP.name], claimant="ahead", now=now, expires_at=now + timedelta(days=1), n_tables=1, n_changes=1
+    )
+
+
 def _forget_rows(depot: Depot) -> None:
     change(depot, the_load(depot, PLAIN), location=None)
 
@@ -178,6 +195,8 @@ BROKEN: list[tuple[Break, str, str, str]] = [
     (_rewrite_with_other_load_id, "wrong_load_id", "springboard", ROWS),
     (_unlink("springboard", QUARANTINE), "quarantine_missing", "springboard", QUARANTINE),
     (_change(MIXED, n_quarantined=2), "quarantine_mismatch", "springboard", QUARANTINE),
+    (_claim_ahead, "stuck", "incoming", f"{DMAP.prefix}20220310.csv"),
+    (_catalog_held_ahead, "stuck", "catalog", DMAP.name),
     (_stale_claim, "stuck", "incoming", f"{DMAP.prefix}20220310.csv"),
 ]
 

@@ -89,6 +89,17 @@ def test_good_records_are_written_and_bad_ones_are_kept_with_their_text(tmp_path
     ]
 
 
+def test_a_file_of_bad_records_alone_has_no_rows_and_holds_up_no_other(tmp_path: Path) -> None:
+    depot = Depot.build(tmp_path, [lenient()])
+    depot.put(KEY, f"{HEADER}1,a,many\n".encode())
+    depot.put("cubic/dmap/agg_sample/20220305.csv", f"{HEADER}2,b,6\n".encode())
+    depot.settle()
+
+    assert set(depot.statuses().values()) == {LoadStatus.ARCHIVED}
+    assert [record["reason"] for record in kept(depot)] == ["sample_count: 'many' is no int64"]
+    assert [row["sample_id"] for row in depot.rows(lenient())] == [2]
+
+
 def test_rows_are_numbered_through_a_file_of_many_blocks(tmp_path: Path) -> None:
     depot = Depot.build(tmp_path, [lenient()])
     n_rows, bad = 200_000, {1, 99_999, 150_000, 200_000}

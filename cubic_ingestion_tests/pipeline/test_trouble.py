@@ -1,6 +1,6 @@
 """What happens when a worker dies, a store is down, or two work at once."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
@@ -112,6 +112,11 @@ def down(depot: Depot) -> Depot:
     return replace(depot, platform=replace(depot.platform, catalog=CatalogThatIsDown()))
 
 
+def catalog_due(depot: Depot) -> Sequence[str]:
+    now, expires_at = depot.platform.claim_term()
+    return depot.platform.repository.catalog_due([a_table().name], now=now, expires_at=expires_at)
+
+
 def test_a_catalog_that_is_down_delays_nothing(planned: Depot) -> None:
     down(planned).settle()
     assert planned.loads()[0].status is LoadStatus.ARCHIVED
@@ -119,14 +124,14 @@ def test_a_catalog_that_is_down_delays_nothing(planned: Depot) -> None:
 
 def test_a_table_that_the_catalog_refused_is_put_there_later_without_another_load(planned: Depot) -> None:
     down(planned).settle()
-    due_now = planned.platform.repository.catalog_due([a_table().name], planned.clock.now())
+    due_now = catalog_due(planned)
     planned.clock.advance(minutes=1)
-    due_later = planned.platform.repository.catalog_due([a_table().name], planned.clock.now())
+    due_later = catalog_due(planned)
     planned.settle()
     assert (due_now, due_later) == ([], [a_table().name])
     with duckdb.connect(planned.platform.catalog.address, read_only=True) as catalog:
         assert catalog.table(a_table().name).count("*").fetchall() == [(1,)]
-    assert planned.platform.repository.catalog_due([a_table().name], planned.clock.now()) == []
+    assert catalog_due(planned) == []
 
 
 def test_the_catalog_shows_rows_with_their_partition_as_columns(planned: Depot) -> None:

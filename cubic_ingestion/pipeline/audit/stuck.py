@@ -1,12 +1,17 @@
-"""Loads that nobody will ever finish, though nothing is missing of them."""
+"""Loads that nobody will ever finish, though nothing is missing of them; and what a wrong clock holds."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from cubic_ingestion.domain.holding import Right
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.pipeline.audit.expected import ENDED
 from cubic_ingestion.pipeline.audit.findings import Finding, FindingCode
 from cubic_ingestion.ports import Platform
+
+_CLOCK_IS_AHEAD = "A claim that is taken now ends earlier, so the clock of that process is ahead: set it."
+_ZONES = {Right.CATALOG: "catalog", Right.DAGSTER: "dagster"}
 
 
 def stuck(platform: Platform, load: Load, now: datetime) -> Finding | None:
@@ -15,9 +20,28 @@ def stuck(platform: Platform, load: Load, now: datetime) -> Finding | None:
     An expired claim is taken over by the next run, and a load that waits is looked at every few minutes; so both are
     stuck only after longer than any run would have let them be. A ready load of an inactive table is meant to wait.
     """
-    problem = _expired(platform, load, now) or _unreachable(platform, load) or _forgotten(platform, load, now)
+    problem = (
+        _ahead(platform, load, now)
+        or _expired(platform, load, now)
+        or _unreachable(platform, load)
+        or _forgotten(platform, load, now)
+    )
     zone = "archive" if load.archive_key else "incoming"
     return Finding.of(FindingCode.STUCK, zone, load.version.key, problem, load) if problem else None
+
+
+def held_too_long(platform: Platform, now: datetime) -> Iterator[Finding]:
+    """Yield tables, feeds and shards that a process holds whose clock is ahead; ``stuck`` has the loads."""
+    for holding in platform.repository.holdings():
+        if holding.right is not Right.LOADS and holding.ends_at > platform.limits.latest_end(holding.right, now):
+            problem = f"{holding.holder} holds it until {holding.ends_at:%Y-%m-%d %H:%M:%S} UTC. {_CLOCK_IS_AHEAD}"
+            yield Finding.of(FindingCode.STUCK, _ZONES.get(holding.right, "incoming"), holding.name, problem)
+
+
+def _ahead(platform: Platform, load: Load, now: datetime) -> str:
+    if load.claim_expires_at is None or load.claim_expires_at <= platform.limits.latest_end(Right.LOADS, now):
+        return ""
+    return f"{load.claimed_by} holds it until {load.claim_expires_at:%Y-%m-%d %H:%M:%S} UTC. {_CLOCK_IS_AHEAD}"
 
 
 def _expired(platform: Platform, load: Load, now: datetime) -> str:

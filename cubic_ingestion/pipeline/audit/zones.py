@@ -10,6 +10,7 @@ from cubic_ingestion.pipeline.audit.expected import Tally
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, Tell
 from cubic_ingestion.pipeline.audit.originals import FiledCheck, IncomingCheck
 from cubic_ingestion.pipeline.audit.springboard import SpringboardCheck
+from cubic_ingestion.pipeline.audit.stuck import held_too_long
 from cubic_ingestion.pipeline.audit.walk import LoadsCheck
 from cubic_ingestion.ports import ObjectStore, Place, Platform
 
@@ -72,6 +73,7 @@ def audit(
     findings = chain(
         chain.from_iterable(_objects(zone, done, seen, tell) for zone in zones),
         LoadsCheck(platform, done, seen).check(tell),
+        held_too_long(platform, platform.clock.now()),
         CatalogCheck(platform, done).check(tell),
         chain.from_iterable(check.check(tell) for check in further),
     )

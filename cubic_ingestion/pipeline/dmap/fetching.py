@@ -25,6 +25,7 @@ from cubic_ingestion.pipeline.dmap.download import download
 from cubic_ingestion.pipeline.dmap.downloads import Downloads
 from cubic_ingestion.pipeline.dmap.listing import Listing, read_list
 from cubic_ingestion.pipeline.dmap.retrying import Patience, patiently
+from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Clock, FeedClient, FeedRepository, LoadRepository, ObjectStore
 
@@ -90,6 +91,7 @@ class Fetcher:
             SettingsError: The API does not know the key, or the address.
         """
         report, now = FetchReport(feed), self.clock.now()
+        release_dead(self.loads, now)
         state = self.feeds.lease(feed.relative_url, self.owner, now=now, expires_at=self.lease_end(now))
         if state is None:
             report.is_held_elsewhere = True

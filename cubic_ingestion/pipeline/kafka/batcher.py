@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.batch import ShardLease
+from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RetriableError, ShardLeaseLostError
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.pipeline.kafka.filing import Filing, table_prefixes
 from cubic_ingestion.pipeline.kafka.leased_shard import LeasedShard, Tally
 from cubic_ingestion.pipeline.kafka.routing import Router
+from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import (
     BatchLedger,
@@ -193,6 +195,7 @@ class Batcher:
         """Take a shard's lease, and go on from what is on record; says whether that worked."""
         now = self.clock.now()
         expires_at = now + timedelta(seconds=self.limits.lease_seconds)
+        release_dead(self.repository, now)
         state = self.ledger.lease(self.source.stream, shard, self.owner, now=now, expires_at=expires_at)
         if state is None:
             self.report.held_elsewhere.add(shard)
@@ -265,12 +268,14 @@ class Batcher:
         """Take a fair share of the shards, give back what another asks for, and ask if there is nothing to take."""
         self._keep_leases()
         now = self.clock.now()
+        latest_end = now + timedelta(seconds=self.limits.lease_seconds) + CLOCK_TOLERANCE
+        release_dead(self.repository, now)
         leases = self.ledger.leases(self.source.stream)
         for shard in [shard for shard in self._readings if leases[shard].wanted_by]:
             self._attempt(shard, lambda shard=shard: self._give_back(shard))
             self._not_before[shard] = now + 2 * self._third_of_lease
         ready = list(self._ready_shards())
-        held = {shard.id: lease.owner for shard in ready if (lease := _live(leases.get(shard.id), now))}
+        held = {shard.id: lease.owner for shard in ready if (lease := _live(leases.get(shard.id), now, latest_end))}
         owners = {owner for owner in held.values() if owner} | {self.owner}
         share = math.ceil(len(ready) / len(owners))
         for shard in _free(ready, held, self._not_before, now)[: max(share - len(self._readings), 0)]:
@@ -288,9 +293,9 @@ class Batcher:
             self.ledger.ask_for(self.source.stream, most[-1], self.owner)
 
 
-def _live(lease: ShardLease | None, now: datetime) -> ShardLease | None:
-    """Return a lease if somebody holds it."""
-    is_live = lease and lease.owner and lease.expires_at and lease.expires_at > now
+def _live(lease: ShardLease | None, now: datetime, latest_end: datetime) -> ShardLease | None:
+    """Return a lease if somebody holds it; one that ends too late was taken by a clock that is ahead."""
+    is_live = lease and lease.owner and lease.expires_at and now < lease.expires_at <= latest_end
     return lease if is_live else None
 
 

@@ -1,0 +1,60 @@
+"""Holdings: who has the right to work on what, and until when."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""How far the clocks of two workers may differ before the claims of one look wrong to the other."""
+
+MAX_PAUSE = timedelta(hours=1)
+"""The longest pause before anything is tried again. A moment further ahead was set by a wrong clock."""
+
+
+class Right(StrEnum):
+    """What somebody may have the right to work on."""
+
+    LOADS = "loads"
+    CATALOG = "catalog"
+    DAGSTER = "dagster"
+    FEED = "feed"
+    SHARD = "shard"
+
+
+_SUBJECTS = {
+    Right.CATALOG: "the right to update the catalog for",
+    Right.DAGSTER: "the right to report to Dagster for",
+    Right.FEED: "the feed",
+    Right.SHARD: "the shard",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A right that somebody has, expired or not."""
+
+    right: Right
+    name: str
+    """The table (of loads, and of changes for the catalog or Dagster), the feed, or the shard."""
+    holder: str
+    """Who has it: a claimant or the owner of a lease."""
+    ends_at: datetime
+    n_loads: int = 0
+    """Loads held; 0 of everything else."""
+
+    @property
+    def subject(self) -> str:
+        """What is held, in words."""
+        if self.right is Right.LOADS:
+            return f"{self.n_loads:,} load{'' if self.n_loads == 1 else 's'} of {self.name}"
+        return f"{_SUBJECTS[self.right]} {self.name}"
+
+    @property
+    def is_of_a_table(self) -> bool:
+        """Whether ``name`` is a table's."""
+        return self.right in {Right.LOADS, Right.CATALOG, Right.DAGSTER}
+
+    @property
+    def run_id(self) -> str:
+        """The Dagster run that a claimant belongs to; of a lease, the token of its owner."""
+        return self.holder.partition("/")[0]
