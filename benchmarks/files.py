@@ -202,12 +202,13 @@ def write_json(path: Path, n_records: int) -> int:
     draw = random.Random(11)
     with path.open("w", encoding="utf-8") as out:
         out.writelines(
-            json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n" for event in _events(draw, n_records)
+            json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n" for event in events(draw, n_records)
         )
     return n_records
 
 
-def _events(draw: random.Random, n_records: int) -> Iterator[dict[str, Any]]:
+def events(draw: random.Random, n_records: int) -> Iterator[dict[str, Any]]:
+    """Yield events."""
     for number in range(n_records):
         stop = {"id": draw.randint(1, 9_000), "name": f"Stop {number % 900}{draw.choice(['', ' 🔥', ' é'])}"}
         place = {"lat": round(draw.uniform(42, 42.6), 6), "lon": round(draw.uniform(-71.5, -70.8), 6), "stop": stop}

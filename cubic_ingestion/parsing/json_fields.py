@@ -6,7 +6,7 @@ the file has but blanks, nothing was left out. Only where they do not is a recor
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from operator import methodcaller
 
@@ -26,14 +26,19 @@ _AFTER_A_NAME = b'":'
 _VALUES = methodcaller("values")
 _VALUES_AT_ONCE = 128
 """Few enough for their objects to be gone before Python's garbage collector looks at them."""
+_MAX_PARTS = 200_000
+_BEFORE_A_PART = (b"{", b"[", b",", b":")
 _HIDDEN_MARKS = (b"\\u0022", b"\\u003a", b"\\u003A")
 
 
-def record_fields(texts: Sequence[bytes | msgspec.Raw]) -> tuple[Sequence[Fields], Mapping[str, str]]:
+def record_fields(
+    texts: Sequence[bytes | msgspec.Raw], n_before: int = 0
+) -> tuple[Sequence[Fields], Mapping[str, str]]:
     """Take records apart into their top-level fields.
 
     Args:
         texts: One JSON text a record.
+        n_before: Records of the file before them.
 
     Returns:
         The records, and how they spell each name, by the name in lower case, in the order of the file.
@@ -44,11 +49,11 @@ def record_fields(texts: Sequence[bytes | msgspec.Raw]) -> tuple[Sequence[Fields
     try:
         records = [*map(_RECORD.decode, texts)]
     except (msgspec.DecodeError, RecursionError):
-        return _one_by_one(texts)
+        return _one_by_one(texts, n_before)
     counts = Counter(chain.from_iterable(records))
     spelled = {name.lower(): name for name in counts}
     if "" in spelled or len(spelled) < len(counts) or not _add_up(texts, records, counts):
-        return _one_by_one(texts)
+        return _one_by_one(texts, n_before)
     return records, spelled
 
 
@@ -56,7 +61,7 @@ def twice_in_an_object(values: Sequence[msgspec.Raw]) -> tuple[int, str] | None:
     """Find a name that an object within JSON values has twice.
 
     Args:
-        values: JSON texts that msgspec found sound.
+        values: JSON texts that msgspec found sound, none of them too large to be looked into.
 
     Returns:
         Index of the first value with such an object, and the name; None if there is none.
@@ -66,6 +71,13 @@ def twice_in_an_object(values: Sequence[msgspec.Raw]) -> tuple[int, str] | None:
             found = ((at, _twice(bytes(value))) for at, value in enumerate(values[start:], start))
             return next(((at, name) for at, name in found if name), None)
     return None
+
+
+def too_large_to_look_into(values: Sequence[msgspec.Raw]) -> Collection[int]:
+    """Name the values (by index) that have so many parts that Python's objects for them would fill the memory."""
+    if max(map(len, values), default=0) <= _MAX_PARTS:
+        return frozenset()
+    return {at for at, value in enumerate(values) if sum(map(bytes(value).count, _BEFORE_A_PART)) > _MAX_PARTS}
 
 
 def _keep_all_names(text: bytes) -> bool:
@@ -104,8 +116,8 @@ def _blanks(texts: Sequence[bytes | msgspec.Raw]) -> int:
     return sum(text.count(blank) for blank in _BLANKS)
 
 
-def _one_by_one(texts: Sequence[bytes | msgspec.Raw]) -> tuple[Sequence[Fields], Mapping[str, str]]:
-    records = [_fields(text, row) for row, text in enumerate(texts, start=1)]
+def _one_by_one(texts: Sequence[bytes | msgspec.Raw], n_before: int) -> tuple[Sequence[Fields], Mapping[str, str]]:
+    records = [_fields(text, row) for row, text in enumerate(texts, start=n_before + 1)]
     return records, {name: name for record in records for name in record}
 
 

@@ -2,8 +2,8 @@
 
 msgspec reads the lines straight into columns' values, several times as fast as field by field. That a record keeps
 the last of two fields of one name would go unseen; so the records are written again, and have to come to the length of
-the file: whatever is left out, or read otherwise than it stands there, makes that shorter, and nothing makes it longer.
-Any file that is not plain in this sense is read the long way, which also says what is wrong with it.
+the text: whatever is left out, or read otherwise than it stands there, makes that shorter, and nothing makes it longer.
+Any slice that is not plain in this sense is read the long way, which also says what is wrong with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.parsing.arrow_types import JSON, arrow_type
+from cubic_ingestion.parsing.json_slices import Slice
 
 Values: TypeAlias = "pa.Array[Any] | list[msgspec.Raw]"
 """A column's values: typed, or, where only their text tells what they are, as they stand in the file."""
@@ -25,39 +26,59 @@ Values: TypeAlias = "pa.Array[Any] | list[msgspec.Raw]"
 _FIRST = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 _NULL = msgspec.Raw(b"null")
+_MAX_NAMES, _MAX_CELLS = 1_000, 1_000_000
 _NEVER_PLAIN = {'"', "\\"}
 """What msgspec takes in no field's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlainRecords:
-    """A file's records, column by column."""
+    """Records, column by column."""
 
     n_rows: int
     values: Mapping[str, Values]
     """By name as the file spells it."""
 
 
-def plain_records(data: bytes, columns: Sequence[Column]) -> PlainRecords | None:
+def plain_records(piece: Slice, columns: Sequence[Column], names: Sequence[str] = ()) -> PlainRecords | None:
     """Read records; None if they are not plain, or not sound.
 
     Args:
-        data: The file, inflated, without byte order mark and blanks around it.
+        piece: The records.
         columns: Those whose values are parsed into their types; any other stays as it stands in the file.
+        names: The fields that records have, as the file spells them; those of the first record if there are none.
     """
+    data = piece.data
     try:
-        names = list(_FIRST.decode(data.partition(b"\n")[0]))
+        names = names or list(_FIRST.decode(data.partition(b"\n")[0]))
         if not all(map(_is_plain_name, names)) or len({name.lower() for name in names}) < len(names):
             return None
         declared = {column.name: column for column in columns}
         kinds = {name: _kind(declared.pop(name.lower(), None)) for name in names}
         kinds |= {column.name: _kind(column) for column in declared.values()}
+        if _is_too_wide(piece, len(kinds)):
+            return None
         records = _decoder(tuple(kinds.items())).decode_lines(data)
         if len(_ENCODER.encode_lines(records)) != len(data) + 1:
             return None
         return PlainRecords(len(records), _by_column(records, kinds))
     except (msgspec.DecodeError, RecursionError, pa.ArrowInvalid, OverflowError):
         return None
+
+
+def count_plain(piece: Slice, names: Sequence[str]) -> int | None:
+    """Count records that have no other fields than those named; None if they may have, or are not plain."""
+    if not names or not all(map(_is_plain_name, names)) or _is_too_wide(piece, len(names)):
+        return None
+    try:
+        return len(_decoder(tuple((name, None) for name in names)).decode_lines(piece.data))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _is_too_wide(piece: Slice, n_names: int) -> bool:
+    """Say whether records would take much memory for fields that most of them lack."""
+    return n_names > _MAX_NAMES or n_names * piece.n_lines > _MAX_CELLS
 
 
 def _is_plain_name(name: str) -> bool:
@@ -74,7 +95,7 @@ def _kind(column: Column | None) -> pa.DataType | None:
     return None if pa.types.is_decimal(to) or pa.types.is_floating(to) else pa.string()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _decoder(kinds: tuple[tuple[str, pa.DataType | None], ...]) -> msgspec.json.Decoder[Any]:
     """Make the decoder of records with some fields, each of which may be absent; any other is an error."""
     fields = [

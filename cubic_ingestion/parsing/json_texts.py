@@ -1,43 +1,40 @@
-"""Where one JSON record ends and the next begins."""
+"""The texts of the records in a slice."""
 
 import json
 import re
+from array import array
 from collections.abc import Sequence
 
 import msgspec
 import pyarrow as pa
 
 from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.parsing.json_slices import Slice
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_BLANK = b" \t\r\n"
 _BETWEEN_RECORDS = re.compile(r"[\s,]*")
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def json_text(data: bytes) -> bytes:
-    """Return a JSON file's text without byte order mark and blanks around it.
+def record_texts(piece: Slice, n_before: int) -> Sequence[bytes | msgspec.Raw]:
+    """Cut a slice into the texts of its records: the elements of one array, or the lines that are not blank.
 
-    Raises:
-        RejectedLoadError: ``not_utf8``.
-    """
-    text = data.removeprefix(_BYTE_ORDER_MARK).strip(_BLANK)
-    _refuse_other_encodings(text)
-    return text
-
-
-def record_texts(data: bytes) -> Sequence[bytes | msgspec.Raw]:
-    """Cut a JSON text into the texts of its records: the elements of one array, or the lines that are not blank.
+    Args:
+        piece: UTF-8.
+        n_before: Records of the file before the slice.
 
     Raises:
         RejectedLoadError: ``json_invalid``, if an array is none. Lines are not looked into.
     """
-    if not data.startswith(b"["):
-        return [*filter(bytes.strip, data.splitlines())]
+    if not piece.data.startswith(b"["):
+        return [*filter(bytes.strip, piece.data.splitlines())]
     try:
-        return _ARRAY.decode(data)
+        records = _ARRAY.decode(piece.data)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise json_invalid(str(error), row=_broken_record(data.decode())) from error
+        row = n_before + (1 if piece.is_large else _broken_record(piece.data.decode()))
+        raise json_invalid(str(error), row=row) from error
+    if piece.is_part and not records:
+        raise json_invalid("a record is missing between two commas", row=n_before + 1)
+    return records
 
 
 def json_invalid(problem: str, row: int | None, column: str | None = None) -> RejectedLoadError:
@@ -51,19 +48,25 @@ def json_invalid(problem: str, row: int | None, column: str | None = None) -> Re
     )
 
 
-def _refuse_other_encodings(data: bytes) -> None:
-    """Check UTF-8 with pyarrow, twenty times as fast as Python; which tells where it breaks."""
+def refuse_other_encodings(piece: Slice) -> None:
+    """Check UTF-8 with pyarrow, twenty times as fast as Python; which tells where it breaks.
+
+    Raises:
+        RejectedLoadError: ``not_utf8``.
+    """
+    offsets = pa.py_buffer(array("i", (0, len(piece.data))))
+    text = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(piece.data)])
     try:
-        pa.array([data], pa.binary()).cast(pa.string())
+        text.cast(pa.string())
     except pa.ArrowInvalid:
-        _refuse_at_its_line(data)
+        _refuse_at_its_line(piece)
 
 
-def _refuse_at_its_line(data: bytes) -> None:
+def _refuse_at_its_line(piece: Slice) -> None:
     try:
-        data.decode()
+        piece.data.decode()
     except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
+        row = piece.lines_before + piece.data.count(b"\n", 0, error.start) + 1
         raise RejectedLoadError(
             "not_utf8", "The file is not UTF-8; the row is the line. Have the source deliver the file again.", row=row
         ) from error

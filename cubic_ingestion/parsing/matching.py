@@ -4,13 +4,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cubic_ingestion.domain.table import Column
+from cubic_ingestion.domain.table import MAX_COLUMNS, Column
 from cubic_ingestion.errors import RejectedLoadError
 
 Undeclared = Literal["keep", "reject"]
 """What becomes of a column that is not declared: kept as strings after the others, or the load is rejected."""
 Missing = Literal["null", "reject"]
 """What becomes of a declared column that the file lacks: NULL throughout, or the load is rejected."""
+
+_WIDE_COLUMNS = 1_000
+_MAX_WIDE_CELLS = 100_000_000
+"""As many as a batch of 10,000 records has with the most columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,26 @@ def match_columns(
     return Matched(
         (*declared, *(Column(name, "string") for name in extra)), {key: text for key, text in notes.items() if text}
     )
+
+
+def refuse_too_many_columns(n_columns: int, n_records: int = 0, row: int | None = None) -> None:
+    """Refuse a file with so many columns that values must stand where names belong.
+
+    Args:
+        n_columns: Columns of the file, or of one of its records.
+        n_records: Records of the file, where they are known. Parquet costs memory for each column and each group of
+            records, so a file must not have many of both.
+        row: The record that has the columns.
+
+    Raises:
+        RejectedLoadError: ``too_many_columns``.
+    """
+    is_too_wide = n_columns > MAX_COLUMNS
+    is_too_large = n_columns > _WIDE_COLUMNS and n_columns * n_records > _MAX_WIDE_CELLS
+    if not is_too_wide and not is_too_large:
+        return
+    problem = f"more than {MAX_COLUMNS} are no table's"
+    if not is_too_wide:
+        problem = f"in {n_records} records that makes more than {_MAX_WIDE_CELLS} values, NULLs included"
+    message = f"The file has {n_columns} columns; {problem}. Have the source put such a map into one field."
+    raise RejectedLoadError("too_many_columns", message, row=row)

@@ -75,12 +75,13 @@ def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterato
     pending: list[pa.RecordBatch] = []
     n_rows = n_bytes = 0
     for batch in batches:
-        if n_rows >= ROW_GROUP_ROWS or n_bytes >= ROW_GROUP_BYTES:
+        batch_bytes = batch.get_total_buffer_size()
+        if pending and (n_rows >= ROW_GROUP_ROWS or n_bytes + batch_bytes > ROW_GROUP_BYTES):
             yield pa.Table.from_batches(pending, schema), False
             pending, n_rows, n_bytes = [], 0, 0
         pending.append(batch)
         n_rows += batch.num_rows
-        n_bytes += batch.get_total_buffer_size()
+        n_bytes += batch_bytes
     if pending:
         yield pa.Table.from_batches(pending, schema), True
 

@@ -1,6 +1,7 @@
 """JSON records to rows of text."""
 
 import gzip
+import io
 import json
 import sys
 from typing import Any
@@ -11,8 +12,7 @@ from hypothesis import strategies as st
 
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
-from cubic_ingestion.parsing import json_fields
-from cubic_ingestion.parsing import json_records as module
+from cubic_ingestion.parsing import json_fields, json_parser, json_slices
 from cubic_ingestion.parsing.json_plain import plain_records
 from cubic_ingestion.pipeline.convert import Converter
 from cubic_ingestion_tests.parsing.reading import columns, json_records, json_rows
@@ -60,8 +60,8 @@ def test_fields_are_matched_in_any_case_and_order() -> None:
 
 
 def test_fields_that_are_not_declared_are_kept_for_all_rows_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_ROWS", 2)
-    records = json_records('{"a": 1}\n{"a": 2}\n{"Z": 3, "y": 4}', columns("a", "m"))
+    monkeypatch.setattr(json_slices, "SLICE_RECORDS", 2)
+    records = json_records('{"a": 1}\n{"a": 2}\n{"Z": 3, "y": 4}\n', columns("a", "m"))
     batches = list(records.batches)
     assert [column.name for column in records.columns] == ["a", "m", "z", "y"]
     assert records.notes == {"undeclared_columns": "z, y", "missing_columns": "m"}
@@ -141,7 +141,7 @@ def test_escapes_are_undone_only_where_a_text_has_them() -> None:
 
 
 def test_a_name_twice_in_a_nested_object_stays_and_is_noted_with_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_ROWS", 2)
+    monkeypatch.setattr(json_slices, "SLICE_RECORDS", 2)
     monkeypatch.setattr(json_fields, "_VALUES_AT_ONCE", 1)
     sound, broken = '{"a": [{"b": 1}, {"b": 1.0}]}', '{"a": [{"b": 1, "c": {}, "b": 2}]}'
     records = json_records(f"{sound}\n{sound}\n{sound}\n{broken}\n{broken}")
@@ -173,7 +173,7 @@ def test_a_number_of_any_length_is_text() -> None:
 
 
 def test_a_file_too_large_to_hold_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_JSON_BYTES", 10)
+    monkeypatch.setattr(json_slices, "MAX_JSON_BYTES", 10)
     assert json_rows('{"a": 123}') == [{"a": "123"}]
     with pytest.raises(RejectedLoadError) as caught:
         json_rows('{"a": 1234}')
@@ -257,14 +257,14 @@ def test_plain_records_are_what_they_are_field_by_field(records: list[list[tuple
     declared = [Column(name.lower(), kind) for name, kind in TYPES.items()]
     plain = _converted(text, declared, typed=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "plain_records", lambda *_: None)
+        patch.setattr(json_parser, "plain_records", lambda *_: None)
         assert plain == _converted(text, declared, typed=False)
 
 
 def test_records_as_programs_write_them_are_plain() -> None:
     text = b'{"A":"x","n":1,"t":true,"o":{"k":[1.50]}}\n{"n":2,"A":null}'
     records = plain_records(
-        text, [Column("a", "string"), Column("n", "int64"), Column("t", "bool"), Column("z", "int8")]
+        _slice(text), [Column("a", "string"), Column("n", "int64"), Column("t", "bool"), Column("z", "int8")]
     )
     assert records is not None
     assert {name: [*map(str, values)] for name, values in records.values.items() if not isinstance(values, list)} == {
@@ -279,7 +279,12 @@ def test_records_as_programs_write_them_are_plain() -> None:
     "text", ['{"a": 1}', '{"a":1,"a":2}', '{"a":1}\r\n{"a":2}', '[{"a":1}]', '{"a":1', '{"a":1,"A":1}']
 )
 def test_anything_else_is_not(text: str) -> None:
-    assert plain_records(text.encode(), ()) is None
+    assert plain_records(_slice(text.encode()), ()) is None
+
+
+def _slice(text: bytes) -> json_slices.Slice:
+    [piece] = json_slices.slices(io.BytesIO(text))
+    return piece
 
 
 def _converted(text: str, declared: list[Column], *, typed: bool) -> object:

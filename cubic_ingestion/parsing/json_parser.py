@@ -1,0 +1,130 @@
+"""Slices of a JSON file to columns: one per top-level field, with nothing of a value lost on the way."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from cubic_ingestion.domain.table import MAX_COLUMNS, Column
+from cubic_ingestion.parsing.arrow_types import JSON
+from cubic_ingestion.parsing.json_fields import Fields, record_fields
+from cubic_ingestion.parsing.json_plain import count_plain, plain_records
+from cubic_ingestion.parsing.json_slices import SLICE_BYTES, Slice, count_fields
+from cubic_ingestion.parsing.json_texts import record_texts, refuse_other_encodings
+from cubic_ingestion.parsing.json_values import LargeTexts, Oddities, Texts
+from cubic_ingestion.parsing.matching import refuse_too_many_columns
+
+ROWS_CELLS = 1_000_000
+"""Values of columns that are held at a time, NULLs included."""
+_ABSENT = msgspec.Raw(b"null")
+_ARRAY_BYTES = 512
+"""What an array takes besides its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some records, column by column."""
+
+    n_rows: int
+    columns: "Mapping[str, pa.Array[Any]]"
+    """By name in lower case: text, or parsed. A column that none of the records has is left out."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What they take of memory."""
+        return sum(values.get_total_buffer_size() + _ARRAY_BYTES for values in self.columns.values())
+
+
+class SliceParser:
+    """Parses the slices of one file, one after the other.
+
+    Args:
+        columns: The declared columns.
+        typed: Parse their values into their types at once where that is exact.
+        spelled: The file's names, if they are known already.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, typed: bool, spelled: Mapping[str, str] | None = None) -> None:
+        self.spelled: dict[str, str] = dict(spelled or {})
+        """How the file first spells each name, by the name in lower case, in the order of the file."""
+        self.n_rows = 0
+        """Records that have been parsed or looked through."""
+        self._typed = columns if typed else ()
+        self._json = {column.name for column in columns if column.type == JSON}
+        self._oddities: dict[str, Oddities] = {}
+
+    def parse(self, piece: Slice) -> Iterator[Rows]:
+        """Parse a slice; names and number of all its records count at once.
+
+        Raises:
+            RejectedLoadError: ``not_utf8``, ``json_invalid``, ``json_not_object``, ``duplicate_field`` or
+                ``too_many_columns``.
+        """
+        refuse_other_encodings(piece)
+        n_before = self.n_rows
+        plain = None if piece.is_large else plain_records(piece, self._typed, list(self.spelled.values()))
+        if plain is None:
+            yield from self._by_field(*self._fields(piece), n_before)
+            return
+        self._count(plain.n_rows, {name.lower(): name for name in plain.values})
+        columns = {
+            name.lower(): self._strings(name.lower(), values, n_before) if isinstance(values, list) else values
+            for name, values in plain.values.items()
+        }
+        yield Rows(plain.n_rows, columns)
+
+    def learn(self, piece: Slice) -> None:
+        """Look through a slice for names alone.
+
+        Raises:
+            RejectedLoadError: As ``parse``, though not for every slice that is not sound.
+        """
+        n_plain = None if piece.is_large else count_plain(piece, list(self.spelled.values()))
+        if n_plain is None:
+            refuse_other_encodings(piece)
+            self._fields(piece)
+        else:
+            self.n_rows += n_plain
+
+    def notes(self, columns: Sequence[Column]) -> dict[str, str]:
+        """Return what a person should know of the values of some columns."""
+        odd = [(column.name, self._oddities[column.name]) for column in columns if column.name in self._oddities]
+        made = {
+            "mixed_types": [f"{name} ({', '.join(sorted(its.kinds))})" for name, its in odd if len(its.kinds) > 1],
+            "duplicate_keys": [f"{name} ({its.twice})" for name, its in odd if its.twice],
+            "too_large_to_look_into": [f"{name} ({its.unseen})" for name, its in odd if its.unseen],
+        }
+        return {key: ", ".join(texts) for key, texts in made.items() if texts}
+
+    def _fields(self, piece: Slice) -> tuple[Sequence[Fields], Mapping[str, str]]:
+        texts = record_texts(piece, self.n_rows)
+        if piece.is_large:
+            refuse_too_many_columns(count_fields(bytes(texts[0]), MAX_COLUMNS), row=self.n_rows + 1)
+        records, spelled = record_fields(texts, self.n_rows)
+        self._count(len(records), spelled)
+        return records, spelled
+
+    def _count(self, n_rows: int, spelled: Mapping[str, str]) -> None:
+        self.n_rows += n_rows
+        for name, first in spelled.items():
+            self.spelled.setdefault(name, first)
+        refuse_too_many_columns(len(self.spelled))
+
+    def _by_field(self, records: Sequence[Fields], spelled: Mapping[str, str], n_before: int) -> Iterator[Rows]:
+        n_at_once = max(1, ROWS_CELLS // max(1, len(spelled)))
+        for start in range(0, len(records), n_at_once):
+            some = records[start : start + n_at_once]
+            yield Rows(
+                len(some),
+                {
+                    column: self._strings(column, [record.get(name, _ABSENT) for record in some], n_before + start)
+                    for column, name in spelled.items()
+                },
+            )
+
+    def _strings(self, column: str, values: Sequence[msgspec.Raw], n_before: int) -> pa.StringArray:
+        texts = LargeTexts(values) if sum(map(len, values)) > SLICE_BYTES else Texts(values)
+        self._oddities.setdefault(column, Oddities()).look(texts, n_before + 1)
+        return texts.strings(is_json=column in self._json)
