@@ -33,6 +33,8 @@ PARALLEL_LOADS: int = Settings.model_fields["parallel_loads"].default
 MAX_PEAK_MIB = 512
 MAX_PEAK_MIB_PER_LOAD = 128
 """What each load that is worked on beside another may add."""
+MAX_NAMES = MAX_COLUMNS - len(EVENT) - 2
+"""Fields of a file, besides the declared columns and the two that the batcher adds."""
 SMALL_BYTES = (4 * MIB) - 1
 """Size of the largest file that is worked on beside others."""
 
@@ -75,16 +77,17 @@ def tiny() -> Lines:
 
 def wide() -> Lines:
     """Yield records with as many fields as one may have, and of two kinds, so that the file has twice as many."""
-    some = [_text({f"name{kind * MAX_FIELDS + at}": at % 10 for at in range(MAX_FIELDS - 2)}) for kind in range(2)]
+    n_names = min(MAX_FIELDS, MAX_NAMES // 2)
+    some = [_text({f"name{kind * n_names + at}": at % 10 for at in range(n_names)}) for kind in range(2)]
     return _lines(itertools.cycle(some))
 
 
 def sparse() -> Lines:
     """Yield as many records as a batch has, each with a few of as many fields as a file may have."""
     draw = random.Random(11)
-    first = iter(range(MAX_COLUMNS - 2))
+    first = iter(range(MAX_NAMES))
     for _ in range(BATCH_RECORDS):
-        names = [*itertools.islice(first, 200), *draw.sample(range(MAX_COLUMNS - 2), 20)]
+        names = [*itertools.islice(first, 200), *draw.sample(range(MAX_NAMES), 20)]
         yield from _lines([_text({f"name{name}": "x" for name in names})])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from cubic_ingestion.domain.table import MAX_COLUMNS, Column
 from cubic_ingestion.parsing.arrow_types import JSON
 from cubic_ingestion.parsing.json_fields import Fields, record_fields
 from cubic_ingestion.parsing.json_plain import count_plain, plain_records
-from cubic_ingestion.parsing.json_slices import SLICE_BYTES, Slice, count_fields
+from cubic_ingestion.parsing.json_slices import Slice, count_fields
 from cubic_ingestion.parsing.json_texts import record_texts, refuse_other_encodings
 from cubic_ingestion.parsing.json_values import LargeTexts, Oddities, Texts
 from cubic_ingestion.parsing.matching import refuse_too_many_columns
@@ -34,7 +35,8 @@ class Rows:
     @property
     def size_bytes(self) -> int:
         """What they take of memory."""
-        return sum(values.get_total_buffer_size() + _ARRAY_BYTES for values in self.columns.values())
+        batch = pa.RecordBatch.from_arrays([*self.columns.values()], names=[*self.columns])
+        return batch.get_total_buffer_size() + _ARRAY_BYTES * len(self.columns)
 
 
 class SliceParser:
@@ -66,14 +68,13 @@ class SliceParser:
         n_before = self.n_rows
         plain = None if piece.is_large else plain_records(piece, self._typed, list(self.spelled.values()))
         if plain is None:
-            yield from self._by_field(*self._fields(piece), n_before)
+            yield from self._by_field(*self._fields(piece), n_before, is_large=piece.is_large)
             return
+        values = {name.lower(): values for name, values in plain.values.items()}
         self._count(plain.n_rows, {name.lower(): name for name in plain.values})
-        columns = {
-            name.lower(): self._strings(name.lower(), values, n_before) if isinstance(values, list) else values
-            for name, values in plain.values.items()
-        }
-        yield Rows(plain.n_rows, columns)
+        raw = {name: some for name, some in values.items() if isinstance(some, list)}
+        typed = {name: some for name, some in values.items() if not isinstance(some, list)}
+        yield Rows(plain.n_rows, typed | self._strings(raw, plain.n_rows, n_before))
 
     def learn(self, piece: Slice) -> None:
         """Look through a slice for names alone.
@@ -112,19 +113,27 @@ class SliceParser:
             self.spelled.setdefault(name, first)
         refuse_too_many_columns(len(self.spelled))
 
-    def _by_field(self, records: Sequence[Fields], spelled: Mapping[str, str], n_before: int) -> Iterator[Rows]:
+    def _by_field(
+        self, records: Sequence[Fields], spelled: Mapping[str, str], n_before: int, *, is_large: bool
+    ) -> Iterator[Rows]:
         n_at_once = max(1, ROWS_CELLS // max(1, len(spelled)))
         for start in range(0, len(records), n_at_once):
             some = records[start : start + n_at_once]
-            yield Rows(
-                len(some),
-                {
-                    column: self._strings(column, [record.get(name, _ABSENT) for record in some], n_before + start)
-                    for column, name in spelled.items()
-                },
-            )
+            values = {column: [record.get(name, _ABSENT) for record in some] for column, name in spelled.items()}
+            yield Rows(len(some), self._strings(values, len(some), n_before + start, is_large=is_large))
 
-    def _strings(self, column: str, values: Sequence[msgspec.Raw], n_before: int) -> pa.StringArray:
-        texts = LargeTexts(values) if sum(map(len, values)) > SLICE_BYTES else Texts(values)
-        self._oddities.setdefault(column, Oddities()).look(texts, n_before + 1)
-        return texts.strings(is_json=column in self._json)
+    def _strings(
+        self, values: Mapping[str, Sequence[msgspec.Raw]], n_rows: int, n_before: int, *, is_large: bool = False
+    ) -> "dict[str, pa.Array[Any]]":
+        """Make columns of texts, many at once: a wide slice has few values in each."""
+        columns: dict[str, pa.Array[Any]] = {}
+        for is_json in (False, True):
+            names = [name for name in values if (name in self._json) is is_json]
+            found = [*chain.from_iterable(values[name] for name in names)]
+            texts = LargeTexts(found) if is_large else Texts(found)
+            strings = texts.strings(is_json=is_json)
+            for start, name in zip(count(0, n_rows), names):
+                columns[name] = strings.slice(start, n_rows)
+                odd = self._oddities.setdefault(name, Oddities())
+                odd.look(values[name], texts.firsts[start : start + n_rows], n_before + 1)
+        return columns

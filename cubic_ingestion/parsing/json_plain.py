@@ -51,13 +51,13 @@ def plain_records(piece: Slice, columns: Sequence[Column], names: Sequence[str] 
     data = piece.data
     try:
         names = names or list(_FIRST.decode(data.partition(b"\n")[0]))
+        if _is_too_wide(piece, len(names) + len(columns)):
+            return None
         if not all(map(_is_plain_name, names)) or len({name.lower() for name in names}) < len(names):
             return None
         declared = {column.name: column for column in columns}
         kinds = {name: _kind(declared.pop(name.lower(), None)) for name in names}
         kinds |= {column.name: _kind(column) for column in declared.values()}
-        if _is_too_wide(piece, len(kinds)):
-            return None
         records = _decoder(tuple(kinds.items())).decode_lines(data)
         if len(_ENCODER.encode_lines(records)) != len(data) + 1:
             return None
@@ -68,7 +68,7 @@ def plain_records(piece: Slice, columns: Sequence[Column], names: Sequence[str] 
 
 def count_plain(piece: Slice, names: Sequence[str]) -> int | None:
     """Count records that have no other fields than those named; None if they may have, or are not plain."""
-    if not names or not all(map(_is_plain_name, names)) or _is_too_wide(piece, len(names)):
+    if not names or _is_too_wide(piece, len(names)) or not all(map(_is_plain_name, names)):
         return None
     try:
         return len(_decoder(tuple((name, None) for name in names)).decode_lines(piece.data))

@@ -16,6 +16,8 @@ SAMPLE_ROWS = 16_384
 """Rows of the first row group that show which columns repeat their values."""
 _MOST_DISTINCT = 0.5
 _MIN_ROWS = 512
+_MAX_THREADED_COLUMNS = 2_500
+"""Row groups of wider files are so large that only one is to be in memory."""
 
 
 class Encoder:
@@ -43,7 +45,7 @@ class Encoder:
         Raises:
             Exception: Whatever went wrong with this or one before it.
         """
-        if is_last and self._thread is None:
+        if self._thread is None and (is_last or len(self._schema) > _MAX_THREADED_COLUMNS):
             self._encode(group)
             return
         if self._thread is None:

@@ -1,7 +1,7 @@
 """Quarantine: records with a value that does not fit, kept beside Springboard's tables until a declaration does."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
@@ -25,6 +25,9 @@ SCHEMA = pa.schema(
     ]
 )
 """Data record in the file, from 1; its first bad column; every bad value in words; the record's texts as JSON."""
+
+_CELLS_AT_ONCE = 100_000
+"""Texts that are Python's objects at a time; a wide file has as many in a few records."""
 
 
 class Quarantine:
@@ -51,11 +54,21 @@ class Quarantine:
             return conversion.rows
         bad = {row: list(cells) for row, cells in groupby(conversion.failures, key=lambda cell: cell.row)}
         positions = [row - first_row for row in bad]
+        n_at_once = max(1, _CELLS_AT_ONCE // texts.num_columns)
+        for start in range(0, len(positions), n_at_once):
+            self._keep(texts, positions[start : start + n_at_once], bad, first_row)
+        return conversion.rows.filter(_all_but(positions, conversion.rows.num_rows))
+
+    def _keep(
+        self, texts: pa.RecordBatch, positions: Sequence[int], bad: Mapping[int, Sequence[CastFailure]], first_row: int
+    ) -> None:
         records = texts.take(pa.array(positions, pa.int64())).to_pylist()
-        rows = [_quarantined(cells, record, self._load.id) for cells, record in zip(bad.values(), records, strict=True)]
+        rows = [
+            _quarantined(bad[first_row + at], record, self._load.id)
+            for at, record in zip(positions, records, strict=True)
+        ]
         self._parquet.write_batch(pa.RecordBatch.from_pylist(rows, SCHEMA))
         self.n_rows += len(rows)
-        return conversion.rows.filter(_all_but(positions, conversion.rows.num_rows))
 
     def commit(self) -> None:
         """Publish the file, unless the claim on the load was lost."""

@@ -14,8 +14,12 @@ LOAD_ID = b"load_id"
 PREVIEW_ROWS = 5
 ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 20 << 20
-"""A row group is written when either is reached. There are at most three, one being filled, one waiting and one being
-encoded, so memory stays bounded whatever the file's size."""
+"""A row group is written before either is exceeded. There are at most three: being filled, waiting, and being encoded.
+So memory stays bounded, whatever the file's size."""
+COLUMN_BYTES = 8 << 10
+"""What each column may add to that at least: Parquet keeps 1 to 2 kB for each column of each row group to the end."""
+_ARRAY_BYTES = 512
+"""What a column of a batch takes besides its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +75,21 @@ def load_id_metadata(load_id: int) -> dict[bytes, bytes]:
 
 
 def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.Table, bool]]:
-    """Gather batches into row groups, and say of each whether it is the last."""
+    """Gather batches into row groups, and say of each whether it is the last. A batch may have lost all its rows."""
+    max_bytes = max(ROW_GROUP_BYTES, COLUMN_BYTES * len(schema))
     pending: list[pa.RecordBatch] = []
     n_rows = n_bytes = 0
-    for batch in batches:
+    for batch in filter(len, batches):
         batch_bytes = batch.get_total_buffer_size()
-        if pending and (n_rows >= ROW_GROUP_ROWS or n_bytes + batch_bytes > ROW_GROUP_BYTES):
+        if pending and (n_rows >= ROW_GROUP_ROWS or n_bytes + batch_bytes > max_bytes):
             yield pa.Table.from_batches(pending, schema), False
             pending, n_rows, n_bytes = [], 0, 0
         pending.append(batch)
         n_rows += batch.num_rows
         n_bytes += batch_bytes
+        if len(pending) * len(schema) * _ARRAY_BYTES > ROW_GROUP_BYTES and len(pending) > 1:
+            pending = pa.Table.from_batches(pending, schema).combine_chunks().to_batches()
+            n_bytes = sum(batch.get_total_buffer_size() for batch in pending)
     if pending:
         yield pa.Table.from_batches(pending, schema), True
 

@@ -63,6 +63,15 @@ def test_a_long_value_is_cut_in_the_reason(tmp_path: Path) -> None:
     assert [len(cell.value) for cell in error.bad_cells] == [200]
 
 
+def test_a_load_without_a_good_record_is_archived_with_all_its_records_in_quarantine(tmp_path: Path) -> None:
+    depot = Depot.build(tmp_path, [lenient()])
+    depot.put(KEY, (HEADER + "1,a,bad\n2,b,worse\n").encode())
+    depot.settle()
+    load = the_load(depot)
+    assert (load.status, load.n_rows, load.n_quarantined) == (LoadStatus.ARCHIVED, 0, 2)
+    assert (depot.rows(lenient()), [record["row"] for record in kept(depot)]) == ([], [1, 2])
+
+
 def test_good_records_are_written_and_bad_ones_are_kept_with_their_text(tmp_path: Path) -> None:
     depot = Depot.build(tmp_path, [lenient()])
     depot.put(KEY, MIXED.encode())

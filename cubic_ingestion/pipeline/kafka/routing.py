@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from cubic_ingestion.domain.batch import DEAD_LETTERS, SEQUENCE_COLUMN, SHARD_COLUMN
+from cubic_ingestion.domain.batch import DEAD_LETTERS, MAX_RECORD_BYTES, SEQUENCE_COLUMN, SHARD_COLUMN
 from cubic_ingestion.domain.table import MAX_FIELDS, RESERVED_COLUMNS, Table
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.json_fields import record_fields
@@ -35,6 +35,7 @@ class DeadLetterReason(StrEnum):
     DUPLICATE_FIELD = "duplicate_field"
     RESERVED_FIELD = "reserved_field"
     TOO_MANY_FIELDS = "too_many_fields"
+    RECORD_TOO_LARGE = "record_too_large"
     TOPIC_MISSING = "topic_missing"
     TOPIC_UNDECLARED = "topic_undeclared"
     TOPIC_AMBIGUOUS = "topic_ambiguous"
@@ -79,9 +80,13 @@ class Router:
             routed: str | _DeadLetter = _DeadLetter(DeadLetterReason.NOT_UNPACKED, record.problem)
         else:
             routed = (None if is_sound else _flaw(record.data)) or self._table(_RECORD.decode(record.data))
+        text = b"" if isinstance(routed, _DeadLetter) else _table_line(shard, record)
+        if len(text) > MAX_RECORD_BYTES:
+            message = f"Its line has {len(text)} bytes; more than {MAX_RECORD_BYTES} are not read."
+            routed = _DeadLetter(DeadLetterReason.RECORD_TOO_LARGE, message)
         if isinstance(routed, _DeadLetter):
             return DEAD_LETTERS, Line(record.position, record.arrived_at, _dead_letter_line(shard, record, routed))
-        return routed, Line(record.position, record.arrived_at, _table_line(shard, record))
+        return routed, Line(record.position, record.arrived_at, text)
 
     def _table(self, fields: Mapping[str, msgspec.Raw]) -> "str | _DeadLetter":
         values = {path: _value(fields, path) for path in self._topics}
