@@ -12,8 +12,8 @@ What the grammars decide, beyond the obvious:
 * decimals may end in zeros beyond their scale, times beyond their unit: nothing is lost. Any other digit there is;
 * ``NaN`` and ``Infinity`` are no floats, and ``1e999`` is out of range; floats round to the nearest, as floats do;
 * a timestamp may leave off what is zero from its end (``2022-03-04``, ``2022-03-04 10``, ``2022-03-04 10:11``), a time
-  of day its seconds, and ``10:11:12.`` is one; none has a zone. Years are 1 to 9999; there is
-  neither 24:00:00 nor a leap second.
+  of day its seconds, and ``10:11:12.`` is one. None has a zone, but that JSON's timestamps may end in ``Z`` or
+  ``+00:00`` behind a time. Years are 1 to 9999; there is neither 24:00:00 nor a leap second.
 
 ``delimited_types`` has pyarrow parse values without ever having them as text, and has to agree with all of this.
 """
@@ -40,12 +40,13 @@ class Cast:
     no failure: the column is to be read again as ``timestamp[us]``."""
 
 
-def cast_text(strings: pa.StringArray, to: pa.DataType) -> Cast:
+def cast_text(strings: pa.StringArray, to: pa.DataType, *, may_state_utc: bool = False) -> Cast:
     """Cast a column of text to a type.
 
     Args:
         strings: Shape ``(n_rows,)``, as a reader yields it.
         to: One of the types that ``arrow_types`` names.
+        may_state_utc: Timestamps may end in ``Z`` or ``+00:00`` behind a time; they are the same without it.
     """
     if pa.types.is_string(to):
         return Cast(strings)
@@ -53,8 +54,13 @@ def cast_text(strings: pa.StringArray, to: pa.DataType) -> Cast:
     try:
         values = rule.parse(strings)
     except pa.ArrowInvalid:
+        if may_state_utc and pa.types.is_timestamp(to):
+            return cast_text(pc.replace_substring_regex(strings, _UTC, r"\1"), to)
         return _cast_apart(strings, rule)
     return Cast(values) if rule.is_within_grammar(strings) else _cast_apart(strings, rule)
+
+
+_UTC = r"\A(.{10}[ T][0-9:.]+)(?:Z|\+00:00)\z"
 
 
 _rule_for = lru_cache(maxsize=256)(rule_for)

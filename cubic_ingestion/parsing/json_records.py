@@ -3,6 +3,7 @@
 The file is an array of objects, or one object a line (blank lines count for nothing). A number keeps its digits, a
 string is its text, ``true`` and ``false`` are themselves, ``null`` is NULL, and a nested object or array is its JSON
 text as it came. In a column of type ``json`` every value but ``null`` is its JSON text, strings in their quotes.
+Timestamps may end in ``Z`` or ``+00:00``, which is how JSON says UTC (RFC 3339).
 
 The columns are known only after the last record. A small file is kept in memory until then; any other is read twice,
 slice by slice: once for its names, and then for its values (docs/adr/0023).
@@ -69,7 +70,7 @@ def read_json(
             yield _batch(rows, matched.columns)
         notes.update(again.notes(matched.columns))
 
-    return Records(matched.columns, batches(), notes=notes)
+    return Records(matched.columns, batches(), notes=notes, may_state_utc=True)
 
 
 def _read_ahead(parser: SliceParser, body: BinaryIO) -> deque[Rows] | None:

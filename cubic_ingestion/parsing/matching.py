@@ -12,9 +12,9 @@ Undeclared = Literal["keep", "reject"]
 Missing = Literal["null", "reject"]
 """What becomes of a declared column that the file lacks: NULL throughout, or the load is rejected."""
 
-_WIDE_COLUMNS = 1_000
-_MAX_WIDE_CELLS = 100_000_000
-"""As many as a batch of 10,000 records has with the most columns."""
+WIDE_COLUMNS = 1_000
+MAX_WIDE_CELLS = 60_000_000
+"""Values that a file with more columns may have, NULLs included: a batch of 10,000 records may have 6,000 columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ def refuse_too_many_columns(n_columns: int, n_records: int = 0, row: int | None 
         RejectedLoadError: ``too_many_columns``.
     """
     is_too_wide = n_columns > MAX_COLUMNS
-    is_too_large = n_columns > _WIDE_COLUMNS and n_columns * n_records > _MAX_WIDE_CELLS
+    is_too_large = n_columns > WIDE_COLUMNS and n_columns * n_records > MAX_WIDE_CELLS
     if not is_too_wide and not is_too_large:
         return
     problem = f"more than {MAX_COLUMNS} are no table's"
     if not is_too_wide:
-        problem = f"in {n_records} records that makes more than {_MAX_WIDE_CELLS} values, NULLs included"
+        problem = f"in {n_records} records that makes more than {MAX_WIDE_CELLS} values, NULLs included"
     message = f"The file has {n_columns} columns; {problem}. Have the source put such a map into one field."
     raise RejectedLoadError("too_many_columns", message, row=row)

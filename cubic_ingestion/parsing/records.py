@@ -24,5 +24,7 @@ class Records:
     """Record count that the vendor states, if any."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
     """What a person should know: columns that were not declared, declared ones that were missing."""
+    may_state_utc: bool = False
+    """Timestamps that are text may end in ``Z`` or ``+00:00``, as JSON's do."""
     n_source_errors: int = 0
     """Records that the vendor says it could not write (errorCount)."""

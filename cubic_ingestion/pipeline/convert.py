@@ -57,10 +57,16 @@ class Conversion:
 
 
 class Converter:
-    """Brings batches of columns to the declared types."""
+    """Brings batches of columns to the declared types.
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    Args:
+        columns: The columns of the rows.
+        may_state_utc: As ``Records`` has it.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, may_state_utc: bool = False) -> None:
         self._columns = columns
+        self._may_state_utc = may_state_utc
         self._schema = arrow_schema(columns)
         self._has_open_units = any(map(is_unit_open, columns))
 
@@ -90,7 +96,7 @@ class Converter:
         values: list[Values] = []
         failures: list[CastFailure] = []
         for column, found, target in zip(self._columns, rows.columns, self._schema.types, strict=True):
-            outcome = _outcome(column, found, target)
+            outcome = _outcome(column, found, target, may_state_utc=self._may_state_utc)
             if outcome.is_beyond_nanoseconds:
                 raise TimestampUnitError({column.name: MICROSECONDS})
             values.append(outcome.values)
@@ -107,12 +113,12 @@ def finer_columns(rows: pa.RecordBatch, columns: Sequence[Column]) -> list[str]:
     return [column.name for column, values in pairs if is_unit_open(column) and _is_finer(values)]
 
 
-def _outcome(column: Column, values: Values, target: pa.DataType) -> Cast:
+def _outcome(column: Column, values: Values, target: pa.DataType, *, may_state_utc: bool) -> Cast:
     """Cast what is text, and take what has been parsed as it is, in the unit of time that is wanted."""
     if values.type == target:
         return Cast(values)
     if pa.types.is_string(values.type):
-        return cast_text(cast("pa.StringArray", values), target)
+        return cast_text(cast("pa.StringArray", values), target, may_state_utc=may_state_utc)
     if not (pa.types.is_timestamp(values.type) and pa.types.is_timestamp(target)):
         message = f"Column '{column.name}' was parsed as {values.type}, and cannot become {target}; read it as text."
         raise ValueError(message)

@@ -216,7 +216,8 @@ class _Worker:
             schema = arrow_schema(columns)
             batches = chain([] if first is None else [first], records.batches)
             kept = opened.enter_context(self._quarantine(load)) if is_sifting else None
-            rows = converted(batches, columns, records.expected_rows, self.held.keep, kept)
+            is_utc = records.may_state_utc
+            rows = converted(batches, columns, records.expected_rows, self.held.keep, kept, may_state_utc=is_utc)
             written = self.write_load(self.held, load, key, schema, rows)
         if written is None:
             self.report.released.append((load, "its claim was lost to another worker"))

@@ -20,6 +20,8 @@ def converted(
     expected_rows: int | None,
     keep: Callable[[], None],
     quarantine: Quarantine | None = None,
+    *,
+    may_state_utc: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Convert batch by batch, and check the count at the end.
 
@@ -31,13 +33,14 @@ def converted(
         expected_rows: Record count that the vendor states, if any.
         keep: Called before each batch: the work goes on.
         quarantine: Takes the records with values that do not fit, and is published after the last.
+        may_state_utc: As ``Records`` has it.
 
     Raises:
         RejectedLoadError: ``bad_value`` or ``record_count_mismatch``.
     """
     n_rows = 0
     bad = _BadValues()
-    converter = Converter(columns)
+    converter = Converter(columns, may_state_utc=may_state_utc)
     for batch in batches:
         keep()
         conversion = converter.convert(batch, n_rows + 1)

@@ -175,6 +175,40 @@ def test_a_value_that_does_not_fit_is_named_and_no_other(type_text: str, text: s
     assert cast.values.is_null().to_pylist() == [False, True, True, False, True]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_timestamp_may_state_utc_where_its_format_does(unit: Any) -> None:
+    texts = ["2022-03-04T01:02:03Z", "2022-03-04 01:02:03+00:00", "2022-03-04T01:02:03.000Z", "2022-03-04T01Z", None]
+    cast = cast_text(strings(*texts, "2022-03-04"), pa.timestamp(unit), may_state_utc=True)
+    assert cast.failures == ()
+    assert cast.values.cast(pa.timestamp("s")).to_pylist() == [
+        *[datetime(2022, 3, 4, 1, 2, 3)] * 3,  # noqa: DTZ001 - columns have no zone
+        datetime(2022, 3, 4, 1),  # noqa: DTZ001
+        None,
+        datetime(2022, 3, 4),  # noqa: DTZ001
+    ]
+
+
+@pytest.mark.parametrize(
+    "end", ["z", "+01:00", "-00:00", "+0000", "+00", " Z", "ZZ", "Z+00:00", "Z ", " UTC", "+00:00:00", ".Z0"]
+)
+def test_another_zone_than_utc_is_named(end: str) -> None:
+    good = "2022-03-04T01:02:03.5Z"
+    cast = cast_text(strings(good, f"2022-03-04T01:02:03{end}"), pa.timestamp("us"), may_state_utc=True)
+    assert (cast.failures, cast.values[0].as_py()) == ((1,), datetime(2022, 3, 4, 1, 2, 3, 500_000))  # noqa: DTZ001
+    assert cast_text(strings("2022-03-04Z", good), pa.timestamp("us"), may_state_utc=True).failures == (0,)
+    assert cast_text(strings(good), pa.timestamp("us")).failures == (0,)
+
+
+def test_a_timestamp_in_utc_keeps_its_digits_and_reaches_every_year() -> None:
+    texts = strings("2022-03-04T01:02:03.123456789Z", "9999-12-31T00:00:00Z")
+    assert cast_text(texts.slice(0, 1), pa.timestamp("ns"), may_state_utc=True).values.cast(pa.int64()).to_pylist() == [
+        1646355723123456789
+    ]
+    assert cast_text(texts.slice(0, 1), pa.timestamp("us"), may_state_utc=True).failures == (0,)
+    assert cast_text(texts.slice(1), pa.timestamp("us"), may_state_utc=True).failures == ()
+    assert cast_text(texts.slice(1), pa.timestamp("ns"), may_state_utc=True).is_beyond_nanoseconds
+
+
 def test_nanoseconds_keep_nine_digits() -> None:
     cast = cast_text(strings("2022-03-04 01:02:03.123456789", "2022-03-04 01:02:03.4444444"), pa.timestamp("ns"))
     digits = [str(value)[-9:] for value in cast.values.view(pa.int64()).to_pylist()]

@@ -14,6 +14,8 @@ import pytest
 from cubic_ingestion.domain.batch import DEAD_LETTERS, Position
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import MAX_COLUMNS, MAX_FIELDS
+from cubic_ingestion.parsing import json_slices
+from cubic_ingestion.pipeline.kafka import routing
 from cubic_ingestion.pipeline.kafka.routing import Router
 from cubic_ingestion.ports import Record
 from cubic_ingestion_tests.builders import NOON, a_dfm, a_table, an_ods_table, csv_gz
@@ -111,6 +113,28 @@ def test_a_record_with_values_for_names_is_a_dead_letter_and_no_others_fate() ->
     routed = Router([table]).lines("shard", records)
     assert [name for name, _ in routed] == [table.name, table.name, DEAD_LETTERS]
     assert json.loads(routed[-1][1].text)["reason"] == "too_many_fields"
+
+
+def test_a_record_too_large_to_be_read_is_a_dead_letter_and_one_as_large_as_may_be_is_read(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (routing, json_slices):
+        monkeypatch.setattr(module, "MAX_RECORD_BYTES", 1_000)
+    monkeypatch.setattr(json_slices, "SLICE_BYTES", 100)
+    table = replace(KAFKA_TABLE, topic="sample")
+
+    def routed(n_bytes: int) -> tuple[str, bytes]:
+        data = json.dumps({"topic": "sample", "event_id": "x" * n_bytes}).encode()
+        [(name, line)] = Router([table]).lines("shard", [Record(Position(1), NOON, data)])
+        return name, line.text
+
+    n_around = len(routed(1)[1]) - 1
+    name, line = routed(1_000 - n_around)
+    assert (name, len(line)) == (table.name, 1_000)
+    settled(depot, {f"{KAFKA}full.json": line * 2})
+    assert [len(str(row["event_id"])) for row in depot.rows(KAFKA_TABLE)] == [1_000 - n_around] * 2
+    name, line = routed(1_001 - n_around)
+    assert (name, json.loads(line)["reason"]) == (DEAD_LETTERS, "record_too_large")
 
 
 @pytest.mark.parametrize("stream", ["dmap", "ods", "kafka"])

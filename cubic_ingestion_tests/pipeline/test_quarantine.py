@@ -1,6 +1,7 @@
 """Bad values: named up to a hundred with their total, and kept apart where a table's declaration says so."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.domain.table import Column, OnBadValue, Table
+from cubic_ingestion.domain.table import Column, OnBadValue, StreamName, Table
 from cubic_ingestion.errors import BadCell
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
@@ -70,6 +71,35 @@ def test_a_load_without_a_good_record_is_archived_with_all_its_records_in_quaran
     load = the_load(depot)
     assert (load.status, load.n_rows, load.n_quarantined) == (LoadStatus.ARCHIVED, 0, 2)
     assert (depot.rows(lenient()), [record["row"] for record in kept(depot)]) == ([], [1, 2])
+
+
+def test_a_json_timestamp_in_utc_fits_and_stays_as_it_came_in_quarantine(tmp_path: Path) -> None:
+    columns = (Column("at", "timestamp[us]"), Column("amount", "int64"))
+    table = lenient(name="cubic__kafka__sample", stream=StreamName.KAFKA, prefix="cubic/kafka/sample/", columns=columns)
+    depot = Depot.build(tmp_path, [table])
+    records = [
+        {"at": "2022-03-04T01:02:03Z", "amount": 1},
+        {"at": "2022-03-04T01:02:03.5+00:00", "amount": "much"},
+        {"at": "2022-03-04T01:02:03-05:00", "amount": 3},
+        {"at": "2022-03-04 01:02:03", "amount": 4},
+    ]
+    depot.put("cubic/kafka/sample/x.json", "\n".join(map(json.dumps, records)).encode())
+    depot.settle()
+    at = datetime(2022, 3, 4, 1, 2, 3)  # noqa: DTZ001 - the column has no zone
+    assert [(row["at"], row["amount"]) for row in depot.rows(table)] == [(at, 1), (at, 4)]
+    letters = kept(depot, "quarantine/cubic__kafka__sample/identifier=x.json/part-0.parquet")
+    assert [(letter["row"], letter["column"]) for letter in letters] == [(2, "amount"), (3, "at")]
+    assert json.loads(str(letters[0]["record"]))["at"] == "2022-03-04T01:02:03.5+00:00"
+
+
+def test_a_zone_in_delimited_text_is_a_bad_value(tmp_path: Path) -> None:
+    table = a_table(columns=(Column("at", "timestamp[us]"),))
+    depot = Depot.build(tmp_path, [table])
+    depot.put(KEY, b"at\n2022-03-04T01:02:03\n2022-03-04T01:02:03Z\n")
+    depot.settle()
+    error = the_load(depot).error
+    assert error is not None
+    assert (error.code, error.row) == ("bad_value", 2)
 
 
 def test_good_records_are_written_and_bad_ones_are_kept_with_their_text(tmp_path: Path) -> None:
