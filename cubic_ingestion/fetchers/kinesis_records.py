@@ -25,7 +25,8 @@ from cubic_ingestion.domain.batch import Position
 from cubic_ingestion.ports import Record
 
 MOST_INFLATED_BYTES = 64 << 20
-"""A Kinesis record has up to 10 MiB; what inflates further is a dead letter as it came."""
+"""A Kinesis record has up to 10 MiB; what inflates further is a dead letter as it came, and so is each
+message in it that is too large for a file."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 

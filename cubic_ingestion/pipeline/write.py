@@ -16,7 +16,7 @@ ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 20 << 20
 """A row group is written before either is exceeded. There are at most three: being filled, waiting, and being encoded.
 So memory stays bounded, whatever the file's size."""
-COLUMN_BYTES = 4 << 10
+COLUMN_BYTES = 6 << 10
 """What each column may add to that at least: Parquet keeps 1 to 2 kB for each column of each row group to the end."""
 _ARRAY_BYTES = 512
 """What a column of a batch takes besides its values."""

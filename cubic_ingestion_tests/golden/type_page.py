@@ -82,6 +82,8 @@ Arrow's types itself ([CONTRIBUTING](../CONTRIBUTING.md#add-a-table)). This page
   microseconds. Where the `.dfm` states no digits, a file is read in nanoseconds if one of its values needs them, and
   the column is text if it has far years and fine digits both
   ([ADR 0008](adr/0008-text-is-read-as-text-then-cast.md)). All of a file's values count, not a sample.
+* Timestamps have no zone. One in a JSON file may end in `Z` or `+00:00`, which means UTC and is taken off; any other
+  zone is a bad value, and so is every zone in a delimited file. A record in quarantine keeps the text as it came.
 * `BYTES` and `BLOB` stay the hexadecimal text that Qlik writes.
 * A type that is not known is text, and the load's metadata names column and type (`unknown_types`).
 * `header__change_seq` is text whatever its type: its 35 digits have a fixed width, so that it sorts as text too.
