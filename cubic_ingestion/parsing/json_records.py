@@ -6,7 +6,7 @@ text as it came. In a column of type ``json`` every value but ``null`` is its JS
 Timestamps may end in ``Z`` or ``+00:00``, which is how JSON says UTC (RFC 3339).
 
 The columns are known only after the last record. A small file is kept in memory until then; any other is read twice,
-slice by slice: once for its names, and then for its values (docs/adr/0023).
+slice by slice: once for its names, and then for its values (docs/adr/0024).
 
 Two things are no fault and yet noted: a column whose values are of more than one JSON type, and an object within a
 value that has a name twice, which readers of that text may take differently (RFC 8259, section 4).
