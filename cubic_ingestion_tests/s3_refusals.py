@@ -54,6 +54,8 @@ class Refusals:
     refusal: Refusal = Refusal.SLOW_DOWN
     only: str = ""
     """The one verb that is refused; each is if empty."""
+    only_key: str = ""
+    """The end of the one key that is refused; each is if empty."""
     times: int = 0
     """How often each verb is refused before it is let through; other requests of that verb are not refused again."""
     ignored: frozenset[str] = frozenset()
@@ -64,11 +66,11 @@ class Refusals:
     """By verb, with what was refused."""
     _lock: Lock = field(default_factory=Lock)
 
-    def strikes(self, verb: str) -> bool:
+    def strikes(self, verb: str, key: str) -> bool:
         """Note a request, and say whether it is refused."""
         with self._lock:
             self.asked[verb] += 1
-            if self.refused[verb] >= self.times or self.only not in ("", verb):
+            if self.refused[verb] >= self.times or self.only not in ("", verb) or not key.endswith(self.only_key):
                 return False
             self.refused[verb] += 1
             return True
@@ -90,7 +92,7 @@ def refusing_s3(refusals: Refusals) -> Generator[str]:
     def answer(request: dict[str, Any], respond: Respond) -> Iterable[bytes]:
         for header in refusals.ignored:
             request.pop(header, None)
-        if not refusals.strikes(verb_of(request)):
+        if not refusals.strikes(verb_of(request), request["PATH_INFO"]):
             return moto(request, respond)
         if refusals.refusal is Refusal.ANSWER_LOST:
             b"".join(moto(request, lambda *_: None))
