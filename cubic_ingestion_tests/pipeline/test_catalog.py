@@ -14,8 +14,9 @@ import pytest
 
 from cubic_ingestion.catalog.glue_table_catalog import GlueTableCatalog
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.domain.table import Table
+from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, SettingsError
+from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.pipeline import catalog as catalog_module
 from cubic_ingestion.pipeline.audit import FindingCode, audit
 from cubic_ingestion.ports import CatalogEntry, TableCatalog
@@ -49,6 +50,7 @@ class Catalog:
         yield sorted({each.values for entry in self.told if entry.table == table for each in entry.partitions})
 
     def missing(self, entry: CatalogEntry) -> Collection[tuple[str, ...]]:
+        assert isinstance(entry.table, Table)
         (known,) = self.partitions(entry.table)
         return {each.values for each in entry.partitions}.difference(known)
 
@@ -335,3 +337,50 @@ def test_a_view_that_somebody_made_another_is_named(depot: Depot) -> None:
     depot.platform.repository.refresh_catalog()
     depot.catalog()
     assert findings(depot) == []
+
+
+class CatalogThatStumbles(Catalog):
+    """A catalog in which one table raises what no code expects, and takes the others of the call with it."""
+
+    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+        if DMAP in [entry.table for entry in entries]:
+            raise KeyError("StorageDescriptor")
+        return super().register(entries)
+
+
+def test_a_table_at_which_the_catalog_stumbles_keeps_no_other_from_it(depot: Depot) -> None:
+    put(depot, 1)
+    put_batch(depot)
+    depot.ingest()
+    stumbling = CatalogThatStumbles()
+    report = on(depot, stumbling).catalog()
+
+    assert [entry.table.name for entry in stumbling.told] == [KAFKA_TABLE.name]
+    assert report.refused.keys() == {DMAP.name}
+    assert "KeyError at test_catalog.py:" in report.refused[DMAP.name]
+    (behind,) = depot.platform.repository.catalog_backlog()
+    assert (behind.table, behind.error) == (DMAP.name, report.refused[DMAP.name])
+    depot.clock.advance(minutes=1)
+    assert on(depot, Catalog()).catalog().refused == {}
+    assert depot.platform.repository.catalog_backlog() == []
+
+
+def test_a_table_that_cannot_be_described_keeps_no_other_from_the_catalog(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(depot, 1)
+    put_batch(depot)
+    depot.ingest()
+    known_schemas = SqlLoadRepository.known_schemas
+
+    def stumbling(repository: SqlLoadRepository, table: str) -> Sequence[tuple[Column, ...]]:
+        if table == DMAP.name:
+            raise KeyError(table)
+        return known_schemas(repository, table)
+
+    catalog = Catalog()
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlLoadRepository, "known_schemas", stumbling)
+        report = on(depot, catalog).catalog()
+    assert [entry.table.name for entry in catalog.told] == [KAFKA_TABLE.name]
+    assert report.refused.keys() == {DMAP.name}

@@ -2,11 +2,10 @@
 
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 from structlog.testing import capture_logs
@@ -27,51 +26,18 @@ from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.stage import PROCESSES, stage
+from cubic_ingestion_tests.pipeline.troubled import Trouble, troubled
 
 DMAP, BASE = a_table(), an_ods_table()
 TEXT = b"sample_id,sample_name,sample_count\n1,a,5\n"
 BAD = "20220303"
 """Day, or name, of the load whose work goes wrong; others come before and after it."""
-Trouble = Callable[[], BaseException]
-
-
-class TroubledStore(LocalObjectStore):
-    """A store that raises something when an object with a certain text in its key is opened or committed."""
-
-    reading: Trouble | None = None
-    writing: Trouble | None = None
-    bad = BAD
-
-    @contextmanager
-    def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
-        """Open, or raise."""
-        if self.reading and self.bad in key:
-            raise self.reading()
-        with super().open(key, etag) as file:
-            yield file
-
-    @contextmanager
-    def writer(self, key: str) -> Generator[ObjectWriter]:
-        """Write, or raise."""
-        if self.writing and self.bad in key:
-            raise self.writing()
-        with super().writer(key) as writer:
-            yield writer
 
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
     """A depot that works on one load at a time, oldest first."""
     return Depot.build(tmp_path, [DMAP, BASE], limits=Limits(parallel_loads=1))
-
-
-def troubled(depot: Depot, zone: str, **trouble: Trouble | str) -> Depot:
-    """Give one zone a store that raises something."""
-    store = TroubledStore(depot.root / zone)
-    for name, what in trouble.items():
-        setattr(store, name, what)
-    stores = replace(depot.platform.stores, **{zone: store})
-    return replace(depot, platform=replace(depot.platform, stores=stores))
 
 
 def deliver(depot: Depot, n_days: int = 5) -> None:
@@ -101,13 +67,13 @@ def test_an_unforeseen_error_in_ingesting_gives_back_its_own_load_alone(depot: D
     depot = replace(depot, platform=replace(depot.platform, limits=Limits(parallel_loads=parallel_loads)))
     deliver(depot)
     with capture_logs() as lines:
-        troubled(depot, "incoming", reading=missing_header).ingest()
+        troubled(depot, "incoming", BAD, reading=missing_header).ingest()
 
     assert others(depot) == {LoadStatus.READY_FOR_ARCHIVING}
     load = bad_one(depot)
     assert (load.status, load.attempts, load.claimed_by) == (LoadStatus.READY, 1, None)
     assert load.waits_for is not None
-    assert "KeyError at test_unforeseen.py:" in load.waits_for
+    assert "KeyError at troubled.py:" in load.waits_for
     assert "secret" not in load.waits_for
     (said,) = [line for line in lines if line["event"] == "unforeseen error"]
     assert (said["log_level"], said["exc_info"]) == ("error", True)
@@ -119,7 +85,7 @@ def test_an_unforeseen_error_in_ingesting_gives_back_its_own_load_alone(depot: D
 
 def test_an_unforeseen_error_that_stays_ends_with_the_last_attempt(depot: Depot) -> None:
     deliver(depot)
-    failing = troubled(depot, "incoming", reading=missing_header)
+    failing = troubled(depot, "incoming", BAD, reading=missing_header)
     for _ in range(2 * depot.platform.limits.max_attempts):
         failing.settle()
         depot.clock.advance(minutes=11)
@@ -140,7 +106,7 @@ def test_an_unforeseen_error_in_planning_delays_its_own_load_alone(depot: Depot)
         depot.put(f"{stem}.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a\n"))
         depot.put(f"{stem}.dfm", a_dfm(started_at="2022-03-01T00:00:00.000"))
     deliver(depot)
-    troubled(depot, "incoming", reading=missing_header, bad="LOAD00000002").settle()
+    troubled(depot, "incoming", "LOAD00000002", reading=missing_header).settle()
 
     waiting = [load for load in depot.loads() if load.status is not LoadStatus.ARCHIVED]
     assert [(load.version.file_name, load.status, load.attempts) for load in waiting] == [
@@ -156,7 +122,7 @@ def test_an_unforeseen_error_in_planning_delays_its_own_load_alone(depot: Depot)
 def test_an_unforeseen_error_in_moving_leaves_its_own_original_alone(depot: Depot, zone: str) -> None:
     deliver(depot)
     depot.ingest()
-    failing = troubled(depot, zone, **{"reading" if zone == "incoming" else "writing": missing_header})
+    failing = troubled(depot, zone, BAD, **{"reading" if zone == "incoming" else "writing": missing_header})
     report = archive(failing.platform, [DMAP.name], run_id="move")
 
     assert others(depot) == {LoadStatus.ARCHIVED}
@@ -204,7 +170,7 @@ def test_what_ends_a_run_ends_it_after_recording_what_is_finished(depot: Depot, 
     for stream in StreamName:
         register(depot.platform, stream)
         plan(depot.platform, stream)
-    failing = troubled(depot, "incoming", reading=trouble)
+    failing = troubled(depot, "incoming", BAD, reading=trouble)
     for number in range(2 * depot.platform.limits.max_attempts):
         with pytest.raises(type(trouble())):
             ingest(failing.platform, DMAP, failing.write_load, run_id=f"run {number}")
@@ -225,7 +191,7 @@ def test_what_ends_a_run_ends_it_after_recording_what_is_finished(depot: Depot, 
 def test_what_ends_a_move_ends_it_after_recording_what_is_moved(depot: Depot, trouble: Trouble) -> None:
     deliver(depot)
     depot.ingest()
-    failing = troubled(depot, "incoming", reading=trouble)
+    failing = troubled(depot, "incoming", BAD, reading=trouble)
     with pytest.raises(type(trouble())):
         archive(failing.platform, [DMAP.name], run_id="ended")
     release(depot.platform, "ended")

@@ -344,3 +344,30 @@ def _raise(error: Exception) -> Callable[..., None]:
         raise error
 
     return refuse
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_an_unforeseen_error_in_one_shard_stops_no_other(depot: Depot, source: MemoryStream, *, follows: bool) -> None:
+    other = "shardId-000000000001"
+    source.put_all(["taps"] * 4)
+    source.put_all(["taps"] * 4, shard=other)
+
+    def stumble(shard: str) -> None:
+        if shard == FIRST:
+            raise KeyError("MillisBehindLatest")
+
+    source.trouble = stumble
+    batcher = a_batcher(depot, source)
+    if follows:
+        rounds = iter([False] * 5)
+        report = batcher.follow(lambda: next(rounds, True), lambda _: None)
+    else:
+        report = batcher.run_once()
+
+    assert len(records_of(depot)) == 1
+    assert {record["kinesis_shard_id"] for file in records_of(depot).values() for record in file} == {other}
+    assert all("KeyError at test_batcher.py:" in problem for problem in report.problems)
+    assert report.problems
+    source.trouble = lambda _: None
+    a_batcher(depot, source, owner="two").run_once()
+    assert len(records_of(depot)) == 2
