@@ -117,12 +117,14 @@ def queries(connection: Connection) -> list[Query]:
         Query("known_schemas", lambda c: table_schemas.known_schemas(c, names[0])),
         Query("schema_changes: largest table", lambda c: list(table_schemas.schema_changes(c, names[0]))),
         Query("quarantined: a table", lambda c: list(looking_up.quarantined(c, names[:1]))),
+        Query("quarantined: a page of all", lambda c: looking_up.quarantined(c, None, newest // 2, 5_000)),
         Query("taken_keys: 500", lambda c: looking_up.taken_keys(c, keys[:500])),
         *(
             Query(f"loads_at: {place}, 1,000", lambda c, place=place: auditing.loads_at(c, place, keys))
             for place in Place
         ),
         Query("loads_after: a page", lambda c: auditing.loads_after(c, newest // 2, 1_000)),
+        Query("standing_after: a page", lambda c: auditing.standing_after(c, keys[0], 1_000)),
         Query("load", lambda c: looking_up.load(c, newest // 2)),
         Query("loads: newest of all", lambda c: looking_up.loads(c, None, None, 100), is_walk=True),
         Query("loads: errored", lambda c: looking_up.loads(c, None, [LoadStatus.ERRORED], 100), is_walk=True),
