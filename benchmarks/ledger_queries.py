@@ -13,7 +13,6 @@ from cubic_ingestion.domain.load import Arrival, Ingested, LoadError, ObjectVers
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.metadata_db import (
     auditing,
-    catalog_changes,
     claiming,
     completing,
     declared_tables,
@@ -24,6 +23,7 @@ from cubic_ingestion.metadata_db import (
     registering,
     table_schemas,
 )
+from cubic_ingestion.metadata_db.outbox import CATALOG
 from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.ports import Place
@@ -103,7 +103,7 @@ def queries(connection: Connection) -> list[Query]:
         Query("renew", lambda c: claiming.renew(c, held.claimed_by, now)),
         Query("holds", lambda c: claiming.holds(c, held.claimed_by, held.id)),
         Query("is_at_work", lambda c: claiming.is_at_work(c, held.claimed_by, now)),
-        Query("release", lambda c: claiming.release(c, held.claimed_by, now, [held.id], now)),
+        Query("release", lambda c: claiming.release(c, held.claimed_by, now, [held.id], now, reason=None, is_try=True)),
         Query("release_runs", lambda c: claiming.release_prefix(c, held.claimed_by, now, now)),
         Query("complete_ingest", lambda c: completing.complete_ingest(c, held.claimed_by, [done], now)),
         Query("reject", lambda c: completing.reject(c, held.id, error, held.claimed_by, now)),
@@ -113,7 +113,7 @@ def queries(connection: Connection) -> list[Query]:
         Query("partition_totals: 10 days", lambda c: looking_up.partition_totals(c, names[0], days[:10])),
         Query("n_rows: largest table", lambda c: looking_up.n_rows(c, names[0])),
         Query("locations: a day", lambda c: looking_up.locations(c, names[0], days[:1])),
-        Query("catalog_due: a stream", lambda c: catalog_changes.due(c, ods, now, now)),
+        Query("catalog_due: a stream", lambda c: CATALOG.due(c, ods, now, now)),
         Query("known_schemas", lambda c: table_schemas.known_schemas(c, names[0])),
         Query("schema_changes: largest table", lambda c: list(table_schemas.schema_changes(c, names[0]))),
         Query("quarantined: a table", lambda c: list(looking_up.quarantined(c, names[:1]))),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.domain.layout import REASON_ENDING, Filing, quarantine_key, reason_key
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
@@ -16,7 +17,6 @@ ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 WITH_ROWS = (LoadStatus.READY_FOR_ARCHIVING, LoadStatus.ARCHIVING, LoadStatus.ARCHIVED)
 TO_ERROR = (LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING, LoadStatus.ERRORED)
 
-_CLOCK_TOLERANCE = timedelta(minutes=1)
 _PARTS_OF_A_PLACE = ("snapshot=", "timestamp=", "version=")
 _FILES_OF_A_SIDECAR = (".csv.gz", ".csv")
 
@@ -73,7 +73,7 @@ def is_under_way(load: Load, now: datetime) -> bool:
 def is_held(platform: Platform, load: Load) -> bool:
     """Say whether somebody works on a load at this moment, under a claim that a clock which is right can have made."""
     now = platform.clock.now()
-    longest = timedelta(seconds=platform.limits.claim_timeout_seconds) + _CLOCK_TOLERANCE
+    longest = timedelta(seconds=platform.limits.claim_timeout_seconds) + CLOCK_TOLERANCE
     return load.claim_expires_at is not None and now < load.claim_expires_at <= now + longest
 
 
