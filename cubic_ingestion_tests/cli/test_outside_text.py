@@ -30,12 +30,17 @@ VALUES = {"load_id": "1", "table": "cubic__kafka__sample"}
 OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("metrics",): ("--once",),
     ("loads", "retry"): ("--table", "cubic__dmap__agg_sample"),
+    ("loads", "acknowledge"): ("1", "--reason", "\x1b[2J\u202e"),
 }
 """Without these a command would serve for ever, or refuse to begin."""
 NEED_MORE = {("dmap", "fetch"), ("kafka", "batch")}
 """They end with the name of the setting that they need."""
 
-UNDECLARED = ["cubic/dmap/d\\xe9j\\xe0/", "cubic/dmap/un\x1b[31mdeclared/"]
+UNDECLARED = [
+    "cubic/dmap/![x](http:&#47;&#47;planted.example&#47;folder.png)/",
+    "cubic/dmap/d\\xe9j\\xe0/",
+    "cubic/dmap/un\x1b[31mdeclared/",
+]
 ENCODINGS = ("utf-8:strict", "utf-8:surrogateescape", "ascii:strict", "latin-1:strict")
 
 
