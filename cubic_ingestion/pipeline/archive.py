@@ -27,7 +27,7 @@ _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 CHUNK_LOADS = 500
 """Loads moved under one claim."""
 
-_PAUSE = timedelta(seconds=30)
+_SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -105,7 +105,8 @@ class _Mover:
             with last_resort():
                 key = move_one(self, load, self._filing(load, taken))
         except (RetriableError, InvalidKeyError) as error:  # a name may fit one store and not another
-            retry_at, reason = self.platform.clock.now() + _PAUSE, str(error)
+            now, reason = self.platform.clock.now(), str(error)
+            retry_at = now + min(max((now - load.waiting_since) / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id], reason=reason)
             self.report.released.append((load, reason))
             _log.warning("load given back", reason=reason, retry_at=retry_at.isoformat())

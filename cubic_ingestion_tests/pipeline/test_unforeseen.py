@@ -118,6 +118,21 @@ def test_an_unforeseen_error_in_planning_delays_its_own_load_alone(depot: Depot)
     assert {load.status for load in depot.loads()} == {LoadStatus.ARCHIVED}
 
 
+def test_a_move_that_fails_again_and_again_is_tried_less_and_less_often(depot: Depot) -> None:
+    deliver(depot)
+    depot.ingest()
+    failing = troubled(depot, "archive", BAD, writing=missing_header)
+    pauses: list[float] = []
+    for _ in range(100):
+        failing.archive()
+        retry_at = bad_one(depot).retry_at
+        assert retry_at is not None
+        pauses.append((retry_at - depot.clock.now()).total_seconds())
+        depot.clock.moment = retry_at
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (30, 600)
+
+
 @pytest.mark.parametrize("zone", ["incoming", "archive"])
 def test_an_unforeseen_error_in_moving_leaves_its_own_original_alone(depot: Depot, zone: str) -> None:
     deliver(depot)

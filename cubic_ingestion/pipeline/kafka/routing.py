@@ -15,9 +15,10 @@ import msgspec
 
 from cubic_ingestion.domain.batch import DEAD_LETTERS, MAX_RECORD_BYTES, SEQUENCE_COLUMN, SHARD_COLUMN
 from cubic_ingestion.domain.table import MAX_FIELDS, RESERVED_COLUMNS, Table
-from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.errors import RejectedLoadError, UnforeseenError
 from cubic_ingestion.parsing.json_fields import record_fields
 from cubic_ingestion.pipeline.kafka.cutting import Line
+from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Record
 
 _RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -39,6 +40,7 @@ class DeadLetterReason(StrEnum):
     TOPIC_MISSING = "topic_missing"
     TOPIC_UNDECLARED = "topic_undeclared"
     TOPIC_AMBIGUOUS = "topic_ambiguous"
+    UNFORESEEN = "unforeseen"
 
 
 _BY_CODE = {
@@ -76,10 +78,11 @@ class Router:
         return [self._line(shard, record, is_sound=is_sound) for record in records]
 
     def _line(self, shard: str, record: Record, *, is_sound: bool) -> tuple[str, Line]:
-        if record.problem:
-            routed: str | _DeadLetter = _DeadLetter(DeadLetterReason.NOT_UNPACKED, record.problem)
-        else:
-            routed = (None if is_sound else _flaw(record.data)) or self._table(_RECORD.decode(record.data))
+        try:
+            with last_resort():
+                routed = self._routed(record, is_sound=is_sound)
+        except UnforeseenError as error:
+            routed = _DeadLetter(DeadLetterReason.UNFORESEEN, str(error))
         text = b"" if isinstance(routed, _DeadLetter) else _table_line(shard, record)
         if len(text) > MAX_RECORD_BYTES:
             message = f"Its line has {len(text)} bytes; more than {MAX_RECORD_BYTES} are not read."
@@ -87,6 +90,11 @@ class Router:
         if isinstance(routed, _DeadLetter):
             return DEAD_LETTERS, Line(record.position, record.arrived_at, _dead_letter_line(shard, record, routed))
         return routed, Line(record.position, record.arrived_at, text)
+
+    def _routed(self, record: Record, *, is_sound: bool) -> "str | _DeadLetter":
+        if record.problem:
+            return _DeadLetter(DeadLetterReason.NOT_UNPACKED, record.problem)
+        return (None if is_sound else _flaw(record.data)) or self._table(_RECORD.decode(record.data))
 
     def _table(self, fields: Mapping[str, msgspec.Raw]) -> "str | _DeadLetter":
         values = {path: _value(fields, path) for path in self._topics}
@@ -113,6 +121,14 @@ def _unmarked(record: Record) -> Record:
 
 def _are_sound(texts: Sequence[bytes]) -> bool:
     """Say whether many records are all without a flaw; several times as fast as one by one."""
+    try:
+        with last_resort():
+            return _are_plain(texts)
+    except UnforeseenError:
+        return False  # one of them; one by one it is found
+
+
+def _are_plain(texts: Sequence[bytes]) -> bool:
     try:
         b"\n".join(texts).decode()
         _, spelled = record_fields(texts)

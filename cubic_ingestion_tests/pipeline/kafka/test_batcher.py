@@ -1,6 +1,8 @@
 """One batcher, or two, over a whole Kinesis stream: what is in Incoming afterwards."""
 
-from collections.abc import Callable
+from base64 import b64decode
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import pytest
 
 from cubic_ingestion.domain.batch import OPEN_PREFIX
 from cubic_ingestion.errors import ShardLeaseLostError, StreamUnavailableError
+from cubic_ingestion.parsing.json_fields import record_fields
 from cubic_ingestion.pipeline.audit import audit
+from cubic_ingestion.pipeline.kafka import routing
 from cubic_ingestion.ports import Page
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.depot import Depot
@@ -371,3 +375,24 @@ def test_an_unforeseen_error_in_one_shard_stops_no_other(depot: Depot, source: M
     source.trouble = lambda _: None
     a_batcher(depot, source, owner="two").run_once()
     assert len(records_of(depot)) == 2
+
+
+def test_a_record_at_which_the_batcher_stumbles_is_a_dead_letter(
+    depot: Depot, source: MemoryStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbling(texts: Sequence[bytes]) -> object:
+        if any(b"stumble" in text for text in texts):
+            raise RecursionError
+        return record_fields(texts)
+
+    source.put_all(["taps"] * 3)
+    source.put(b'{"topic": "taps", "n": "stumble"}')
+    source.put(b'{"topic": "taps", "n": 4}')
+    with monkeypatch.context() as patch:
+        patch.setattr(routing, "record_fields", stumbling)
+        report = a_batcher(depot, source, max_records=1).run_once()
+
+    assert numbers(records_of(depot)) == [0, 1, 2, 4]
+    (letter,) = dead_letters(depot)
+    assert (letter["reason"], report.problems) == ("unforeseen", deque())
+    assert b64decode(letter["data"]) == b'{"topic": "taps", "n": "stumble"}'
