@@ -5,6 +5,7 @@
     │   ├── StoreUnavailableError
     │   │   └── UnlistedFoldersError
     │   ├── ObjectDeniedError
+    │   ├── ObjectFrozenError
     │   ├── DatabaseUnavailableError
     │   ├── CatalogUnavailableError
     │   ├── StreamUnavailableError
@@ -94,6 +95,17 @@ class UnlistedFoldersError(StoreUnavailableError):
         named = ", ".join(f"'{folder}' ({reason})" for folder, reason in list(reasons.items())[:_MAX_NAMED_FOLDERS])
         more = f", and {len(reasons) - _MAX_NAMED_FOLDERS} more" if len(reasons) > _MAX_NAMED_FOLDERS else ""
         RetriableError.__init__(self, f"Folders could not be listed: {named}{more}. It will be tried again.")
+
+
+class ObjectFrozenError(RetriableError):
+    """An object is in an archive storage class of S3, such as GLACIER, and must be restored before it can be read."""
+
+    def __init__(self, key: str, bucket: str) -> None:
+        self.key = key
+        super().__init__(
+            f"Object '{visible(key)}' in bucket '{bucket}' is in an archive storage class and cannot be read. "
+            "Restore it in S3."
+        )
 
 
 class DatabaseUnavailableError(RetriableError):

@@ -8,6 +8,9 @@ from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import BadCell, RejectedLoadError
 from cubic_ingestion.outside_text import visible
 
+OBJECT_FROZEN = "object_frozen"
+"""Code of a load that was given up because its file has to be restored from an archive storage class of S3."""
+
 _MOST_MESSAGE_CHARACTERS, _MOST_COLUMN_CHARACTERS = 2_000, 200
 
 
@@ -106,6 +109,11 @@ class Load:
     """When a person said that its rejection, or its records in quarantine, are known."""
     acknowledged_by: str | None = None
     acknowledged_reason: str | None = None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether its file cannot even be copied to Error, and so stays where it lies."""
+        return self.error is not None and self.error.code == OBJECT_FROZEN
 
     @property
     def waiting_since(self) -> datetime:

@@ -47,10 +47,11 @@ def complete_archive(connection: Connection, claimant: str, keys: Mapping[int, s
 
 
 def complete_error(connection: Connection, claimant: str, keys: Mapping[int, str], now: datetime) -> list[int]:
-    """Record where held loads are filed in Error."""
+    """Record where held loads are filed in Error; an empty key says that the original stays in Incoming."""
     held = held_rows(connection, claimant, list(keys))
     changes = {
-        row.id: moved(row.id, row.status, LoadStatus.ERRORED) | {"error_key": keys[row.id]} for row in held.values()
+        row.id: moved(row.id, row.status, LoadStatus.ERRORED) | {"error_key": keys[row.id] or None}
+        for row in held.values()
     }
     _write(connection, held, changes, now)
     return _lost(held, keys)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from cubic_ingestion.domain.load import Load, Placement
+from cubic_ingestion.domain.load import OBJECT_FROZEN, Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import UnrecordedTableError
@@ -128,11 +128,15 @@ def mark_replay(connection: Connection, load_ids: Collection[int], now: datetime
 
 
 def retry(connection: Connection, load_ids: Collection[int], now: datetime) -> list[int]:
-    """Bring errored loads back to before they were planned; where their originals lie in Error stays on record."""
+    """Bring errored loads back to before they were planned; where their originals lie in Error stays on record.
+
+    One whose original could not be moved there is read where it stayed, in Incoming.
+    """
+    has_original = CubicLoad.error_key.is_not(None) | (CubicLoad.error_code == OBJECT_FROZEN)
     brought_back: list[int] = []
     for page in in_pages(load_ids):
         statement = select(CubicLoad.id, CubicLoad.status, CubicLoad.table_id, CubicLoad.partition_key).where(
-            CubicLoad.id.in_(page), CubicLoad.status == LoadStatus.ERRORED.value, CubicLoad.error_key.is_not(None)
+            CubicLoad.id.in_(page), CubicLoad.status == LoadStatus.ERRORED.value, has_original
         )
         rows = connection.execute(statement.order_by(CubicLoad.id).with_for_update()).all()
         for row in rows:

@@ -75,7 +75,8 @@ class _Mover:
         """Move each load's files, and record where they are.
 
         Args:
-            move_one: Moves one load's files; returns the key of its original, None if the load goes elsewhere.
+            move_one: Moves one load's files; returns the key of its original, None if the load goes elsewhere, and
+                nothing (``""``) if the original stays in Incoming.
             complete: Records, for a claimant, the keys by the loads' ids; returns the ids no longer held.
 
         Returns:
@@ -88,7 +89,7 @@ class _Mover:
         def attempt(load: Load) -> None:
             self.held.keep()
             with about(self.platform.tables[load.table], load, self.held.claimant):
-                if key := self._move_or_release(move_one, load, taken):
+                if (key := self._move_or_release(move_one, load, taken)) is not None:
                     moved[load.id] = key
 
         with recorded_whatever_happens(lambda: lost.extend(complete(self.held.claimant, moved))):
@@ -147,7 +148,12 @@ def _archive_one(mover: _Mover, load: Load, filing: Filing) -> str | None:
 
 
 def _error_one(mover: _Mover, load: Load, filing: Filing) -> str:
-    """Move one original to Error, with its reason; of one that was overwritten meanwhile the reason alone is filed."""
+    """Move one original to Error, with its reason.
+
+    Of one that was overwritten meanwhile the reason alone is filed. One that is frozen cannot be copied, and stays.
+    """
+    if load.is_frozen:
+        return load.error_key or ""
     _write_reason(mover.destination, filing, load)
     try:
         return mover.move_files(load, filing, must_be_whole=False)

@@ -42,6 +42,9 @@ def _reason_against(platform: Platform, load: Load) -> str | None:
         return f"is '{load.status}', not errored"
     if table is None or not table.is_active:
         return f"belongs to table '{load.table}', which is not declared or not active"
+    if load.error_key is None and load.is_frozen:
+        standing = platform.stores.incoming.head(load.version.key)
+        return None if standing and standing.etag == load.version.etag else "has no original in Incoming any longer"
     if load.error_key is None:
         return "was rejected by an older release, which did not record where in Error its original lies"
     if platform.stores.error.head(load.error_key) is None:

@@ -18,6 +18,7 @@ from cubic_ingestion.errors import (
     CubicIngestionError,
     IllegalTransitionError,
     InvalidKeyError,
+    ObjectFrozenError,
     RejectedLoadError,
     RetriableError,
     UnforeseenError,
@@ -109,7 +110,11 @@ def pause_after(attempts: int) -> timedelta:
 
 def given_up(load: Load, reason: object) -> RejectedLoadError:
     """Word why a load goes to Error after its last try."""
-    return RejectedLoadError("attempts_exhausted", f"Given up after {load.attempts} attempts: {reason}")
+    message = f"Given up after {load.attempts} attempts: {reason}"
+    if isinstance(reason, ObjectFrozenError):
+        again = "replay it" if load.archive_key else f"run 'cubic loads retry {load.id}'"
+        return RejectedLoadError("object_frozen", f"{message} Then {again}.")
+    return RejectedLoadError("attempts_exhausted", message)
 
 
 def was_given_up(load: Load) -> bool:

@@ -177,7 +177,10 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
         ...
 
     def complete_error(self, claimant: str, error_keys: Mapping[int, str]) -> Sequence[int]:
-        """Move held loads (id to key in Error) on to ``errored``; returns the ids no longer held."""
+        """Move held loads (id to key in Error) on to ``errored``; returns the ids no longer held.
+
+        An empty key says that the original stays in Incoming.
+        """
         ...
 
     def reject(self, load_id: int, error: LoadError, *, claimant: str | None = None) -> bool:

@@ -7,14 +7,17 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from cubic_ingestion.errors import ObjectDeniedError, SettingsError, StoreUnavailableError
+from cubic_ingestion.errors import ObjectDeniedError, ObjectFrozenError, SettingsError, StoreUnavailableError
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError
 
 _NOT_WHO_WE_ARE = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _NOT_PERMITTED = {"403", "AccessDenied", "AllAccessDisabled", "KMS.DisabledException"}
-_MISSING = {"404", "NoSuchKey", "NotFound"}
-_CHANGED = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
+_OF_THE_KEY = {
+    **dict.fromkeys(("404", "NoSuchKey", "NotFound"), ObjectMissingError),
+    **dict.fromkeys(("412", "PreconditionFailed", "ConditionalRequestConflict"), ObjectChangedError),
+}
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, NoRegionError)
+_FROZEN = "InvalidObjectState"
 _LISTING = "ListObjectsV2"
 _NO_ANSWER = (BotoCoreError, ResponseParserError, HTTPError, ValueError)
 """What boto3 raises for a lost answer, and for one that S3 would not give.
@@ -33,6 +36,7 @@ def translated(bucket: str, key: str) -> Generator[None]:
     Raises:
         ObjectMissingError: There is no such object.
         ObjectChangedError: It is another version than the one asked for.
+        ObjectFrozenError: It has to be restored from an archive storage class.
         ObjectDeniedError: Nobody here may do this with this object.
         SettingsError: The bucket is not there, or nobody here may list it.
         StoreUnavailableError: Anything else; it may pass.
@@ -53,12 +57,12 @@ def translated(bucket: str, key: str) -> Generator[None]:
 def _meaning(error: ClientError, bucket: str, key: str) -> Exception:
     code = str(error.response.get("Error", {}).get("Code", ""))
     action = error.operation_name
-    if code in _MISSING:
-        return ObjectMissingError(key)
-    if code in _CHANGED:
-        return ObjectChangedError(key)
+    if kind := _OF_THE_KEY.get(code):
+        return kind(key)
     if code == "NoSuchBucket":
         return SettingsError("Bucket URL", f"There is no bucket '{bucket}'.", "Create it, or name another one.")
+    if code == _FROZEN:
+        return ObjectFrozenError(key, bucket)
     if code in _NOT_PERMITTED and action != _LISTING:
         return ObjectDeniedError(key, action, bucket, code)
     if code in _NOT_PERMITTED | _NOT_WHO_WE_ARE:

@@ -68,7 +68,7 @@ class IncomingCheck:
             if load is None:
                 problem = "No load is of this version."
                 yield Finding.of(FindingCode.UNREGISTERED, self.zone, version.key, problem)
-            elif load.status in ENDED and not is_under_way(load, self.platform.clock.now()):
+            elif load.status in ENDED and not load.is_frozen and not is_under_way(load, self.platform.clock.now()):
                 copy = load.archive_key or load.error_key
                 problem = f"Its load is {load.status}, with the original at '{copy}'."
                 yield Finding.of(FindingCode.LEFT_BEHIND, self.zone, version.key, problem, load)
