@@ -60,7 +60,15 @@ class CubicIngestionError(Exception):
 
 
 class RetriableError(CubicIngestionError):
-    """Nothing is wrong with the load; the same work may succeed later."""
+    """Nothing is wrong with the load; the same work may succeed later.
+
+    Attributes:
+        problem: What is wrong, without the promise of another try: for those who make none.
+    """
+
+    def __init__(self, problem: str, promise: str = "It will be tried again.") -> None:
+        self.problem = visible(problem)
+        super().__init__(f"{problem} {promise}")
 
 
 class StoreUnavailableError(RetriableError):
@@ -68,7 +76,7 @@ class StoreUnavailableError(RetriableError):
 
     def __init__(self, key: str, reason: str) -> None:
         self.key = key
-        super().__init__(f"Object '{key}' could not be reached ({reason}). It will be tried again.")
+        super().__init__(f"Object '{key}' could not be reached ({reason}).")
 
 
 class ObjectDeniedError(RetriableError):
@@ -77,8 +85,8 @@ class ObjectDeniedError(RetriableError):
     def __init__(self, key: str, action: str, bucket: str, reason: str) -> None:
         self.key = key
         super().__init__(
-            f"{action} is not permitted on '{key}' in bucket '{bucket}' ({reason}). "
-            "Permit it to the role of this process; deploy/iam says what each needs."
+            f"{action} is not permitted on '{key}' in bucket '{bucket}' ({reason}).",
+            "Permit it to the role of this process; deploy/iam says what each needs.",
         )
 
 
@@ -94,7 +102,7 @@ class UnlistedFoldersError(StoreUnavailableError):
         self.reasons = dict(reasons)
         named = ", ".join(f"'{folder}' ({reason})" for folder, reason in list(reasons.items())[:_MAX_NAMED_FOLDERS])
         more = f", and {len(reasons) - _MAX_NAMED_FOLDERS} more" if len(reasons) > _MAX_NAMED_FOLDERS else ""
-        RetriableError.__init__(self, f"Folders could not be listed: {named}{more}. It will be tried again.")
+        RetriableError.__init__(self, f"Folders could not be listed: {named}{more}.")
 
 
 class ObjectFrozenError(RetriableError):
@@ -112,7 +120,7 @@ class DatabaseUnavailableError(RetriableError):
     """The metadata database refused or dropped a request."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The metadata database could not be reached ({reason}). It will be tried again.")
+        super().__init__(f"The metadata database could not be reached ({reason}).")
 
 
 class CatalogUnavailableError(RetriableError):
@@ -120,7 +128,7 @@ class CatalogUnavailableError(RetriableError):
 
     def __init__(self, table: str, reason: str) -> None:
         self.table = table
-        super().__init__(f"Table '{table}' could not be put in the catalog ({reason}). It will be tried again.")
+        super().__init__(f"Table '{table}' could not be put in the catalog ({reason}).")
 
 
 class StreamUnavailableError(RetriableError):
@@ -128,7 +136,7 @@ class StreamUnavailableError(RetriableError):
 
     def __init__(self, stream: str, reason: str) -> None:
         self.stream = stream
-        super().__init__(f"Kinesis stream '{stream}' could not be read ({reason}). It will be tried again.")
+        super().__init__(f"Kinesis stream '{stream}' could not be read ({reason}).")
 
 
 class ShardLeaseLostError(RetriableError):
@@ -137,8 +145,8 @@ class ShardLeaseLostError(RetriableError):
     def __init__(self, shard: str) -> None:
         self.shard = shard
         super().__init__(
-            f"The lease on shard '{shard}' ended before it was renewed, and another batcher has it. Nothing is lost: "
-            "that one goes on from the checkpoint."
+            f"The lease on shard '{shard}' ended before it was renewed, and another batcher has it.",
+            "Nothing is lost: that one goes on from the checkpoint.",
         )
 
 
@@ -156,7 +164,7 @@ class FeedUnavailableError(RetriableError):
         self.feed = feed
         self.retry_after_seconds = retry_after_seconds
         self.is_refused = is_refused
-        super().__init__(f"DMAP feed '{feed}' could not be read ({reason}). It will be tried again.")
+        super().__init__(f"DMAP feed '{feed}' could not be read ({reason}).")
 
 
 class NotTheFileError(RetriableError):
@@ -165,7 +173,7 @@ class NotTheFileError(RetriableError):
     def __init__(self, dataset: str, problem: str) -> None:
         self.dataset = dataset
         super().__init__(
-            f"What the vendor sent for data set '{dataset}' is not its file: {problem}. It is asked for again."
+            f"What the vendor sent for data set '{dataset}' is not its file: {problem}.", "It is asked for again."
         )
 
 
@@ -175,8 +183,8 @@ class SidecarChangedError(RetriableError):
     def __init__(self, key: str, etag: str) -> None:
         self.key = key
         super().__init__(
-            f"The sidecar of '{key}' is no longer the version that the load was planned with ({etag}). "
-            "The load is planned again with what stands there now."
+            f"The sidecar of '{key}' is no longer the version that the load was planned with ({etag}).",
+            "The load is planned again with what stands there now.",
         )
 
 
@@ -191,9 +199,7 @@ class UnforeseenError(RetriableError):
     def __init__(self, kind: str, place: str) -> None:
         self.kind = kind
         self.place = place
-        super().__init__(
-            f"An error that nobody foresaw ({kind} at {place}; the log has the traceback). It will be tried again."
-        )
+        super().__init__(f"An error that nobody foresaw ({kind} at {place}; the log has the traceback).")
 
 
 class RejectedLoadError(CubicIngestionError):

@@ -21,7 +21,7 @@ from cubic_ingestion.cli.output import survive_any_encoding
 from cubic_ingestion.cli.quarantine import quarantine
 from cubic_ingestion.cli.status import status
 from cubic_ingestion.cli.tables import tables
-from cubic_ingestion.errors import CubicIngestionError
+from cubic_ingestion.errors import CubicIngestionError, RetriableError
 from cubic_ingestion.outside_text import visible_lines
 
 app = typer.Typer(
@@ -55,8 +55,10 @@ def main() -> None:
     try:
         app()
     except CubicIngestionError as error:
+        # A command makes no further try, whatever the error says to a run that does.
+        message = f"{error.problem} Run the command again." if isinstance(error, RetriableError) else str(error)
         Console(stderr=True, emoji=False).print(
-            f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+            f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True
         )
         sys.exit(COULD_NOT_RUN)
     except Exception as error:

@@ -65,12 +65,18 @@ def fetch(feeds: Feeds = None, *, since: Since = None, as_json: AsJson = False) 
     Example: `cubic dmap fetch agg_daily_fareprod --since 2024-01-01`
     """
     from cubic_ingestion.bootstrap import open_fetcher
+    from cubic_ingestion.defs.dmap import report_fetch
+    from cubic_ingestion.defs.instance import dagster_instance
     from cubic_ingestion.settings import read_settings
 
     settings = read_settings()
     day = since.date() if since else None
-    with open_fetcher(settings) as fetcher:
-        reports = [_fetch(fetcher, feed, day) for feed in _chosen(settings, feeds or ())]
+    reports: list[FetchReport] = []
+    with open_fetcher(settings) as fetcher, dagster_instance(settings) as instance:
+        for feed in _chosen(settings, feeds or ()):
+            report, has_failed = _fetch(fetcher, feed, day)
+            report_fetch(instance, report, has_failed=has_failed)
+            reports.append(report)
     if as_json:
         print_json([_row(report) | {"problems": report.problems} for report in reports])
     else:
@@ -94,15 +100,15 @@ def _chosen(settings: "Settings", types: Collection[str]) -> list["Feed"]:
     return [feed for feed in chosen if feed.api_key in settings.dmap_api_keys]
 
 
-def _fetch(fetcher: "Fetcher", feed: "Feed", since: date | None) -> "FetchReport":
-    """Fetch one feed; trouble with it does not stop the others."""
+def _fetch(fetcher: "Fetcher", feed: "Feed", since: date | None) -> "tuple[FetchReport, bool]":
+    """Fetch one feed, and say whether it could not be read; trouble with it does not stop the others."""
     from cubic_ingestion.errors import CubicIngestionError
     from cubic_ingestion.pipeline.dmap import FetchReport
 
     try:
-        return fetcher.fetch(feed, since)
+        return fetcher.fetch(feed, since), False
     except CubicIngestionError as error:
-        return FetchReport(feed, problems=[str(error)])
+        return FetchReport(feed, problems=[str(error)]), True
 
 
 def _row(report: "FetchReport") -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -33,10 +33,14 @@ def ingest(*, as_json: AsJson = False) -> None:
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import ingest_incoming
     from cubic_ingestion.defs.instance import dagster_instance
+    from cubic_ingestion.errors import StoreUnavailableError
+    from cubic_ingestion.pipeline.incoming import require_incoming
     from cubic_ingestion.settings import read_settings
 
     settings = read_settings()
     platform = platform_from_environment()  # the very one that the assets get
+    with suppress(StoreUnavailableError):  # each stream tells of what may pass
+        require_incoming(platform.stores.incoming)
     before = counts(platform)
     with dagster_instance(settings) as instance, _progress(platform, before):
         failures = ingest_incoming(build_definitions(platform.tables), instance, platform)

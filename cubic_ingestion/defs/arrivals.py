@@ -22,10 +22,10 @@ ARRIVALS = dg.AssetKey("arrivals")
 INTERVAL_SECONDS = 300
 
 _DESCRIPTIONS: Mapping[ProblemCode, str] = {
-    ProblemCode.MISSING_DAY: "No table with data of every day lacks one.",
-    ProblemCode.MISSING_LOAD_FILE: "The counters of each table's newest full load have no gap.",
-    ProblemCode.SILENT: "No change table or Kafka table has been silent for longer than it is used to.",
-    ProblemCode.STALE: "No table is without new data for longer than its declaration allows.",
+    ProblemCode.MISSING_DAY: "Red while a table with data of every day, or of every working day, lacks a day.",
+    ProblemCode.MISSING_LOAD_FILE: "Red while the counters of a table's newest full load have a gap.",
+    ProblemCode.SILENT: "Red while a change table or a Kafka table is silent for longer than it is used to.",
+    ProblemCode.STALE: "Red while a table is without new data for longer than its declaration allows.",
 }
 _SHOWN = 50
 

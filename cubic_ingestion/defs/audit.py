@@ -25,7 +25,7 @@ _SHOWN = 50
         dg.AssetCheckSpec(
             ACCOUNTED_FOR,
             asset=AUDIT,
-            description="Every object belongs to one load, and every load has its original and its rows.",
+            description="Red while an object belongs to no load, or a load lacks its original or its rows.",
         )
     ],
 )

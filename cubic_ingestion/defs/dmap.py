@@ -16,6 +16,7 @@ from cubic_ingestion.pipeline.dmap import FetchReport
 from cubic_ingestion.settings import read_settings
 
 COMPLETE = "complete"
+_COMPLETE_DESCRIPTION = "Red if something that the feed lists could not be had in the last fetch."
 _SHOWN = 20
 
 
@@ -29,9 +30,7 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
         description=f"The vendor's feed {code(feed.relative_url)}: new data sets, and restated ones, in Incoming.",
         tags={"cubic/stream": feed.table.stream.value},
         kinds={"api"},
-        check_specs=[
-            dg.AssetCheckSpec(COMPLETE, asset=key, description="Everything that the feed lists could be had.")
-        ],
+        check_specs=[dg.AssetCheckSpec(COMPLETE, asset=key, description=_COMPLETE_DESCRIPTION)],
     )
     def dmap_feed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         try:
@@ -46,6 +45,25 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata=_metadata(report), check_results=[_complete(report, key)])
 
     return dmap_feed
+
+
+def report_fetch(instance: dg.DagsterInstance, report: FetchReport, *, has_failed: bool) -> None:
+    """Show in Dagster a fetch that was made without a run, as the asset shows one.
+
+    Args:
+        instance: Where to show it.
+        report: What was fetched.
+        has_failed: The feed could not be read, so that nothing is materialised.
+    """
+    key = feed_key(report.feed.table)
+    if not has_failed:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=_metadata(report)))
+    result = _complete(report, key)
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=key, check_name=COMPLETE, passed=bool(result.passed), metadata=result.metadata
+        )
+    )
 
 
 def build_fetch_schedule(feeds: Sequence[Feed], at: time) -> dg.ScheduleDefinition:

@@ -34,6 +34,8 @@ _GRACE = timedelta(days=1)
 _DAY = timedelta(days=1)
 _WEEK = timedelta(weeks=1)
 _WEEKS = 4
+_LEAST_SHARE = 1 / 4
+"""Share of the Mondays, for example, that had files, if Mondays belong to the habit."""
 _DAYS_SHOWN = 3
 _MOST_COUNTERS = 1_000_000
 """What is further apart does not count the files of one load."""
@@ -74,17 +76,29 @@ def same_stretch_of_past_weeks(since: datetime, now: datetime) -> list[tuple[dat
     return [(since - week * _WEEK, now - week * _WEEK) for week in range(1, _WEEKS + 1)]
 
 
-def missing_days(first_arrivals: Mapping[date, datetime], now: datetime) -> list[date]:
+@dataclass(frozen=True, slots=True)
+class DeliveredDay:
+    """What came of one day of data."""
+
+    arrived_at: datetime
+    """When its first file came."""
+    is_rejected: bool = False
+    """Every file of it is in Error, or on its way there: the day has no data."""
+
+
+def missing_days(delivered: Mapping[date, DeliveredDay], now: datetime) -> list[date]:
     """Find days without data in a table that has data of every day, or of every working day, oldest first.
 
-    The habit is daily if the median step from one known day to the next is one day. A day of the week belongs to it
-    if data came for at least half of these days between the first and the last that are known. A day is due once the
-    median delay of the latest 14 days (from the end of a day to its first arrival) has passed, and another day.
+    The habit is daily if the median step from one delivered day to the next is one day. A day of the week belongs to
+    it if files came for at least a quarter of these days between the first and the last that were delivered: fewer are
+    an exception, as a file for one Sunday is. A day is due once the median delay of the latest 14 days (from the end
+    of a day to its first arrival) has passed, and another day. A rejected day was delivered, and is missing.
 
     Args:
-        first_arrivals: When the first file of each known day came.
+        delivered: What came, by the day of its data.
         now: The present moment.
     """
+    first_arrivals = {day: each.arrived_at for day, each in delivered.items()}
     known = sorted(first_arrivals)
     steps = [(later - earlier).days for earlier, later in pairwise(known)]
     if len(known) < MIN_DAYS or median(steps) != 1:
@@ -94,7 +108,8 @@ def missing_days(first_arrivals: Mapping[date, datetime], now: datetime) -> list
     weekdays = _weekdays(known)
     until = (now - max(delay, timedelta(0)) - _GRACE).date() - _DAY  # the last day that ended by then
     days = _days(known[0], max(until, known[-1]))
-    return [day for day in days if day not in first_arrivals and day.weekday() in weekdays]
+    rejected = {day for day, each in delivered.items() if each.is_rejected}
+    return [day for day in days if day in rejected or (day not in delivered and day.weekday() in weekdays)]
 
 
 def missing_counters(counters: Iterable[tuple[str, str]]) -> list[str]:
@@ -147,7 +162,7 @@ def _missing(texts: Collection[str], base: int) -> list[int]:
 def _weekdays(known: Sequence[date]) -> set[int]:
     have = Counter(day.weekday() for day in known)
     there_were = Counter(day.weekday() for day in _days(known[0], known[-1]))
-    return {weekday for weekday, n_days in there_were.items() if have[weekday] >= n_days / 2}
+    return {weekday for weekday, n_days in there_were.items() if have[weekday] >= n_days * _LEAST_SHARE}
 
 
 def _days(first: date, last: date) -> Iterator[date]:

@@ -1,8 +1,10 @@
 """Connections to SQLite and PostgreSQL, and the errors of both in the platform's words."""
 
+import os
 import sqlite3
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
@@ -149,8 +151,17 @@ def translating(engine: Engine) -> Generator[None]:
         if not _may_pass(error):
             raise
         if code is not None:
-            reason = f"{reason}: '{engine.url.database}'"
+            reason = f"{reason}: '{engine.url.database}'{_why_not(engine)}"
         raise DatabaseUnavailableError(reason) from error
+
+
+def _why_not(engine: Engine) -> str:
+    """Say what is wrong with the folder of an SQLite file, as far as that can be seen; SQLite does not."""
+    folder = Path(engine.url.database or "").absolute().parent
+    if not folder.is_dir():
+        return f"; there is no folder '{folder}'"
+    may_write = os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+    return "" if may_write else f"; this user may not write to the folder '{folder}'"
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -5,12 +5,14 @@ leaves again, to the end of an index, or to the ids after those that all have en
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
+from cubic_ingestion.domain.arrivals import DeliveredDay
 from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.metadata_db.changes import TO_ERROR
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable, CubicTableOdsSnapshot
 from cubic_ingestion.metadata_db.rows import in_pages
 from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadTotal, Newest, OpenLoads, Passage
@@ -174,19 +176,19 @@ def n_heard(connection: Connection, stretches: Mapping[str, Sequence[tuple[datet
     }
 
 
-def days(connection: Connection, tables: Collection[str], since: datetime) -> Mapping[str, dict[date, datetime]]:
-    """Select when the first file of each day of data was registered."""
+def days(connection: Connection, tables: Collection[str], since: datetime) -> Mapping[str, dict[date, DeliveredDay]]:
+    """Select what came of each day of data; a source time with a time of day is no day."""
+    n_sound = func.sum(case((CubicLoad.status.not_in(TO_ERROR), 1), else_=0))
     statement = (
-        select(CubicTable.name, CubicLoad.source_at, func.min(CubicLoad.inserted_at))
+        select(CubicTable.name, CubicLoad.source_at, func.min(CubicLoad.inserted_at), n_sound)
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
         .where(CubicLoad.table_id.in_(_table_ids(connection, tables)), CubicLoad.source_at >= since)
         .group_by(CubicTable.name, CubicLoad.source_at)
     )
-    found: dict[str, dict[date, datetime]] = {}
-    for table, source_at, first in connection.execute(statement).tuples():
-        if source_at is not None:
-            days_of_table = found.setdefault(table, {})
-            days_of_table[source_at.date()] = min(first, days_of_table.get(source_at.date(), first))
+    found: dict[str, dict[date, DeliveredDay]] = {}
+    for table, source_at, first, sound in connection.execute(statement).tuples():
+        if source_at is not None and source_at == datetime.combine(source_at.date(), time(), UTC):
+            found.setdefault(table, {})[source_at.date()] = DeliveredDay(first, is_rejected=not sound)
     return found
 
 

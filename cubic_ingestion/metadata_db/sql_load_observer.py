@@ -6,6 +6,7 @@ from datetime import date, datetime
 from sqlalchemy import Engine
 from typing_extensions import override
 
+from cubic_ingestion.domain.arrivals import DeliveredDay
 from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.holding import Holding
 from cubic_ingestion.domain.incoming import Scan
@@ -95,7 +96,7 @@ class SqlLoadObserver(LoadObserver):
             return observing.n_heard(connection, stretches)
 
     @override
-    def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, datetime]]:
+    def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, DeliveredDay]]:
         with reading(self._engine) as connection:
             return observing.days(connection, tables, since)
 

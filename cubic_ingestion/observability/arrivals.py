@@ -41,14 +41,15 @@ def missing_arrivals(tables: Mapping[str, Table], observer: LoadObserver, now: d
 
 def _missing_days(tables: Sequence[Table], observer: LoadObserver, now: datetime) -> Iterator[Problem]:
     by_table = observer.days([table.name for table in tables], now - LOOKBACK) if tables else {}
-    for table, first_arrivals in by_table.items():
-        if days := missing_days(first_arrivals, now):
+    for table, delivered in by_table.items():
+        if days := missing_days(delivered, now):
             yield Problem(
                 ProblemCode.MISSING_DAY,
                 table,
                 None,
-                f"{len(days)} days have no data, though the table has some of every other: {in_words(days)}.",
-                "See whether the vendor's API lists them ('cubic_dmap_datasets' has what was fetched); ask for them.",
+                f"{len(days)} days have no data, and the table has a daily habit: {in_words(days)}.",
+                f"'cubic loads list --table {table} --status errored' shows rejected files. For the other days, see "
+                "whether the vendor's API lists them ('cubic_dmap_datasets' has what was fetched), and ask for them.",
             )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from cubic_ingestion.domain.arrivals import DeliveredDay
 from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.holding import Holding
 from cubic_ingestion.domain.incoming import Scan
@@ -143,8 +144,11 @@ class LoadObserver(Protocol):
         """
         ...
 
-    def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, datetime]]:
-        """Return, by table and day of data since a moment, when its first file was registered."""
+    def days(self, tables: Collection[str], since: datetime) -> Mapping[str, Mapping[date, DeliveredDay]]:
+        """Return, by table and day of data since a moment, what came of it.
+
+        Only files whose source time is a day count, that is, midnight.
+        """
         ...
 
     def full_loads(self, tables: Collection[str]) -> Sequence[FullLoad]:

@@ -38,7 +38,7 @@ class DmapStream:
         return None
 
     def source_at(self, table: Table, version: ObjectVersion, sidecar: bytes | None) -> datetime:
-        """Day in the file's name, first of the month in it, or else the day it was modified.
+        """Day in the file's name, first of the month in it, or else the moment it was modified.
 
         A date that lies before the first partition or after the day of delivery cannot be the day of the data.
         """
@@ -47,7 +47,7 @@ class DmapStream:
         day = _date(_DAY, "%Y%m%d", version.file_name) or _date(_MONTH, "%Y%m", version.file_name)
         if day and FIRST_DAY <= day <= delivered:
             return day
-        return max(delivered.replace(hour=0, minute=0, second=0, microsecond=0), FIRST_DAY)
+        return max(delivered, FIRST_DAY)  # with its time of day, which says that the name has no day
 
     def opens_snapshot(self, table: Table, file_name: str) -> bool:
         """No snapshots here."""

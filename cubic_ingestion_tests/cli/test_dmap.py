@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from cubic_ingestion.defs.instance import dagster_instance
 from cubic_ingestion.fake_vendor import FakeVendor, restate_sample, sample_feed
 from cubic_ingestion.fake_vendor import misbehaviours as bad
+from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.cli.conftest import Cubic
 
 
@@ -109,3 +112,24 @@ def test_keys_are_nowhere_afterwards(cubic: Cubic, vendor: FakeVendor, home: Pat
     assert home.exists()
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert [path for path, text in files.items() if b"demo-public" in text or b"sig=" in text] == []
+
+
+def test_a_fetch_by_hand_shows_in_dagster_as_the_schedules_does(cubic: Cubic, home: Path, vendor: FakeVendor) -> None:
+    names = ("agg_daily_fareprod", "agg_average_boardings_by_day_type_month")
+    key, failed = (dg.AssetKey(["dmap_feed", name]) for name in names)
+    vendor.files.arm(bad.xml(), times=None, matching="20230520")
+    vendor.lists.arm(bad.redirected("http://127.0.0.1:1/elsewhere"), times=None, matching="agg_average")
+    assert cubic("dmap", "fetch").exit_code == 1
+    with dagster_instance(read_settings()) as instance:
+        event = instance.get_latest_materialization_event(key)
+        assert event
+        materialization = event.asset_materialization
+        assert materialization
+        assert materialization.metadata["fetched"].value == 3
+        assert instance.get_latest_materialization_event(failed) is None
+        checks = [dg.AssetCheckKey(each, "complete") for each in (key, failed)]
+        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+        told = {check.asset_key: record.evaluation for check, record in latest.items()}
+        assert [evaluation.passed for evaluation in told.values() if evaluation] == [False, False]
+        assert told.keys() == {key, failed}
+    assert home.is_dir()

@@ -11,6 +11,7 @@ import pytest
 
 from cubic_ingestion_tests.cli.conftest import Cubic
 from cubic_ingestion_tests.homes import depot_of, put_dmap
+from cubic_ingestion_tests.permissions import permissions_count
 from cubic_ingestion_tests.s3 import name_s3, new_bucket, s3
 
 __all__ = ["s3"]
@@ -185,3 +186,30 @@ def test_no_password_of_the_database_is_among_the_places(monkeypatch: pytest.Mon
     }.items():
         monkeypatch.setenv("CUBIC_DATABASE_URL", url)
         assert read_settings().places["database"] == shown
+
+
+def test_a_command_that_makes_no_further_try_promises_none(
+    cubic: Cubic, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    monkeypatch.setenv("CUBIC_DATABASE_URL", "postgresql://me:s3cret@127.0.0.1:1/x")
+    for command in (("status", "--check"), ("loads", "list"), ("db", "upgrade")):
+        outcome = cubic(*command)
+        assert outcome.exit_code == 2
+        assert outcome.error.startswith("error: The metadata database could not be reached (")
+        assert outcome.error.endswith(" Run the command again.\n")
+        assert "tried again" not in outcome.error
+
+
+def test_a_home_that_may_not_be_written_is_named_with_the_cause(cubic: Cubic, home: Path) -> None:
+    cubic("db", "upgrade")
+    home.chmod(0o500)
+    try:
+        with permissions_count():
+            outcome = cubic("status")
+    finally:
+        home.chmod(0o700)
+    assert outcome.exit_code == 2
+    assert f"'{home}/metadata.sqlite'" in outcome.error
+    assert f"this user may not write to the folder '{home}'" in outcome.error
+    assert "tried again" not in outcome.error

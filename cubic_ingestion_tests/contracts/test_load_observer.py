@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
+from cubic_ingestion.domain.arrivals import DeliveredDay
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -185,14 +186,26 @@ def test_a_passage_is_from_landing_to_archive(
 
 
 def test_a_day_came_with_its_first_file(repository: SqlLoadRepository, observer: LoadObserver, times: Times) -> None:
-    ready(repository, "a.csv")
+    day = datetime(2022, 3, 4, tzinfo=UTC)
+    place(repository, register(repository, "a.csv"), source_at=day)
     times.now = LATER
-    ready(repository, "b.csv")
-    place(repository, register(repository, "c.csv"), source_at=NOON - timedelta(days=30))
+    place(repository, register(repository, "b.csv"), source_at=day)
+    place(repository, register(repository, "c.csv"), source_at=day - timedelta(days=30))
+    place(repository, register(repository, "latest.csv"), source_at=day + timedelta(days=1, hours=5))
 
     since = NOON - timedelta(days=7)
-    assert observer.days([DMAP.name], since) == {DMAP.name: {NOON.date(): NOON}}
+    assert observer.days([DMAP.name], since) == {DMAP.name: {day.date(): DeliveredDay(NOON)}}
     assert observer.days([BASE.name], since) == {}
+
+
+def test_a_day_whose_every_file_was_rejected_says_so(repository: SqlLoadRepository, observer: LoadObserver) -> None:
+    day = datetime(2022, 3, 4, tzinfo=UTC)
+    bad, worse = register(repository, "a.csv", "b.csv")
+    place(repository, [bad, worse], source_at=day)
+    repository.reject(bad.id, LoadError("bad_value", "no number"))
+    assert observer.days([DMAP.name], day) == {DMAP.name: {day.date(): DeliveredDay(NOON)}}
+    repository.reject(worse.id, LoadError("bad_value", "no number"))
+    assert observer.days([DMAP.name], day) == {DMAP.name: {day.date(): DeliveredDay(NOON, is_rejected=True)}}
 
 
 def test_a_full_load_is_that_of_the_newest_snapshot(

@@ -9,6 +9,7 @@ from cubic_ingestion.domain.arrivals import (
     MIN_DAYS,
     MIN_GAPS,
     SHORTEST_SILENCE,
+    DeliveredDay,
     habit,
     in_words,
     missing_counters,
@@ -21,9 +22,9 @@ NOON = datetime(2022, 3, 4, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def delivered(days: Iterable[date], delay: timedelta = 15 * HOUR) -> dict[date, datetime]:
+def delivered(days: Iterable[date], delay: timedelta = 15 * HOUR) -> dict[date, DeliveredDay]:
     """Let each day's data come so long after its end."""
-    return {day: datetime.combine(day + DAY, time(), UTC) + delay for day in days}
+    return {day: DeliveredDay(datetime.combine(day + DAY, time(), UTC) + delay) for day in days}
 
 
 def before(last: date, n_days: int) -> list[date]:
@@ -49,7 +50,8 @@ def test_the_day_that_is_due_is_missing_only_after_its_usual_delay_and_a_day() -
 
 def test_one_late_day_does_not_excuse_another() -> None:
     known = delivered(before(FRIDAY, 20))
-    known[FRIDAY - 3 * DAY] += 10 * DAY
+    late = FRIDAY - 3 * DAY
+    known[late] = DeliveredDay(known[late].arrived_at + 10 * DAY)
     assert missing_days(known, at(FRIDAY + 4 * DAY, 0)) == [FRIDAY + DAY]
 
 
@@ -57,6 +59,28 @@ def test_weekends_are_not_missed_where_none_ever_comes() -> None:
     weekdays = [day for day in before(FRIDAY, 40) if day.weekday() < 5]
     assert missing_days(delivered(weekdays), at(FRIDAY + 4 * DAY, 16)) == []
     assert missing_days(delivered(weekdays), at(FRIDAY + 5 * DAY, 16)) == [FRIDAY + 3 * DAY]
+
+
+def test_a_rejected_day_was_delivered_and_has_no_data() -> None:
+    known = delivered(before(FRIDAY, 20))
+    rejected = [FRIDAY - 5 * DAY, FRIDAY]
+    known |= {day: DeliveredDay(known[day].arrived_at, is_rejected=True) for day in rejected}
+    assert missing_days(known, at(FRIDAY + DAY, 16)) == rejected
+    sundays = [day for day in before(FRIDAY, 20) if day.weekday() == 6]
+    known |= {day: DeliveredDay(known[day].arrived_at, is_rejected=True) for day in sundays}
+    assert missing_days(known, at(FRIDAY + DAY, 16)) == sorted({*rejected, *sundays})
+
+
+def test_a_weekday_that_often_lacks_data_still_belongs_to_the_habit() -> None:
+    days = before(FRIDAY, 21)
+    thursdays = [day for day in days if day.weekday() == 3]
+    known = delivered(day for day in days if day not in thursdays[1:])
+    assert missing_days(known, at(FRIDAY + DAY, 16)) == thursdays[1:]
+
+
+def test_one_file_for_a_weekend_makes_no_habit_of_weekends() -> None:
+    days = [day for day in before(FRIDAY, 60) if day.weekday() < 5]
+    assert missing_days(delivered([*days, FRIDAY - 6 * DAY]), at(FRIDAY + DAY, 16)) == []
 
 
 def test_a_monthly_table_and_a_young_one_have_no_daily_habit() -> None:
