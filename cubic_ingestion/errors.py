@@ -53,22 +53,22 @@ class BadCell:
 
 
 class CubicIngestionError(Exception):
-    """Base of every error this platform raises on purpose."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(visible(message))
-
-
-class RetriableError(CubicIngestionError):
-    """Nothing is wrong with the load; the same work may succeed later.
+    """Base of every error this platform raises on purpose.
 
     Attributes:
         problem: What is wrong, without the promise of another try: for those who make none.
     """
 
+    def __init__(self, message: str, problem: str | None = None) -> None:
+        self.problem = visible(message if problem is None else problem)
+        super().__init__(visible(message))
+
+
+class RetriableError(CubicIngestionError):
+    """Nothing is wrong with the load; the same work may succeed later."""
+
     def __init__(self, problem: str, promise: str = "It will be tried again.") -> None:
-        self.problem = visible(problem)
-        super().__init__(f"{problem} {promise}")
+        super().__init__(f"{problem} {promise}", problem)
 
 
 class StoreUnavailableError(RetriableError):

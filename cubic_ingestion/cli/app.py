@@ -56,7 +56,7 @@ def main() -> None:
         app()
     except CubicIngestionError as error:
         # A command makes no further try, whatever the error says to a run that does.
-        message = f"{error.problem} Run the command again." if isinstance(error, RetriableError) else str(error)
+        message = error.problem + (" Run the command again." if isinstance(error, RetriableError) else "")
         Console(stderr=True, emoji=False).print(
             f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True
         )

@@ -82,7 +82,7 @@ def report_what_is_left(instance: dg.DagsterInstance, platform: Platform) -> lis
         with last_resort():
             report_unreported(platform, instance)
     except CubicIngestionError as error:
-        return [f"dagster: {error}"]
+        return [f"dagster: {error.problem}"]
     return []
 
 
@@ -104,7 +104,7 @@ def bring_catalog_up_to_date(
                 result = job.execute_in_process(run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False)
                 _note(result, platform, failures)
     except CubicIngestionError as error:
-        failures.append(f"catalog: {error}")
+        failures.append(f"catalog: {error.problem}")
     return failures
 
 
@@ -135,13 +135,13 @@ class _StreamTurns:
                 if has_work:
                     _pass(self.definitions, self.instance, self.platform, self.stream, self.failures)
         except CubicIngestionError as error:
-            self.failures.append(f"{self.stream}: {error}")
+            self.failures.append(f"{self.stream}: {error.problem}")
         self.is_over = bool(self.failures) or (self.newest_id is not None and not has_work)
         return has_work
 
     def all_failures(self) -> list[str]:
         """Return what went wrong, and what could not be listed."""
-        hidden = [str(UnlistedFoldersError(self.stream.prefix, self.unlisted))] if self.unlisted else []
+        hidden = [UnlistedFoldersError(self.stream.prefix, self.unlisted).problem] if self.unlisted else []
         return self.failures + [f"{self.stream}: {problem}" for problem in hidden]
 
     def _has_work(self) -> bool:

@@ -18,9 +18,8 @@ def incoming_missing(incoming: ObjectStore) -> list[Problem]:
     try:
         require_incoming(incoming)
     except (SettingsError, StoreUnavailableError) as error:
-        message = error.problem if isinstance(error, StoreUnavailableError) else str(error)
         remedy = "Mount or make it, permit listing it, or mend CUBIC_INCOMING_URL. Nothing is ingested until then."
-        return [Problem(ProblemCode.INCOMING_MISSING, "", None, message, remedy)]
+        return [Problem(ProblemCode.INCOMING_MISSING, "", None, error.problem, remedy)]
     return []
 
 

@@ -222,7 +222,7 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(
 
     failures = ingest_incoming(definitions, instance, without_listing_of(depot, StreamName.DMAP))
 
-    assert failures == ["dmap: Object 'cubic/dmap/' could not be reached (Permission denied). It will be tried again."]
+    assert failures == ["dmap: Object 'cubic/dmap/' could not be reached (Permission denied)."]
     assert depot.statuses() == {"a.json": LoadStatus.ARCHIVED}
 
 
@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failure_and_everything_else_is_inge
     with without_permission(depot.root / "incoming" / CHANGES):
         failures = ingest_incoming(definitions, instance, depot.platform)
 
-    assert failures == [f"ods: Folders could not be listed: '{CHANGES}' (Permission denied). It will be tried again."]
+    assert failures == [f"ods: Folders could not be listed: '{CHANGES}' (Permission denied)."]
     assert depot.statuses() == {"20220304.csv": LoadStatus.ARCHIVED, "LOAD1.csv.gz": LoadStatus.ARCHIVED}
     (group,) = depot.platform.repository.scans()[StreamName.ODS.prefix].seen.unknown
     assert str(group) == f"{CHANGES}: left alone, it cannot be listed (Permission denied)"
