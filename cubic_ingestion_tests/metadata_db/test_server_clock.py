@@ -1,6 +1,9 @@
 """The clock of the PostgreSQL server, on a real one; and which clock a platform gets."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,6 +13,7 @@ from cubic_ingestion.errors import DatabaseUnavailableError
 from cubic_ingestion.metadata_db.server_clock import REFRESH_SECONDS, ServerClock, shared_clock
 from cubic_ingestion.settings import SystemClock
 from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.homes import clean_environment
 
 SECOND = timedelta(seconds=1)
 
@@ -77,3 +81,32 @@ def test_a_server_that_is_away_is_bridged_once_it_has_answered(postgres_url: str
             server.execute("DROP DATABASE that_goes_away WITH (FORCE)")
             elapsed.seconds += 2 * REFRESH_SECONDS
             assert clock.now() == first + timedelta(seconds=2 * REFRESH_SECONDS)
+
+
+_A_DAY_AHEAD = """
+from datetime import timedelta
+from cubic_ingestion.settings import SystemClock
+right = SystemClock.now
+SystemClock.now = lambda clock: right(clock) + timedelta(days=1)
+
+from cubic_ingestion.bootstrap import clock_from_environment, platform_from_environment
+platform = platform_from_environment()
+for moment in (*platform.claim_term(), clock_from_environment().now(), platform.file_clock.now()):
+    print(moment.isoformat())
+"""
+
+
+def test_a_machine_whose_clock_is_a_day_ahead_claims_by_the_servers_and_judges_files_by_its_own(
+    database_url: str, tmp_path: Path
+) -> None:
+    environment = clean_environment() | {"CUBIC_HOME": str(tmp_path / ".cubic"), "CUBIC_DATABASE_URL": database_url}
+    told = subprocess.run(
+        [sys.executable, "-c", _A_DAY_AHEAD], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    begins_at, ends_at, watched_at, of_files = map(datetime.fromisoformat, told.split())
+
+    ahead = timedelta(days=1) if database_url.startswith("sqlite") else timedelta(0)
+    for moment in (begins_at, watched_at):
+        assert abs(moment - datetime.now(UTC) - ahead) < timedelta(minutes=5)
+    assert ends_at - begins_at == timedelta(minutes=15)
+    assert abs(of_files - datetime.now(UTC) - timedelta(days=1)) < timedelta(minutes=5)

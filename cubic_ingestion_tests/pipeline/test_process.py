@@ -2,36 +2,29 @@
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from cubic_ingestion.domain.holding import Right
+from cubic_ingestion.domain.status import Work
+from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
+from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
 from cubic_ingestion.pipeline import process
-from cubic_ingestion.pipeline.claim import claimant_of
+from cubic_ingestion.pipeline.claim import claim, claimant_of
+from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.process import is_gone, this_process, whereabouts
+from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.release import release_dead
+from cubic_ingestion_tests.builders import a_table
+from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.processes import a_dead_holder, another_process
+
+DMAP = a_table()
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="only Linux tells")
-
-_SAY_WHO_YOU_ARE = (
-    "from cubic_ingestion.pipeline.claim import claimant_of\nprint(claimant_of('run'), flush=True)\ninput()"
-)
-
-
-@contextmanager
-def another_process() -> Generator[tuple[subprocess.Popen[str], str]]:
-    """Start a process, and learn the claimant's name that it takes."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _SAY_WHO_YOU_ARE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout
-        try:
-            yield other, other.stdout.readline().strip()
-        finally:
-            other.kill()
 
 
 def test_this_process_is_not_gone() -> None:
@@ -66,6 +59,30 @@ def test_what_runs_elsewhere_is_never_judged(part: str) -> None:
 @pytest.mark.parametrize("holder", ["", "run-1/a", "worker/4242/0badcafe", "a:0:1:2:3", "run/token/mac.local:4242"])
 def test_a_name_that_does_not_say_everything_is_never_judged(holder: str) -> None:
     assert not is_gone(holder)
+
+
+def test_everything_that_a_dead_process_held_is_given_back_and_nothing_of_a_living_one(depot: Depot) -> None:
+    dead, living = a_dead_holder(), claimant_of("living")
+    depot.put(f"{DMAP.prefix}20220304.csv", b"sample_id\n1\n")
+    depot.put(f"{DMAP.prefix}20220305.csv", b"sample_id\n1\n")
+    register(depot.platform, StreamName.DMAP)
+    plan(depot.platform, StreamName.DMAP)
+    repository, (now, expires_at) = depot.platform.repository, depot.platform.claim_term()
+    held: dict[str, int] = {}
+    for holder in (dead, living):
+        (load,) = repository.claim([DMAP.name], Work.INGEST, claimant=holder, now=now, expires_at=expires_at, limit=1)
+        held[holder] = load.id
+        with an_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}") as engine:
+            SqlFeedRepository(engine, retry_seconds=1).lease(f"/{holder}", holder, now=now, expires_at=expires_at)
+            SqlBatchLedger(engine).lease("fares", holder, holder, now=now, expires_at=expires_at)
+    assert len(repository.holdings()) == 6
+
+    release_dead(repository, now)
+
+    assert [holding.right for holding in repository.holdings()] == [Right.LOADS, Right.FEED, Right.SHARD]
+    assert set(repository.holders()) == {living}
+    taken = claim(depot.platform, [DMAP.name], Work.INGEST, run_id="next")
+    assert [load.id for load in taken.loads] == [held[dead]]
 
 
 def test_where_nothing_tells_about_processes_nobody_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

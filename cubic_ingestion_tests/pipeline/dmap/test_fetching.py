@@ -25,6 +25,7 @@ from cubic_ingestion_tests.pipeline.dmap.fetches import (
     progress,
     publish,
 )
+from cubic_ingestion_tests.processes import a_dead_holder
 
 UPDATED_AT = datetime.fromisoformat(MOMENT).replace(tzinfo=UTC)
 
@@ -382,3 +383,9 @@ def test_requests_are_spaced(vendor: FakeVendor) -> None:
     for _ in range(5):
         client.page(FEED, since=FIRST_DAY, offset=0)
     assert datetime.now(UTC) - started >= timedelta(seconds=0.2)
+
+
+def test_the_feed_of_a_fetcher_whose_process_was_killed_is_taken_at_once(vendor: FakeVendor, depot: Depot) -> None:
+    now, expires_at = depot.platform.claim_term()
+    feed_repository(depot).lease(FEED.relative_url, a_dead_holder(), now=now, expires_at=expires_at)
+    assert not a_fetcher(vendor, depot).fetch(FEED).is_held_elsewhere
