@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.files import EVENT, events
 from cubic_ingestion.domain.batch import MAX_RECORD_BYTES, SEQUENCE_COLUMN, SHARD_COLUMN
-from cubic_ingestion.domain.table import MAX_COLUMNS, MAX_FIELDS
-from cubic_ingestion.parsing.matching import MAX_WIDE_CELLS
+from cubic_ingestion.domain.table import MAX_FIELDS
+from cubic_ingestion.parsing.matching import MAX_JSON_COLUMNS, MAX_WIDE_CELLS
 from cubic_ingestion.settings import Settings
 
 MIB = 1 << 20
@@ -78,8 +78,8 @@ def tiny() -> Lines:
 
 
 def wide() -> Lines:
-    """Yield records with as many fields as one may have, and of two kinds, so that the file has twice as many."""
-    n_names = min(MAX_FIELDS, (MAX_COLUMNS - OTHER_COLUMNS) // 2)
+    """Yield records of two kinds, so that the file has as many fields as one may have."""
+    n_names = min(MAX_FIELDS, (MAX_JSON_COLUMNS - OTHER_COLUMNS) // 2)
     some = [_text({f"name{kind * n_names + at}": at % 10 for at in range(n_names)}) for kind in range(2)]
     return _lines(itertools.cycle(some))
 

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from cubic_ingestion.domain.table import MAX_COLUMNS, Column
+from cubic_ingestion.domain.table import Column
 from cubic_ingestion.parsing.arrow_types import JSON
 from cubic_ingestion.parsing.json_fields import Fields, record_fields
 from cubic_ingestion.parsing.json_plain import count_plain, plain_records
 from cubic_ingestion.parsing.json_slices import Slice, count_fields
 from cubic_ingestion.parsing.json_texts import record_texts, refuse_other_encodings
 from cubic_ingestion.parsing.json_values import LargeTexts, Oddities, Texts
-from cubic_ingestion.parsing.matching import refuse_too_many_columns
+from cubic_ingestion.parsing.matching import MAX_JSON_COLUMNS, refuse_too_many_columns
 
-ROWS_CELLS = 1_000_000
+ROWS_CELLS = 300_000
 """Values of columns that are held at a time, NULLs included."""
 _ABSENT = msgspec.Raw(b"null")
 _ARRAY_BYTES = 512
@@ -102,7 +102,7 @@ class SliceParser:
     def _fields(self, piece: Slice) -> tuple[Sequence[Fields], Mapping[str, str]]:
         texts = record_texts(piece, self.n_rows)
         if piece.is_large:
-            refuse_too_many_columns(count_fields(bytes(texts[0]), MAX_COLUMNS), row=self.n_rows + 1)
+            refuse_too_many_columns(count_fields(bytes(texts[0]), MAX_JSON_COLUMNS), row=self.n_rows + 1)
         records, spelled = record_fields(texts, self.n_rows)
         self._count(len(records), spelled)
         return records, spelled

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cubic_ingestion.domain.table import MAX_COLUMNS, Column
+from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
 
 Undeclared = Literal["keep", "reject"]
@@ -12,9 +12,11 @@ Undeclared = Literal["keep", "reject"]
 Missing = Literal["null", "reject"]
 """What becomes of a declared column that the file lacks: NULL throughout, or the load is rejected."""
 
+MAX_JSON_COLUMNS = 6_000
+"""More than ``MAX_FIELDS``, so that one record with as many does not take the others of its file to Error."""
 WIDE_COLUMNS = 1_000
 MAX_WIDE_CELLS = 60_000_000
-"""Values that a file with more columns may have, NULLs included: a batch of 10,000 records may have 6,000 columns."""
+"""Values that a file with more columns may have, NULLs included: 10,000 records may have 6,000 columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def match_columns(
 
 
 def refuse_too_many_columns(n_columns: int, n_records: int = 0, row: int | None = None) -> None:
-    """Refuse a file with so many columns that values must stand where names belong.
+    """Refuse a JSON file with so many columns that values must stand where names belong.
 
     Args:
         n_columns: Columns of the file, or of one of its records.
@@ -73,11 +75,11 @@ def refuse_too_many_columns(n_columns: int, n_records: int = 0, row: int | None 
     Raises:
         RejectedLoadError: ``too_many_columns``.
     """
-    is_too_wide = n_columns > MAX_COLUMNS
+    is_too_wide = n_columns > MAX_JSON_COLUMNS
     is_too_large = n_columns > WIDE_COLUMNS and n_columns * n_records > MAX_WIDE_CELLS
     if not is_too_wide and not is_too_large:
         return
-    problem = f"more than {MAX_COLUMNS} are no table's"
+    problem = f"more than {MAX_JSON_COLUMNS} are no JSON file's"
     if not is_too_wide:
         problem = f"in {n_records} records that makes more than {MAX_WIDE_CELLS} values, NULLs included"
     message = f"The file has {n_columns} columns; {problem}. Have the source put such a map into one field."

@@ -202,8 +202,8 @@ def test_a_record_that_is_too_large_is_told_from_its_first_bytes(
 
 def test_a_record_with_too_many_fields_is_never_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     cut(monkeypatch, Sizes(100, 10, 0, 1))
-    monkeypatch.setattr(json_parser, "MAX_COLUMNS", 10)
-    monkeypatch.setattr(matching, "MAX_COLUMNS", 10)
+    monkeypatch.setattr(json_parser, "MAX_JSON_COLUMNS", 10)
+    monkeypatch.setattr(matching, "MAX_JSON_COLUMNS", 10)
     sound = json.dumps({f"f{at}": {"a": [1, 2, "},{"], "b": "," * 20} for at in range(10)})
     assert len(json_rows(sound)[0]) == 10
     monkeypatch.setattr(json_parser, "record_fields", None)
