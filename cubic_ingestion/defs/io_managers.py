@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from cubic_ingestion.catalog.united_rows import reads_as_text, united_rows
 from cubic_ingestion.defs.frames import PARTITION_EXPR, frames_by_partition
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import TABLE_METADATA_KEY, column_schema
@@ -105,15 +106,23 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
         paths = [fs.FileSystem.from_uri(springboard.uri(key))[1] for key in keys]
         folders = pa.schema([field for field in hive if all(f"/{field.name}=" in key for key in keys)])
         schemas = [ds.dataset(path, filesystem=filesystem, format="parquet").schema for path in paths]
-        return ds.dataset(
-            paths,
-            _with_hive(common_schema(schemas), folders),
-            format="parquet",
-            filesystem=filesystem,
-            # A name is kept as it is: S3 keys and folders are not encoded.
-            partitioning=ds.HivePartitioning(folders, segment_encoding="none"),
-            partition_base_dir=root,
-        )
+        united = common_schema(schemas)
+
+        def read(some: list[str], schema: pa.Schema) -> ds.Dataset:
+            return ds.dataset(
+                some,
+                _with_hive(schema, folders),
+                format="parquet",
+                filesystem=filesystem,
+                # A name is kept as it is: S3 keys and folders are not encoded.
+                partitioning=ds.HivePartitioning(folders, segment_encoding="none"),
+                partition_base_dir=root,
+            )
+
+        if not reads_as_text(schemas, united):
+            return read(paths, united)
+        files = (read([path], schema).to_table() for path, schema in zip(paths, schemas, strict=True))
+        return ds.dataset(united_rows(files, _with_hive(united, folders)))
 
     def _platform(self) -> Platform:
         return self.platform.platform()
