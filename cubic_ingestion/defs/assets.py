@@ -5,6 +5,7 @@ from functools import partial
 
 import dagster as dg
 
+from cubic_ingestion.defs.backfills import leave_out
 from cubic_ingestion.defs.checks import RECORD_COUNT, RECORD_COUNT_DESCRIPTION, open_state, record_count_result
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
@@ -66,6 +67,7 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
             raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
         except FatalError as error:
             raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
+        leave_out(context, table, outcome.without_loads)
         _log_report(context, report, outcome)
         yield record_count_result(table, state, report)
         if keys is not None and (trouble := _trouble(report, outcome)):

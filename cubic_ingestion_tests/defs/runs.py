@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, BACKFILL_ID_TAG
 
 from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.translator import asset_key
@@ -25,12 +25,19 @@ def sweep(
 
 
 def replay(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, table: Table, first: str, last: str | None = None
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    table: Table,
+    first: str,
+    last: str | None = None,
+    *,
+    backfill_id: str | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run one table for a partition, as a person does, or for a range of them, as a backfill does."""
     if last is None:
         return _run(definitions, instance, [table], partition_key=first)
     tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+    tags |= {BACKFILL_ID_TAG: backfill_id} if backfill_id else {}
     return _run(definitions, instance, [table], tags=tags)
 
 

@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from time import time
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import PartitionBackfill
 
 from cubic_ingestion.defs import event_log, reporting
 from cubic_ingestion.defs.headless import ingest_incoming
@@ -285,3 +287,34 @@ def test_rows_that_a_rejected_version_took_away_no_longer_show_as_materialised(
     ingest_incoming(definitions, instance, depot.platform)
 
     assert shown(instance, tables[DMAP_TABLE], DAYS) == ["FAILED", None, None]
+
+
+def test_a_backfill_asks_no_longer_for_days_that_nothing_was_delivered_for(
+    depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    ingest_incoming(definitions, instance, depot.platform)
+    graph, table = definitions.resolve_asset_graph(), tables[DMAP_TABLE]
+    instance.add_backfill(
+        PartitionBackfill.from_asset_partitions(
+            backfill_id="asked",
+            asset_graph=graph,
+            partition_names=DAYS,
+            asset_selection=[asset_key(table)],
+            backfill_timestamp=time(),
+            tags={},
+            dynamic_partitions_store=instance,
+            all_partitions=False,
+            title=None,
+            description=None,
+            run_config=None,
+        )
+    )
+
+    result = replay(definitions, instance, table, DAYS[0], DAYS[-1], backfill_id="asked")
+
+    assert result.success
+    backfill = instance.get_backfill("asked")
+    assert backfill is not None
+    asked_for = backfill.get_asset_backfill_data(graph).target_subset.iterate_asset_partitions()
+    assert [asked.partition_key for asked in asked_for] == [DAYS[0]]
