@@ -1,6 +1,7 @@
 """Pruning: Dagster keeps every run for ever, with all its events; a job deletes those that nobody will look for.
 
-A run that materialised something is kept, whatever its end: deleting it would delete what the assets' pages show.
+A run that materialised something is kept, whatever its end: deleting it would delete what the assets' pages show. So is
+an attempt that says why a partition has no rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch
+from cubic_ingestion.defs.translator import ATTEMPT_TAG
 from cubic_ingestion.settings import read_settings
 
 MAX_DELETED = 20_000
@@ -35,7 +37,10 @@ def prune(instance: dg.DagsterInstance, before: datetime) -> int:
 def _dispensable(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
     for job in _WITHOUT_ASSETS:
         yield from _runs(instance, dg.RunsFilter(job_name=job, statuses=_ENDED, updated_before=before))
+    attempts = set(_runs(instance, dg.RunsFilter(statuses=_FAILED, tags={ATTEMPT_TAG: "true"})))
     for run_id in _runs(instance, dg.RunsFilter(statuses=_FAILED, updated_before=before)):
+        if run_id in attempts:
+            continue
         if not instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=1).records:
             yield run_id
 

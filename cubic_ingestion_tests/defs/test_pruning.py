@@ -9,7 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from cubic_ingestion.defs import pruning
+from cubic_ingestion.defs.event_log import report_attempt
 from cubic_ingestion.defs.pruning import prune, prune_runs
+from cubic_ingestion.defs.translator import ATTEMPT_TAG
+from cubic_ingestion_tests.builders import a_table
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 
@@ -41,9 +44,11 @@ def test_runs_without_assets_go_and_what_assets_show_stays(instance: dg.DagsterI
     in_vain = materialize(instance, broken)
     half = materialize(instance, rows, broken)
     whole = materialize(instance, rows)
+    report_attempt(instance, a_table(), ["2022-03-04"], "Load 1 was rejected.")
+    [attempt] = instance.get_run_ids(dg.RunsFilter(tags={ATTEMPT_TAG: "true"}))
 
     assert prune(instance, LATER) == 2
-    assert {run.run_id for run in instance.get_runs()} == {half, whole}
+    assert {run.run_id for run in instance.get_runs()} == {half, whole, attempt}
     assert instance.all_logs(without_assets) == instance.all_logs(in_vain) == []
     latest = instance.get_latest_materialization_event(rows.key)
     assert latest is not None
