@@ -25,7 +25,7 @@ def leave_out(context: dg.AssetExecutionContext, table: Table, partition_keys: C
     backfill = context.instance.get_backfill(backfill_id) if backfill_id else None
     if backfill is None or not backfill.is_asset_backfill or not partition_keys:
         return
-    graph = context.repository_def.asset_graph
+    graph = context.job_def.asset_layer.asset_graph
     with dg.partition_loading_context(dynamic_partitions_store=context.instance):
         done = {AssetKeyPartitionKey(asset_key(table), key) for key in partition_keys}
         left_out = AssetGraphSubset.from_asset_partition_set(done, graph)
