@@ -15,7 +15,7 @@ from cubic_ingestion.metadata_db.changes import MAX_REASON_CHARACTERS
 from cubic_ingestion.metadata_db.holding import is_due, is_over
 from cubic_ingestion.metadata_db.models import Base, CubicCatalogChange, CubicDagsterChange, CubicTable
 from cubic_ingestion.metadata_db.rows import in_pages
-from cubic_ingestion.ports import OutboxBacklog, OutboxWork
+from cubic_ingestion.ports import WHOLE_TABLE, OutboxBacklog, OutboxWork
 
 
 class Outbox:
@@ -170,7 +170,10 @@ class Outbox:
 
     def _has_changes(self, recorded_before: datetime | None = None) -> ColumnElement[bool]:
         of_table = exists().where(self._table_id == CubicTable.id)
-        return of_table if recorded_before is None else of_table.where(self._inserted_at <= recorded_before)
+        if recorded_before is None:
+            return of_table
+        # What concerns a table as a whole was made by no run, which would report it itself.
+        return of_table.where(or_(self._inserted_at <= recorded_before, self._subject == WHOLE_TABLE))
 
     def _is_held_by(self, prefix: str) -> ColumnElement[bool]:
         return self._claimed_by.is_not(None) & (func.substr(self._claimed_by, 1, len(prefix)) == prefix)

@@ -151,6 +151,13 @@ def test_only_what_was_recorded_before_a_moment_is_due_then(repository: LoadRepo
     assert repository.dagster_due(TABLES, **AT_NOON, recorded_before=recorded_at) == [DMAP.name]
 
 
+def test_what_concerns_the_table_as_a_whole_is_due_at_once(repository: LoadRepository) -> None:
+    (unplanned,) = register(repository, "b.csv")
+    repository.reject(unplanned.id, ERROR)
+
+    assert repository.dagster_due(TABLES, **AT_NOON, recorded_before=NOON - timedelta(days=9_000)) == [DMAP.name]
+
+
 def test_a_report_that_failed_is_tried_again_after_its_pause(repository: LoadRepository) -> None:
     ingested(repository, "a.csv")
     (work,) = claim_dagster(repository)
