@@ -73,7 +73,8 @@ class DagsterLedger(Protocol):
             tables: Names of tables.
             now: The present moment.
             expires_at: When a claim that is taken now ends.
-            recorded_before: Only tables with a change that was recorded before this moment; all if None.
+            recorded_before: Only tables with a change that was recorded before this moment, or that concerns the table
+                as a whole; all if None.
         """
         ...
 
