@@ -124,8 +124,8 @@ class _Mover:
         if load.error_key and self.destination is self.platform.stores.error:
             return _folder(load.error_key)  # rejected again: it lies there
         plain, versioned = self._rule(load, is_taken=False), self._rule(load, is_taken=True)
-        original = original_of(self.platform.stores, load)
-        return choose_filing(original, self.destination, load, taken=taken, plain=plain, versioned=versioned)
+        original, table = original_of(self.platform.stores, load), self.platform.tables[load.table]
+        return choose_filing(original, self.destination, table, load, taken=taken, plain=plain, versioned=versioned)
 
     def _rule(self, load: Load, *, is_taken: bool) -> Filing:
         return self.rule(self.platform.tables[load.table], load, is_taken=is_taken)

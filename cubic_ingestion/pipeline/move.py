@@ -176,6 +176,7 @@ def _sha256(body: BinaryIO) -> bytes:
 def choose_filing(
     original: Original,
     destination: ObjectStore,
+    table: Table,
     load: Load,
     *,
     taken: dict[str, int],
@@ -185,17 +186,20 @@ def choose_filing(
     """Choose the plain folder, or the load's own below it if another version lies there; nothing is ever overwritten.
 
     What an earlier try began to file in the load's own folder is finished there, even if the plain one is free by now.
+    It may have filed the sidecar alone, which is copied first.
 
     Args:
         original: Where the load's file is.
         destination: Where it goes.
+        table: The load's table.
         load: The load to file.
         taken: Ids of the loads on record under the keys in question; the choice is added.
         plain: Where the first version of a file goes.
         versioned: Where a later one goes.
     """
     key = plain.key(load.version.key)
-    if plain != versioned and destination.head(versioned.key(load.version.key)):
+    files = [name for name in (load.version.key, STREAMS[table.stream].sidecar_key(load.version.key)) if name]
+    if plain != versioned and any(destination.head(versioned.key(name)) for name in files):
         return versioned
     if key not in taken:
         owner = load.id if _is_free(original, load, destination, key) else _UNKNOWN

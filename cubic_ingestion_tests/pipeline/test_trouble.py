@@ -11,14 +11,16 @@ import pytest
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.claim import claim
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.ports import ObjectWriter
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
-from cubic_ingestion_tests.builders import a_table
+from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
 
 TEXT = b"sample_id,sample_name,sample_count\n1,a,5\n"
@@ -165,4 +167,37 @@ def test_rows_that_a_superseded_version_had_covered_stand_again(depot: Depot) ->
     assert (first.status, second.status, third.status) == (LoadStatus.ARCHIVED, LoadStatus.ERRORED, LoadStatus.ERRORED)
     assert [row["sample_name"] for row in depot.rows(a_table())] == ["first"]
     assert (second.location, second.n_rows) == (None, None)
+    assert audit(depot.platform).findings == []
+
+
+class FullArchive(LocalObjectStore):
+    """Takes sidecars, and has no room for originals."""
+
+    @contextmanager
+    def writer(self, key: str) -> Generator[ObjectWriter]:
+        """Begin an object."""
+        if not key.endswith(".dfm"):
+            raise StoreUnavailableError(key, "no space left on device")
+        with super().writer(key) as out:
+            yield out
+
+
+def test_a_move_that_stopped_after_the_sidecar_goes_on_in_the_same_folder(depot: Depot) -> None:
+    key = "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001"
+    depot.put(f"{key}.dfm", a_dfm(record_count=1, started_at="2022-03-01T00:00:00.000"))
+    depot.put(f"{key}.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a"))
+    depot.ingest()
+    # The plain place is taken for the moment: by another version, whose move is taken back.
+    other = depot.root / "archive/cubic/ods_qlik/EDW.SAMPLE/snapshot=20220301T000000Z/LOAD00000001.csv.gz"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"other bytes")
+    full = replace(depot.platform.stores, archive=FullArchive(depot.root / "archive"))
+    archive(replace(depot.platform, stores=full), [an_ods_table().name], run_id="stopped")
+    assert [path.suffix for path in other.parent.rglob("version=*/*")] == [".dfm"]
+    other.unlink()
+
+    depot.clock.advance(seconds=600)
+    depot.archive()
+
+    assert depot.loads()[0].status is LoadStatus.ARCHIVED
     assert audit(depot.platform).findings == []
