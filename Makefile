@@ -16,7 +16,7 @@ DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test dev check lock bench ledger kafka s3 scan audit workers soak clean
+.PHONY: help run test dev check lock bench ledger kafka s3 scan audit workers soak storm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,10 @@ workers: $(INSTALLED) ## Measure loads a minute with 1, 2 and 4 workers as in pr
 
 soak: $(INSTALLED) ## Ten minutes under fire (kills, locks, overwrites), then proof that nothing is lost (OPTIONS)
 	$(BIN)/python -m benchmarks.soak $(OPTIONS)
+
+storm: $(INSTALLED) ## Kills, a harmful S3, hostile names and wrong clocks at once; are all watchers right? (OPTIONS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.lock
+	$(BIN)/python -m benchmarks.storm $(OPTIONS)
 
 clean: ## Remove the environment and caches; data under CUBIC_HOME stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.soak_check import Proof, prove
-from benchmarks.soak_deliveries import Delivered, declarations, deliver, drawn, reveal
+from benchmarks.soak_deliveries import Delivered, FolderIncoming, Late, declarations, deliver, drawn
 from benchmarks.soak_workers import CLAIM_TIMEOUT_SECONDS, Adversary, Home, Workers
 
 LATE_SECONDS = 5
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     delivered = _under_fire(home, options, figures)
     _leftovers(home, figures)
     _audit(home, figures)
-    figures.proof = prove(folder, delivered)
+    figures.proof = prove(home.folder, home.zones, delivered)
     _print(home, figures, delivered)
     if any(figures.troubles.values()):
         print(f"The home is kept: {folder}")
@@ -116,18 +116,19 @@ def _deliver(home: Home, options: argparse.Namespace) -> list[Delivered]:
     started = time.monotonic()
     pause = options.minutes * 60 / options.loads
     delivered: list[Delivered] = []
-    late: list[tuple[float, Path]] = []
+    incoming = FolderIncoming(home.incoming)
+    late: list[tuple[float, Late]] = []
     for version in drawn(options.seed, options.loads):
         time.sleep(max(0.0, started + version.number * pause - time.monotonic()))
         while late and late[0][0] <= time.monotonic():
-            reveal(late.pop(0)[1])
-        each, sidecar = deliver(home.incoming, version)
+            incoming.put(late[0][1].key, late.pop(0)[1].body)
+        each, sidecar = deliver(incoming, version)
         delivered.append(each)
         late += [(time.monotonic() + LATE_SECONDS, sidecar)] if sidecar else []
         if version.number % 500 == 0:
             print(f"  {version.number} delivered, {_n_ended(home)} ended", flush=True)
     for _, sidecar in late:
-        reveal(sidecar)
+        incoming.put(sidecar.key, sidecar.body)
     return delivered
 
 

@@ -58,8 +58,14 @@ class Proof:
     """Overwritten before a scan could see them."""
 
 
-def prove(home: Path, delivered: Sequence[Delivered]) -> Proof:
-    """Compare what stands with what was delivered."""
+def prove(home: Path, zones: Path, delivered: Sequence[Delivered]) -> Proof:
+    """Compare what stands with what was delivered.
+
+    Args:
+        home: The folder with the metadata database.
+        zones: The folder above those of Incoming, Archive, Error and Springboard.
+        delivered: Every version.
+    """
     proof = Proof()
     loads = _loads(home)
     proof.n_loads = len(loads)
@@ -69,17 +75,17 @@ def prove(home: Path, delivered: Sequence[Delivered]) -> Proof:
     for each in delivered:
         known.add((each.version.key, each.etag))
         load = loads.get((each.version.key, each.etag))
-        if _judge(home, each, load, proof, is_newest=newest[each.version.key] is each) and load:
+        if _judge(zones, each, load, proof, is_newest=newest[each.version.key] is each) and load:
             owners[each.version.key, load.snapshot] = each
     for (key, etag), load in loads.items():
         if (key, etag) not in known:
             proof.wrong.append(f"load {load.id} {key}: nobody delivered version {etag}")
-    _compare_rows(home, list(owners.values()), newest, proof)
+    _compare_rows(zones, list(owners.values()), newest, proof)
     _compare_snapshots(home, [each for each in owners.values() if newest[each.version.key] is each], loads, proof)
     return proof
 
 
-def _judge(home: Path, each: Delivered, load: LoadRow | None, proof: Proof, *, is_newest: bool) -> bool:
+def _judge(zones: Path, each: Delivered, load: LoadRow | None, proof: Proof, *, is_newest: bool) -> bool:
     """Sort one version into the proof; True if it is archived, so that its rows or those of a newer one stand."""
     version = each.version
     if load is None:
@@ -94,15 +100,15 @@ def _judge(home: Path, each: Delivered, load: LoadRow | None, proof: Proof, *, i
         proof.n_archived += 1
         if is_newest and version.fault:
             proof.wrong.append(f"{name}: archived in spite of {version.fault}")
-        _compare_original(home / "archive", load.archive_key, each, name, proof)
+        _compare_original(zones / "archive", load.archive_key, each, name, proof)
         return True
     elif not is_newest and (load.code == "superseded" or (load.code in OF_A_MIXED_PAIR and version.kind != KAFKA)):
         proof.n_superseded += 1
     elif version.fault and load.code == version.fault:
         proof.n_errored += 1
         # One that was overwritten between its rejection and its move has its reason alone in Error.
-        if is_newest or (home / "error" / (load.error_key or "-")).is_file():
-            _compare_original(home / "error", load.error_key, each, name, proof)
+        if is_newest or (zones / "error" / (load.error_key or "-")).is_file():
+            _compare_original(zones / "error", load.error_key, each, name, proof)
         else:
             proof.n_reason_alone += 1
     else:
@@ -119,9 +125,9 @@ def _compare_original(zone: Path, key: str | None, each: Delivered, name: str, p
         proof.lost.append(f"{name}: other bytes than it had stand at {path}")
 
 
-def _compare_rows(home: Path, owners: Sequence[Delivered], newest: Mapping[str, Delivered], proof: Proof) -> None:
+def _compare_rows(zones: Path, owners: Sequence[Delivered], newest: Mapping[str, Delivered], proof: Proof) -> None:
     """Compare the ids that stand with those that should; what is in quarantine likewise."""
-    standing = Counter(_standing(home / "springboard"))
+    standing = Counter(_standing(zones / "springboard"))
     proof.n_rows = standing.total()
     should_stand: set[int] = set()
     for each in owners:

@@ -1,7 +1,7 @@
 """What the soak delivers: versions of files of all kinds, drawn from a seed, each row with an id of its own.
 
-A vendor's upload is atomic, so a file is written under a hidden name and renamed; of an ODS pair the sidecar comes
-first. A version knows what should become of it, and which rows are its own: ``id // 1000`` is its number.
+A vendor's upload is atomic; of an ODS pair the sidecar comes first. A version knows what should become of it, and which
+rows are its own: ``id // 1000`` is its number.
 """
 
 import gzip
@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 ROWS_OF_A_VERSION = 1000
 """Ids kept for one version; no file has so many rows."""
@@ -107,6 +108,11 @@ def declarations() -> str:
     return "\n".join(_declaration(kind, number) for kind in (ODS, DMAP, KAFKA) for number in range(N_TABLES[kind]))
 
 
+def is_sidecar(key: str) -> bool:
+    """Say whether a key is that of a sidecar."""
+    return key.endswith(".dfm")
+
+
 def drawn(seed: int, n_versions: int) -> Iterator[Version]:
     """Yield what is to be delivered, in order; the same for the same seed."""
     state = _Drawing(random.Random(seed))
@@ -174,35 +180,53 @@ def _with_faults(rng: random.Random, version: Version) -> Version:
     return version
 
 
-def deliver(incoming: Path, version: Version) -> tuple[Delivered, Path | None]:
-    """Put a version into Incoming; returns the sidecar, still hidden, if that is to come late."""
-    path = incoming / version.key
+class Incoming(Protocol):
+    """Where versions are put, whole and at once, as the vendor does."""
+
+    def put(self, key: str, body: bytes) -> str:
+        """Put a file there; returns the ETag that the platform will see."""
+        ...
+
+
+@dataclass(frozen=True)
+class FolderIncoming:
+    """Incoming as a folder."""
+
+    root: Path
+
+    def put(self, key: str, body: bytes) -> str:
+        """Write beside the place and rename; a folder that the platform removes as empty meanwhile is made again."""
+        path = self.root / key
+        hidden = path.with_name(f".{path.name}")
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                hidden.write_bytes(body)
+                status = hidden.stat()  # renaming changes neither inode nor time
+                hidden.replace(path)
+                return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+@dataclass(frozen=True)
+class Late:
+    """A sidecar that is still to come."""
+
+    key: str
+    body: bytes
+
+
+def deliver(incoming: Incoming, version: Version) -> tuple[Delivered, Late | None]:
+    """Put a version into Incoming, its sidecar first; returns the sidecar if that is to come late."""
     body = _body(version)
-    hidden = _hide(path, body)
-    status = hidden.stat()  # renaming changes neither inode nor time, so this is what the platform will see
-    etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
-    sidecar = None
+    late = None
     if version.kind in {ODS, CHANGES}:
-        sidecar = _hide(path.with_name(path.name.removesuffix(".csv.gz") + ".dfm"), _sidecar(version))
-        if not version.is_late:
-            reveal(sidecar)
-    reveal(hidden)
-    return Delivered(version, etag, hashlib.sha256(body).hexdigest()), sidecar if version.is_late else None
-
-
-def reveal(hidden: Path) -> None:
-    """Rename a file that is whole into its place."""
-    hidden.replace(hidden.with_name(hidden.name[1:]))
-
-
-def _hide(path: Path, body: bytes) -> Path:
-    """Write beside the place; a folder that the platform removes as empty at this moment is made again."""
-    hidden = path.with_name(f".{path.name}")
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            hidden.write_bytes(body)
-            return hidden
+        sidecar = Late(f"{version.key.removesuffix('.csv.gz')}.dfm", _sidecar(version))
+        if version.is_late:
+            late = sidecar
+        else:
+            incoming.put(sidecar.key, sidecar.body)
+    etag = incoming.put(version.key, body)
+    return Delivered(version, etag, hashlib.sha256(body).hexdigest()), late
 
 
 def _body(version: Version) -> bytes:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -48,9 +48,13 @@ begin insert or ignore into soak_healed values (new.id, 'tried again'); end;
 class Home:
     """The folder that everything of one soak is below, and the environment that says so."""
 
-    def __init__(self, folder: Path, declarations: str) -> None:
+    def __init__(
+        self, folder: Path, declarations: str, zones: Path | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
-        self.incoming = folder / "incoming"
+        self.zones = zones or folder
+        """Folder above those of Incoming, Archive, Error and Springboard."""
+        self.incoming = self.zones / "incoming"
         self.database = folder / "metadata.sqlite"
         instance = folder / "dagster"
         instance.mkdir(parents=True)
@@ -66,8 +70,10 @@ class Home:
             "DAGSTER_HOME": str(instance),
         }
         theirs = {name: value for name, value in os.environ.items() if not name.startswith(("CUBIC_", "DAGSTER_"))}
-        self.environment = theirs | mine
-        self.cubic("db", "upgrade").check_returncode()
+        self.environment = theirs | mine | dict(settings or {})
+        upgraded = self.cubic("db", "upgrade")
+        if upgraded.returncode:
+            raise SystemExit(f"cubic db upgrade: {upgraded.stderr or upgraded.stdout}")
         connection = sqlite3.connect(self.database)
         connection.executescript(_WATCH)
         connection.close()
@@ -97,8 +103,9 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 class Workers:
     """``dagster dev`` (sensors, daemon, code server) and some ``cubic ingest`` beside it."""
 
-    def __init__(self, home: Home, n_ingests: int) -> None:
+    def __init__(self, home: Home, n_ingests: int, ingest_command: Callable[[], list[str]] | None = None) -> None:
         self._home = home
+        self._ingest_command = ingest_command or (lambda: [beside_python("cubic"), "ingest"])
         self._n_ingests = n_ingests
         self._n_starts = 0
         self._dagster: subprocess.Popen[bytes] | None = None
@@ -161,7 +168,7 @@ class Workers:
             self._ingests.remove(ended)
             self.ingest_exits[ended.returncode] += 1
         if len(self._ingests) < self._n_ingests and time.monotonic() >= self._next_ingest_at:
-            self._ingests.append(self._home.start([beside_python("cubic"), "ingest"], self._log))
+            self._ingests.append(self._home.start(self._ingest_command(), self._log))
             self._next_ingest_at = time.monotonic() + SECONDS_BETWEEN_INGESTS
 
     def kill_all(self) -> None:
@@ -169,7 +176,7 @@ class Workers:
         self.kill_dagster()
         for ingest in self._ingests:
             kill(ingest)
-        self._log.close()
+        self._ingests.clear()
 
     def _runs(self) -> list[psutil.Process]:
         """Find the children of the code server that execute runs."""
