@@ -20,7 +20,7 @@ OPEN_PREFIX = "cubic/kafka_open/"
 DEAD_LETTER_PREFIX = "cubic/kafka_dead_letter/"
 """Where in Error the files of dead letters stand."""
 
-MAX_RECORD_BYTES = 16 << 20
+MAX_RECORD_BYTES = 12 << 20
 """Size of a record as it stands in its file. Kinesis takes records of 10 MiB, which may be gzip of more; and whoever
 reads a file holds a whole record in memory several times."""
 

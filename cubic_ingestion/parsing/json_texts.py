@@ -26,6 +26,8 @@ def record_texts(piece: Slice, n_before: int) -> Sequence[bytes | msgspec.Raw]:
         RejectedLoadError: ``json_invalid``, if an array is none. Lines are not looked into.
     """
     if not piece.data.startswith(b"["):
+        if piece.is_large:
+            return [piece.data]
         return [*filter(bytes.strip, piece.data.splitlines())]
     try:
         records = _ARRAY.decode(piece.data)

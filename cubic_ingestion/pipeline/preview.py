@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cubic_ingestion.errors import CubicIngestionError
-from cubic_ingestion.pipeline.write import LOAD_ID, PREVIEW_ROWS
+from cubic_ingestion.pipeline.write import LOAD_ID, PREVIEW_ROWS, preview_of
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore
 
 PREVIEW_COLUMNS = 20
@@ -25,6 +25,6 @@ def first_rows(springboard: ObjectStore, location: str) -> pa.Table | None:
             first = next(parquet.iter_batches(PREVIEW_ROWS, columns=columns), None)
             if first is None:
                 return pa.schema([schema.field(name) for name in columns]).empty_table()
-            return pa.Table.from_batches([first])
+            return preview_of(pa.Table.from_batches([first]))
     except (CubicIngestionError, ObjectChangedError, ObjectMissingError, pa.ArrowException):
         return None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cubic_ingestion.pipeline.encode import Encoder
 from cubic_ingestion.ports import ObjectStore
@@ -11,7 +12,7 @@ from cubic_ingestion.ports import ObjectStore
 LOAD_ID = b"load_id"
 """Key in a file's metadata of the load that wrote it; the column of that name says nothing in a file without rows."""
 
-PREVIEW_ROWS = 5
+PREVIEW_ROWS, PREVIEW_CHARACTERS = 5, 1_000
 ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 20 << 20
 """A row group is written before either is exceeded. There are at most three: being filled, waiting, and being encoded.
@@ -61,7 +62,7 @@ def write(
         with Encoder(out.file, full) as encoder:
             for group, is_last in _row_groups(schema, batches):
                 encoder.add(group if load_id is None else _with_load_id(group, full, load_id), is_last=is_last)
-                preview = _first_rows(group) if preview is None else preview
+                preview = preview_of(group) if preview is None else preview
                 n_rows += group.num_rows
         if not may_publish():
             return None
@@ -94,9 +95,14 @@ def _row_groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterato
         yield pa.Table.from_batches(pending, schema), True
 
 
-def _first_rows(group: pa.Table) -> pa.Table:
-    """Copy the first rows; a slice would hold the whole row group."""
-    return group.take(pa.array(range(min(PREVIEW_ROWS, group.num_rows)), pa.int64()))
+def preview_of(rows: pa.Table) -> pa.Table:
+    """Copy the first rows, and of long texts their beginning; a slice would hold the whole row group."""
+    first = rows.slice(0, PREVIEW_ROWS)
+    cut = [
+        pc.utf8_slice_codeunits(values, 0, PREVIEW_CHARACTERS) if pa.types.is_string(values.type) else values
+        for values in first.columns
+    ]
+    return pa.Table.from_arrays(cut, schema=rows.schema).take(pa.array(range(first.num_rows), pa.int64()))
 
 
 def _schema_with_load_id(schema: pa.Schema, load_id: int) -> pa.Schema:

@@ -10,7 +10,7 @@ import pytest
 
 from cubic_ingestion.pipeline import write as writing
 from cubic_ingestion.pipeline.encode import Encoder
-from cubic_ingestion.pipeline.write import PREVIEW_ROWS, Written, write
+from cubic_ingestion.pipeline.write import PREVIEW_CHARACTERS, PREVIEW_ROWS, Written, write
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 
 SCHEMA = pa.schema([("id", pa.int64()), ("kind", pa.string()), ("name", pa.string())])
@@ -54,6 +54,16 @@ def test_every_row_is_written_in_order_in_row_groups(
     assert rows["load_id"].to_pylist() == [7] * 10 * n_batches
     assert (outcome.n_rows, outcome.preview["id"].to_pylist()) == (rows.num_rows, rows["id"].to_pylist()[:PREVIEW_ROWS])
     assert encoders() == []
+
+
+def test_a_preview_has_the_beginning_of_long_texts(springboard: LocalObjectStore) -> None:
+    texts = ["é" * 5_000, None, "short"]
+    batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3]), pa.array(["a"] * 3), pa.array(texts)], schema=SCHEMA)
+    outcome = write(springboard, KEY, SCHEMA, iter([batch]), load_id=7)
+    assert outcome is not None
+    assert outcome.preview["name"].to_pylist() == ["é" * PREVIEW_CHARACTERS, None, "short"]
+    with springboard.open(KEY) as file:
+        assert pq.ParquetFile(pa.BufferReader(file.read())).read()["name"].to_pylist() == texts
 
 
 def test_a_preview_does_not_hold_its_row_group(springboard: LocalObjectStore) -> None:
