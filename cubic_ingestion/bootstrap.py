@@ -26,7 +26,7 @@ from cubic_ingestion.pipeline.incoming import require_incoming
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.pipeline.process import this_process
-from cubic_ingestion.ports import Clock, FeedRepository, LoadObserver, Platform, Stores
+from cubic_ingestion.ports import FeedRepository, LoadObserver, Platform, Stores
 from cubic_ingestion.settings import DMAP_KEY_SETTINGS, ZONES, Settings, SystemClock, read_settings
 from cubic_ingestion.storage import S3Options, open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
@@ -218,13 +218,6 @@ def existing_observer() -> LoadObserver:
 def _observer(settings: Settings) -> LoadObserver:
     prepare_database(settings)
     return SqlLoadObserver(make_engine(settings.metadata_url, postgres_limits(settings)))
-
-
-def clock_from_environment() -> Clock:
-    """Return the clock that all who use the metadata database share."""
-    settings = read_settings()
-    engine = make_engine(settings.metadata_url, postgres_limits(settings))
-    return shared_clock(engine, SystemClock(), retry_seconds=settings.database_retry_seconds)
 
 
 def logs_from_environment() -> None:

@@ -16,24 +16,22 @@ Once = Annotated[bool, typer.Option("--once", help="Print what a scrape would ge
 
 
 def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None:
-    """Serve metrics for Prometheus, read from the metadata database at each scrape, until stopped.
+    """Serve metrics for Prometheus, read from the metadata database and Incoming at each scrape, until stopped.
 
     Example: `cubic metrics --port 9464`
     """
-    from cubic_ingestion.bootstrap import (
-        clock_from_environment,
-        declared_tables,
-        existing_observer,
-        logs_from_environment,
-    )
+    from cubic_ingestion.bootstrap import existing_observer, existing_platform, logs_from_environment
     from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
     from cubic_ingestion.observability.problems import Thresholds
     from cubic_ingestion.settings import read_settings
 
     logs_from_environment()
     settings = read_settings()
-    thresholds = Thresholds(limits=settings.limits)
-    collector = LedgerCollector(declared_tables(), existing_observer(), clock_from_environment(), thresholds)
+    platform = existing_platform()
+    thresholds = Thresholds(limits=platform.limits)
+    collector = LedgerCollector(
+        platform.tables, existing_observer(), platform.clock, thresholds, platform.stores.incoming
+    )
     if once:
         write(exposition(collector))
         return

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus scrapes, read from the metadata database at each scrape.
+"""Metrics: what Prometheus scrapes, read from the metadata database, and by one look at Incoming, at each scrape.
 
 Runs are processes that come and go, on many machines, and what they did stands in the metadata database; so nothing is
 counted in them, nothing is shared between them, and one process that serves is enough. A restart loses nothing.
@@ -23,7 +23,7 @@ from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.problems import Thresholds
 from cubic_ingestion.observability.totals import Totals
 from cubic_ingestion.outside_text import visible
-from cubic_ingestion.ports import Clock, LoadObserver, LoadTotal
+from cubic_ingestion.ports import Clock, LoadObserver, LoadTotal, ObjectStore
 
 RECENT_LOADS = 1_000
 """Loads, the newest, whose durations are told."""
@@ -39,15 +39,22 @@ class LedgerCollector(Collector):
         observer: Reads the metadata database.
         clock: Tells the time.
         thresholds: From when on something is a problem.
+        incoming: The Incoming bucket, which is looked at once per scrape; None leaves out what only that can show.
     """
 
     def __init__(
-        self, tables: Mapping[str, Table], observer: LoadObserver, clock: Clock, thresholds: Thresholds | None = None
+        self,
+        tables: Mapping[str, Table],
+        observer: LoadObserver,
+        clock: Clock,
+        thresholds: Thresholds | None = None,
+        incoming: ObjectStore | None = None,
     ) -> None:
         self._tables = tables
         self._observer = observer
         self._clock = clock
         self._thresholds = thresholds
+        self._incoming = incoming
         self._totals = Totals(observer)
         self._one_at_a_time = Lock()
 
@@ -165,7 +172,7 @@ class LedgerCollector(Collector):
         labels = ["code", "stream", "table"]
         metric = GaugeMetricFamily("cubic_problems", "What `cubic status --check` finds, by code.", labels=labels)
         found: dict[tuple[str, str, str], int] = defaultdict(int)
-        for problem in health(self._tables, self._observer, now, self._thresholds).problems:
+        for problem in health(self._tables, self._observer, now, self._thresholds, self._incoming).problems:
             found[problem.code.value, self._stream(problem.table), problem.table] += 1
         for key, n_problems in found.items():
             metric.add_metric(list(key), n_problems)

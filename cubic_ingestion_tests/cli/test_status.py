@@ -80,6 +80,15 @@ def test_metrics_are_printed_once(cubic: Cubic, home: Path) -> None:
     assert "cubic_up 1.0" in cubic("metrics", "--once").out
 
 
+def test_metrics_say_that_nobody_scans_and_that_incoming_is_missing(cubic: Cubic, home: Path) -> None:
+    cubic("db", "upgrade")
+    put(home, "20220304.csv", "1,a,5\n")
+    assert 'cubic_problems{code="not_scanned"' in cubic("metrics", "--once").out
+
+    (home / "incoming").rename(home / "unmounted")
+    assert 'cubic_problems{code="incoming_missing"' in cubic("metrics", "--once").out
+
+
 def test_metrics_are_served_on_the_port_of_the_setting_until_the_process_is_told_to_end(
     cubic: Cubic, home: Path
 ) -> None:
