@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from cubic_ingestion.ports import Limits
+from cubic_ingestion.domain.limits import Limits
 
 
 class ProblemCode(StrEnum):

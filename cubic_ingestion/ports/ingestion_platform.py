@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, Right
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ports.load_repository import LoadRepository
 from cubic_ingestion.ports.object_store import ObjectStore
@@ -28,28 +28,6 @@ class Stores:
     archive: ObjectStore
     error: ObjectStore
     springboard: ObjectStore
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how much, from the settings."""
-
-    claim_timeout_seconds: int = 900
-    settle_seconds: int = 0
-    sidecar_wait_seconds: int = 86_400
-    snapshot_wait_seconds: int = 604_800
-    max_attempts: int = 5
-    max_loads_per_run: int = 10_000
-    parallel_loads: int = 4
-    kinesis_lease_seconds: int = 60
-
-    def latest_end(self, right: Right, now: datetime) -> datetime:
-        """Return when a right that is taken now ends at the latest, whoever's clock it is taken by.
-
-        One that ends later was taken by a clock that is ahead, and is free to take.
-        """
-        seconds = self.kinesis_lease_seconds if right is Right.SHARD else self.claim_timeout_seconds
-        return now + timedelta(seconds=seconds) + CLOCK_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)

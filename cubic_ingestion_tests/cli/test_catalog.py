@@ -48,7 +48,8 @@ def test_what_the_catalog_refuses_is_shown_with_the_reason(
 
 
 def test_a_table_that_is_not_there_is_named(cubic: Cubic, home: Path) -> None:
-    del home
+    cubic("db", "upgrade")
+    assert home.is_dir()
     outcome = cubic("catalog", "refresh", "--table", "nowhere")
     assert outcome.exit_code == 2
     assert "no such table: nowhere" in outcome.error

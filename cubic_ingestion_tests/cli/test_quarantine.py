@@ -37,8 +37,9 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> "obj
 
 
 def test_nothing_is_in_quarantine_at_first(cubic: Cubic, home: Path) -> None:
-    del home
-    assert cubic("quarantine", "list").text == "Nothing is in quarantine."
+    cubic("db", "upgrade")
+    assert home.is_dir()
+    assert cubic("quarantine", "list").text.startswith("Nothing is in quarantine.")
     assert cubic("quarantine", "replay", "--json").json == {"loads": [], "failures": []}
 
 
@@ -70,7 +71,8 @@ def test_what_fits_a_new_declaration_leaves_quarantine(cubic: Cubic, home: Path,
 
 @pytest.mark.parametrize("command", [("quarantine", "list", "--table"), ("tables", "changes")])
 def test_a_table_that_is_not_declared_is_named(cubic: Cubic, home: Path, command: tuple[str, ...]) -> None:
-    del home
+    cubic("db", "upgrade")
+    assert home.is_dir()
     outcome = cubic(*command, "cubic__dmap__nowhere")
     assert outcome.exit_code == 2
     assert "no such table: cubic__dmap__nowhere" in " ".join(outcome.error.replace("│", " ").split())

@@ -140,7 +140,7 @@ def test_what_was_put_and_ingested_before_is_not_again(cubic: Cubic, ingested_ho
     outcome = cubic("ingest", "--json")
 
     assert outcome.exit_code == 0
-    assert outcome.json == {"tables": [], "failures": []}
+    assert outcome.json == {"tables": [], "held": [], "failures": []}
     assert cubic("loads", "list", "--json").json == before
     assert len(list((ingested_home / "springboard").rglob("*.parquet"))) == 10
     assert "Nothing new in Incoming." in cubic("ingest").out
