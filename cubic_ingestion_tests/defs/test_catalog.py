@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -162,7 +163,7 @@ def test_a_run_that_tells_the_catalog_for_long_is_not_taken_for_dead(
         [DMAP_TABLE],
         claimant=f"{working.run_id}/a",
         now=now,
-        expires_at=now.replace(year=now.year + 100),
+        expires_at=now + timedelta(seconds=depot.platform.limits.claim_timeout_seconds),
         n_tables=1,
         n_changes=1,
     )
