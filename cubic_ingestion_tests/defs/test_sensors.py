@@ -223,10 +223,10 @@ def break_listing(monkeypatch: pytest.MonkeyPatch, stream: StreamName) -> None:
     """Have the folder of one stream refuse to be listed, as one without permission does."""
     listed = LocalObjectStore.list
 
-    def refusing(store: LocalObjectStore, prefix: str, *, after: str = "") -> Iterator[Sequence[ObjectVersion]]:
+    def refusing(store: LocalObjectStore, prefix: str, **how: Any) -> Iterator[Sequence[ObjectVersion]]:
         if prefix.startswith(stream.prefix):
             raise StoreUnavailableError(prefix, "Permission denied")
-        return listed(store, prefix, after=after)
+        return listed(store, prefix, **how)
 
     monkeypatch.setattr(LocalObjectStore, "list", refusing)
 
