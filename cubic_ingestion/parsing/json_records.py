@@ -25,7 +25,7 @@ from cubic_ingestion.parsing.json_slices import slices
 from cubic_ingestion.parsing.matching import Missing, Undeclared, match_columns, refuse_too_many_columns
 from cubic_ingestion.parsing.records import Records
 
-KEPT_BYTES = 16 << 20
+KEPT_BYTES = 10 << 20
 """Rows that are kept while the file is read for its names."""
 
 

@@ -12,11 +12,11 @@ Undeclared = Literal["keep", "reject"]
 Missing = Literal["null", "reject"]
 """What becomes of a declared column that the file lacks: NULL throughout, or the load is rejected."""
 
-MAX_JSON_COLUMNS = 6_000
+MAX_JSON_COLUMNS = 5_500
 """More than ``MAX_FIELDS``, so that one record with as many does not take the others of its file to Error."""
 WIDE_COLUMNS = 1_000
-MAX_WIDE_CELLS = 60_000_000
-"""Values that a file with more columns may have, NULLs included: 10,000 records may have 6,000 columns."""
+MAX_WIDE_CELLS = 55_000_000
+"""Values that a file with more columns may have, NULLs included: 10,000 records may have 5,500 columns."""
 
 
 @dataclass(frozen=True, slots=True)
