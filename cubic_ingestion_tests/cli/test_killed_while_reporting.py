@@ -4,7 +4,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,15 +15,34 @@ from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.cli.conftest import Cubic
 from cubic_ingestion_tests.homes import depot_of, put_dmap, put_kafka
 
-CUBIC = str(Path(sys.executable).with_name("cubic"))
 N_FILES = 40
-START_SECONDS = 200
+N_REPORTED = 3
+KILLED = f"""
+import os, signal, sys
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from cubic_ingestion.cli import main
+
+store, reported = SqliteEventLogStorage.store_event, []
+
+def store_and_be_killed(storage, event):
+    store(storage, event)
+    happened = event.dagster_event
+    if happened and happened.event_type_value == "ASSET_MATERIALIZATION" and "kafka" in happened.asset_key.to_string():
+        reported.append(event)
+    if len(reported) == {N_REPORTED}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+SqliteEventLogStorage.store_event = store_and_be_killed
+sys.argv = ["cubic", "ingest"]
+main()
+"""
+"""``cubic ingest``, killed right after it reported some of the Kafka table's partitions."""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_partitions_of_an_ingest_that_was_killed_while_it_reported_them_are_all_shown_by_the_next(
-    cubic: Cubic, home: Path, monkeypatch: pytest.MonkeyPatch
+    cubic: Cubic, home: Path
 ) -> None:
     depot = depot_of(home)
     for number in range(N_FILES):
@@ -32,12 +50,9 @@ def test_partitions_of_an_ingest_that_was_killed_while_it_reported_them_are_all_
     put_dmap(depot, "20220304.csv")
     put_dmap(depot, "20220305.csv", "1,a,many\n")
 
-    with subprocess.Popen([CUBIC, "ingest"]) as process:
-        wait_until_reporting(home / "dagster", process)
-        process.send_signal(signal.SIGKILL)
-    n_before = n_materializations(home / "dagster")
-    assert 0 < n_before < N_FILES
-    monkeypatch.setenv("CUBIC_SETTLE_SECONDS", "0")
+    killed = subprocess.run([sys.executable, "-c", KILLED], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert n_materializations(home / "dagster") == N_REPORTED
     cubic("ingest")
 
     tables = depot.platform.tables
@@ -51,26 +66,11 @@ def test_partitions_of_an_ingest_that_was_killed_while_it_reported_them_are_all_
     assert [problem["code"] for problem in problems] == ["errored"]
 
 
-def wait_until_reporting(state: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until some of the Kafka table's partitions have been reported, and not all."""
-    ends_at = time.monotonic() + START_SECONDS
-    while n_materializations(state) < 3:
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < ends_at, "it reported nothing"
-        time.sleep(0.01)
-
-
 def n_materializations(state: Path) -> int:
-    """Count the events of the Kafka table in Dagster's index, which is there once the instance has been opened."""
-    found = next(state.glob("history/runs/index.db"), None)
-    if found is None:
-        return 0
-    try:
-        with closing(sqlite3.connect(f"file:{found}?mode=ro", uri=True)) as connection:
-            query = (
-                "SELECT count(*) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' "
-                "AND asset_key LIKE '%kafka%'"
-            )
-            return connection.execute(query).fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0  # it is being made
+    """Count the events of the Kafka table in Dagster's index."""
+    with closing(sqlite3.connect(state / "history" / "runs" / "index.db")) as connection:
+        query = (
+            "SELECT count(*) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' "
+            "AND asset_key LIKE '%kafka%'"
+        )
+        return connection.execute(query).fetchone()[0]
