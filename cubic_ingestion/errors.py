@@ -85,8 +85,8 @@ class ObjectDeniedError(RetriableError):
     def __init__(self, key: str, action: str, bucket: str, reason: str) -> None:
         self.key = key
         super().__init__(
-            f"{action} is not permitted on '{key}' in bucket '{bucket}' ({reason}).",
-            "Permit it to the role of this process; deploy/iam says what each needs.",
+            f"{action} is not permitted on '{key}' in bucket '{bucket}' ({reason}). "
+            "Permit it to the role of this process; deploy/iam says what each needs."
         )
 
 

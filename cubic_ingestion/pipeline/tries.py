@@ -110,7 +110,8 @@ def pause_after(attempts: int) -> timedelta:
 
 def given_up(load: Load, reason: object) -> RejectedLoadError:
     """Word why a load goes to Error after its last try."""
-    message = f"Given up after {load.attempts} attempts: {reason}"
+    why = reason.problem if isinstance(reason, CubicIngestionError) else reason
+    message = f"Given up after {load.attempts} attempts: {why}"
     if isinstance(reason, ObjectFrozenError):
         again = "replay it" if load.archive_key else f"run 'cubic loads retry {load.id}'"
         return RejectedLoadError("object_frozen", f"{message} Then {again}.")
