@@ -60,7 +60,7 @@ class _Json:
 
     def end(self, done: "Audit") -> None:
         """Print the end of the list, and what goes with it."""
-        rest = json_text({"notes": done.notes, "proved": done.proved}, indent=2)
+        rest = json_text({"pending": done.pending, "notes": done.notes, "proved": done.proved}, indent=2)
         write(("" if self._n_told else _OPENING) + "]," + rest.removeprefix("{") + "\n")
 
 
@@ -76,7 +76,7 @@ class _Lines:
         """Print the summary."""
         if not done.n_findings:
             say("Everything is accounted for.")
-        say(*done.notes)
+        say(*done.pending, *done.notes)
         counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in done.proved.items())
         say(f"Looked at: {counts}. Findings: {done.n_findings:,}.")
 

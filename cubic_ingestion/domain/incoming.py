@@ -11,6 +11,10 @@ MAX_NAMES = 5
 _ELSEWHERE = "elsewhere"
 
 
+UNLISTED = "it cannot be listed"
+"""Begins the reason of a folder that was not listed, so that files below it may wait unseen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """An object in Incoming that no table takes."""

@@ -15,7 +15,7 @@ from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.metadata_db.changes import TO_ERROR
 from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable, CubicTableOdsSnapshot
 from cubic_ingestion.metadata_db.rows import in_pages
-from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadTotal, Newest, OpenLoads, Passage
+from cubic_ingestion.ports import ErroredLoads, FullLoad, LoadTotal, Newest, OpenLoads, Passage, QuarantinedLoads
 
 _OPEN = tuple(status.value for status in LoadStatus if status not in {LoadStatus.ARCHIVED, LoadStatus.ERRORED})
 _STATUSES = tuple(status.value for status in LoadStatus)
@@ -60,6 +60,19 @@ def errored(connection: Connection, since: datetime | None) -> list[ErroredLoads
         .order_by(CubicTable.name, code)
     )
     return [ErroredLoads(*row) for row in connection.execute(statement).tuples()]
+
+
+def quarantined(connection: Connection) -> list[QuarantinedLoads]:
+    """Count what lies in quarantine and nobody has acknowledged, from the index of loads with such records."""
+    statement = (
+        select(CubicTable.name, func.count(), func.sum(CubicLoad.n_quarantined), func.max(CubicLoad.updated_at))
+        .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+        .where(CubicLoad.table_id.in_(_table_ids(connection)), CubicLoad.n_quarantined > 0)
+        .where(CubicLoad.location.is_not(None), CubicLoad.acknowledged_at.is_(None))
+        .group_by(CubicTable.name)
+        .order_by(CubicTable.name)
+    )
+    return [QuarantinedLoads(table, n, int(n_records), at) for table, n, n_records, at in connection.execute(statement)]
 
 
 def newest_id(connection: Connection) -> int:

@@ -22,6 +22,7 @@ from cubic_ingestion.ports import (
     OpenLoads,
     OutboxBacklog,
     Passage,
+    QuarantinedLoads,
 )
 
 
@@ -49,6 +50,11 @@ class SqlLoadObserver(LoadObserver):
     def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:
         with reading(self._engine) as connection:
             return observing.errored(connection, since)
+
+    @override
+    def quarantined(self) -> Sequence[QuarantinedLoads]:
+        with reading(self._engine) as connection:
+            return observing.quarantined(connection)
 
     @override
     def unreported(self) -> Sequence[OutboxBacklog]:

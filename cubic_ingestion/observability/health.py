@@ -51,6 +51,7 @@ def health(
         *_standing_still(tables, observer, now, limits),
         *_ahead(observer, now, limits),
         *_errored(observer, now, limits),
+        *_quarantined(observer),
         *_unreported(observer, now, limits),
         *missing_arrivals(tables, observer, now),
     ]
@@ -114,6 +115,18 @@ def _errored(observer: LoadObserver, now: datetime, limits: Thresholds) -> Itera
             f"{loads.n_loads} loads were sent to Error{within}, and nobody has acknowledged them: {loads.code}.",
             f"'cubic loads list --table {loads.table} --status errored', then by the code, in the runbook: "
             "'cubic loads retry', or 'cubic loads acknowledge'.",
+        )
+
+
+def _quarantined(observer: LoadObserver) -> Iterator[Problem]:
+    for loads in observer.quarantined():
+        yield Problem(
+            ProblemCode.QUARANTINED,
+            loads.table,
+            loads.newest_at,
+            f"{loads.n_records} records of {loads.n_loads} loads are in quarantine, and nobody has acknowledged them.",
+            f"'cubic quarantine list --table {loads.table}'. Correct the declaration and run "
+            "'cubic quarantine replay', or 'cubic loads acknowledge'.",
         )
 
 

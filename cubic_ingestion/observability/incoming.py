@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from cubic_ingestion.domain.incoming import Scan
+from cubic_ingestion.domain.incoming import UNLISTED, Scan, UnknownGroup
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import SettingsError, StoreUnavailableError
 from cubic_ingestion.observability.problems import Problem, ProblemCode
@@ -37,6 +37,9 @@ def not_scanned(
     late = [scans[prefix] for prefix in prefixes if prefix in scans and abs(now - scans[prefix].active_at) > longest]
     if late:
         yield _late(late)
+    newest = [scans[prefix] for prefix in prefixes if prefix in scans]
+    hidden = [group for scan in newest for group in scan.seen.unknown if group.why.startswith(UNLISTED)]
+    yield from map(_unlisted, hidden)
     never = [prefix for prefix in prefixes if prefix not in scans]
     if incoming and (holding := [prefix for prefix in never if _holds_an_object(incoming, prefix)]):
         message = f"Objects lie in Incoming that nobody has ever looked at, below {' and '.join(holding)}."
@@ -57,3 +60,9 @@ def _late(late: list[Scan]) -> Problem:
     if why := next((scan.problem for scan in late if scan.problem), None):
         message += f" The last try failed: {why}"
     return Problem(ProblemCode.NOT_SCANNED, "", since, message, _REMEDY)
+
+
+def _unlisted(group: UnknownGroup) -> Problem:
+    message = f"The last listing of Incoming could not see everything: {group}."
+    remedy = "Permit this process to list the folder. Everything else is ingested; what lies there waits."
+    return Problem(ProblemCode.NOT_SCANNED, "", None, message, remedy)

@@ -23,6 +23,8 @@ class ProblemCode(StrEnum):
     """The clock of the process that took a claim or a lease is ahead."""
     ERRORED = "errored"
     """Loads lie in Error, and nobody has retried or acknowledged them."""
+    QUARANTINED = "quarantined"
+    """Records are in quarantine, and nobody has replayed or acknowledged their loads."""
     UNREPORTED = "unreported"
     """Dagster does not show what became of partitions."""
     STALE = "stale"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 
 from cubic_ingestion.domain.batch import OPEN_PREFIX
-from cubic_ingestion.domain.incoming import Unknown, UnknownGroup, UnknownGroups
+from cubic_ingestion.domain.incoming import UNLISTED, Unknown, UnknownGroup, UnknownGroups
 from cubic_ingestion.domain.load import Arrival, ObjectVersion
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import UnlistedFoldersError
@@ -74,7 +74,7 @@ def scan(
             yield ScannedPage(arrivals, [*unknown, *passed], n_objects, last_key)
     except UnlistedFoldersError as error:
         unlisted = error.reasons
-        skipped += (Unknown(folder, f"it cannot be listed ({why})") for folder, why in unlisted.items())
+        skipped += (Unknown(folder, f"{UNLISTED} ({why})") for folder, why in unlisted.items())
     if skipped:
         yield ScannedPage((), tuple(skipped), len(skipped), unlisted=unlisted)
 
@@ -95,7 +95,7 @@ def outside(incoming: ObjectStore) -> list[UnknownGroup]:
         _look_outside(incoming, inside, found, skip)
     except UnlistedFoldersError as error:
         for folder, why in error.reasons.items():
-            skip(folder, f"it cannot be listed ({why})")
+            skip(folder, f"{UNLISTED} ({why})")
     return found.sorted()
 
 

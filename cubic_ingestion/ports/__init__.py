@@ -14,6 +14,7 @@ from cubic_ingestion.ports.load_observer import (
     Newest,
     OpenLoads,
     Passage,
+    QuarantinedLoads,
 )
 from cubic_ingestion.ports.load_repository import LoadRepository, PartitionTotal, Place, StatusCount
 from cubic_ingestion.ports.object_store import (
@@ -65,6 +66,7 @@ __all__ = [
     "Passage",
     "Place",
     "Platform",
+    "QuarantinedLoads",
     "Record",
     "RecordSource",
     "ScanLedger",

@@ -40,6 +40,17 @@ class ErroredLoads:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantinedLoads:
+    """Loads of one table with records in quarantine, which nobody has acknowledged."""
+
+    table: str
+    n_loads: int
+    n_records: int
+    newest_at: datetime
+    """When the last of them was ingested, or changed since."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadTotal:
     """What loads of one table in one status sum up to."""
 
@@ -103,6 +114,10 @@ class LoadObserver(Protocol):
 
     def errored(self, since: datetime | None = None) -> Sequence[ErroredLoads]:
         """Count the loads in Error that nobody has acknowledged, by table and code: all, or filed since a moment."""
+        ...
+
+    def quarantined(self) -> Sequence[QuarantinedLoads]:
+        """Count the loads with records in quarantine that nobody has acknowledged, by table."""
         ...
 
     def unreported(self) -> Sequence[OutboxBacklog]:

@@ -89,9 +89,9 @@ from cubic_ingestion.settings import SystemClock
 right = SystemClock.now
 SystemClock.now = lambda clock: right(clock) + timedelta(days=1)
 
-from cubic_ingestion.bootstrap import clock_from_environment, platform_from_environment
+from cubic_ingestion.bootstrap import platform_from_environment
 platform = platform_from_environment()
-for moment in (*platform.claim_term(), clock_from_environment().now(), platform.file_clock.now()):
+for moment in (*platform.claim_term(), platform.clock.now(), platform.file_clock.now()):
     print(moment.isoformat())
 """
 

@@ -8,8 +8,11 @@ from structlog.testing import capture_logs
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.errors import UnlistedFoldersError
-from cubic_ingestion.pipeline.audit import audit
+from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
+from cubic_ingestion.observability.health import health
+from cubic_ingestion.observability.problems import ProblemCode
+from cubic_ingestion.pipeline.audit import FindingCode, audit
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
@@ -128,11 +131,26 @@ def test_a_file_whose_folder_may_be_listed_but_not_entered_stops_no_other(depot:
         assert {load.table for load in depot.loads()} == {OTHER.name, CHANGES.name}
 
 
-def test_an_audit_does_not_pass_over_a_folder_that_it_cannot_list(depot: Depot) -> None:
+def test_an_audit_names_a_folder_that_it_cannot_list_and_goes_on(depot: Depot) -> None:
     deliver(depot)
     depot.settle()
-    with (
-        without_permission(depot.root / "archive" / DMAP.prefix),
-        pytest.raises(UnlistedFoldersError, match=rf"{DMAP.prefix}.*Permission denied"),
-    ):
-        audit(depot.platform)
+    with without_permission(depot.root / "archive" / DMAP.prefix):
+        found = audit(depot.platform).findings
+    named = [finding for finding in found if finding.code is FindingCode.NOT_LISTED]
+    assert [(finding.zone, finding.key) for finding in named] == [("archive", DMAP.prefix)]
+    assert "Permission denied" in named[0].problem
+
+
+def test_a_folder_of_incoming_that_cannot_be_listed_is_a_problem(depot: Depot) -> None:
+    deliver(depot)
+    observer = SqlLoadObserver(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"))
+    with without_permission(depot.root / "incoming" / BASE.prefix):
+        register(depot.platform, StreamName.ODS)
+    now = depot.clock.now()
+
+    (found,) = health(depot.platform.tables, observer, now).problems
+
+    assert found.code is ProblemCode.NOT_SCANNED
+    assert BASE.prefix in found.message
+    register(depot.platform, StreamName.ODS)
+    assert health(depot.platform.tables, observer, now).is_healthy

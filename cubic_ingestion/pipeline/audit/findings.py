@@ -21,6 +21,7 @@ class FindingCode(StrEnum):
     """What is wrong; each is told in the runbook."""
 
     UNREGISTERED = "unregistered"
+    NOT_LISTED = "not_listed"
     LEFT_BEHIND = "left_behind"
     STRAY_OBJECT = "stray_object"
     CLAIMED_TWICE = "claimed_twice"
@@ -49,6 +50,7 @@ _REPLAY = "Materialize the load's partition: a replay writes it again from Archi
 
 REMEDIES = {
     FindingCode.UNREGISTERED: "Run 'cubic ingest', or start the daemon.",
+    FindingCode.NOT_LISTED: "Permit this process to list the folder, and audit again: nothing below it was looked at.",
     FindingCode.LEFT_BEHIND: "Compare it with the copy that the load names; if they are equal, delete this one.",
     FindingCode.STRAY_OBJECT: "Find out who put it there, and remove it; to have it ingested, move it to Incoming.",
     FindingCode.CLAIMED_TWICE: "Keep the object. Report it with 'cubic loads show' of both loads; this is a defect.",
@@ -113,6 +115,10 @@ class Audit:
     n_findings: int = 0
     left_alone: UnknownGroups = field(default_factory=lambda: UnknownGroups(max_folders=KEPT_FOLDERS))
     """Objects that are nobody's and need not be anybody's, by folder and reason."""
+    pending: list[str] = field(default_factory=list[str])
+    """What the catalog or Dagster does not show yet, because the change is still queued."""
+    unlisted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Zones and folders that could not be listed."""
     objects: Counter[str] = field(default_factory=Counter[str])
     """Objects looked at, by zone."""
     n_loads: int = 0
@@ -130,6 +136,10 @@ class Audit:
             self.findings.append(finding)
         if self.take:
             self.take(finding)
+
+    def is_hidden(self, zone: str, key: str) -> bool:
+        """Say whether a key lies below a folder that could not be listed, so that nothing can be said of it."""
+        return any(zone == its_zone and key.startswith(folder) for its_zone, folder in self.unlisted)
 
     def leave_alone(self, folder: str, why: str) -> None:
         """Count an object that need not be anybody's; from a great many folders on, without saying where."""

@@ -58,7 +58,8 @@ class LoadsCheck:
         for load in page:
             if finding := stuck(self.platform, load, self._now):
                 yield from self._if_it_stays(load, finding)
-            if load.status not in ENDED and not self._has_original(load):
+            is_hidden = self._audit.is_hidden("incoming", load.version.key)
+            if load.status not in ENDED and not is_hidden and not self._has_original(load):
                 problem = "Neither Incoming nor any place on its way has it."
                 finding = Finding.of(FindingCode.ORIGINAL_MISSING, "incoming", load.version.key, problem, load)
                 yield from self._if_it_stays(load, finding)
@@ -67,7 +68,7 @@ class LoadsCheck:
     def _missing(self, load: Load, parts: set[Part]) -> Iterator[Finding]:
         """Look for a load's objects one by one; what is not there is looked for again with the load as it is now."""
         for each in expected(self.platform.tables, load):
-            if each.part not in parts or self._store(each).head(each.key):
+            if each.part not in parts or self._audit.is_hidden(each.zone, each.key) or self._store(each).head(each.key):
                 continue
             now = self.platform.repository.load(load.id)
             if now is None or each not in expected(self.platform.tables, now) or self._store(each).head(each.key):

@@ -5,14 +5,16 @@ from itertools import chain
 from typing import Protocol
 
 from cubic_ingestion.domain.load import ObjectVersion
+from cubic_ingestion.errors import UnlistedFoldersError
 from cubic_ingestion.pipeline.audit.catalogued import CatalogCheck
 from cubic_ingestion.pipeline.audit.expected import Tally
-from cubic_ingestion.pipeline.audit.findings import Audit, Finding, Tell
+from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
 from cubic_ingestion.pipeline.audit.originals import FiledCheck, IncomingCheck
 from cubic_ingestion.pipeline.audit.springboard import SpringboardCheck
 from cubic_ingestion.pipeline.audit.stuck import held_too_long
 from cubic_ingestion.pipeline.audit.walk import LoadsCheck
-from cubic_ingestion.ports import ObjectStore, Place, Platform
+from cubic_ingestion.pipeline.incoming import require_incoming
+from cubic_ingestion.ports import ObjectStore, OutboxBacklog, Place, Platform
 
 LOOKS = 3
 """A load may move between the look at an object and that at the database, but not every time."""
@@ -62,7 +64,11 @@ def audit(
     Returns:
         The first discrepancies, the number of all, and what was proved. Memory stays flat, whatever there is and
         whatever is found.
+
+    Raises:
+        SettingsError: Incoming is not there, so that nothing can be said of it.
     """
+    require_incoming(platform.stores.incoming)
     done, seen, tell = Audit(take), Tally(), tell or _tell_nobody
     zones: Sequence[ZoneCheck] = (
         IncomingCheck(platform, done),
@@ -79,16 +85,30 @@ def audit(
     )
     for finding in findings:
         done.report(finding)
+    done.pending += [*_pending("the catalog", platform.repository.catalog_backlog())]
+    done.pending += [*_pending("Dagster", platform.repository.dagster_backlog())]
     return done
+
+
+def _pending(consumer: str, backlog: Sequence[OutboxBacklog]) -> Iterator[str]:
+    """Word what a consumer does not show yet; the findings say so where it has waited for too long."""
+    for behind in backlog:
+        since = f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"{behind.table}: {behind.n_changes} changes that {consumer} does not show yet, the oldest since {since}"
 
 
 def _objects(zone: ZoneCheck, done: Audit, seen: Tally, tell: Tell) -> Iterator[Finding]:
     """Check a zone page by page."""
     done.objects[zone.zone] = 0
-    for page in zone.pages():
-        done.objects[zone.zone] += len(page)
-        yield from _confirmed(zone, page, seen)
-        tell(zone.zone, len(page))
+    try:
+        for page in zone.pages():
+            done.objects[zone.zone] += len(page)
+            yield from _confirmed(zone, page, seen)
+            tell(zone.zone, len(page))
+    except UnlistedFoldersError as error:  # raised after the objects of all other folders
+        done.unlisted |= {(zone.zone, folder) for folder in error.reasons}
+        for folder, reason in error.reasons.items():
+            yield Finding.of(FindingCode.NOT_LISTED, zone.zone, folder, f"It cannot be listed ({reason}).")
 
 
 def _tell_nobody(what: str, n: int) -> None:
