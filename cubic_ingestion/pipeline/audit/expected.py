@@ -10,6 +10,7 @@ from cubic_ingestion.domain.layout import REASON_ENDING, Filing, quarantine_key,
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.pipeline.process import is_gone
 from cubic_ingestion.ports import LoadRepository, Place, Platform
 from cubic_ingestion.streams import STREAMS
 
@@ -71,10 +72,14 @@ def is_under_way(load: Load, now: datetime) -> bool:
 
 
 def is_held(platform: Platform, load: Load) -> bool:
-    """Say whether somebody works on a load at this moment, under a claim that a clock which is right can have made."""
+    """Say whether somebody works on a load at this moment.
+
+    A claim that no right clock can have made does not count, nor does one whose process is gone.
+    """
     now = platform.clock.now()
     longest = timedelta(seconds=platform.limits.claim_timeout_seconds) + CLOCK_TOLERANCE
-    return load.claim_expires_at is not None and now < load.claim_expires_at <= now + longest
+    has_claim = load.claim_expires_at is not None and now < load.claim_expires_at <= now + longest
+    return has_claim and not (load.claimed_by and is_gone(load.claimed_by))
 
 
 def files_of(key: str) -> list[str]:
