@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _measured(n_loads: int, options: argparse.Namespace) -> float:
-    """Print what the commands take for so many loads; returns the most that an audit took."""
+    """Print what the commands take for a number of loads; return the largest memory of an audit."""
     with tempfile.TemporaryDirectory(prefix="cubic-audit-") as name:
         home = Path(name)
         platform = _platform(home, options.tables)

@@ -59,7 +59,7 @@ class Proof:
 
 
 def prove(home: Path, zones: Path, delivered: Sequence[Delivered]) -> Proof:
-    """Compare what stands with what was delivered.
+    """Compare the files and rows that exist with the versions that were delivered.
 
     Args:
         home: The folder with the metadata database.

@@ -2,7 +2,7 @@
 
 Kills, locks, overwrites and bad files as in the soak; besides, an S3 server that is not moto behind a proxy that harms
 requests, names that act on terminals, logs and pages, and workers whose clocks are a day ahead or behind. At each stop
-all is ended by SIGKILL, and ``cubic audit``, ``cubic status --check`` and Dagster are compared with what stands. At
+all is ended by SIGKILL, and ``cubic audit``, ``cubic status --check`` and Dagster are compared with the files. At
 the end everything drains, and the soak's own proof compares every row with what was delivered.
 """
 

@@ -1,4 +1,4 @@
-"""What each watcher says at a stop of the storm, held against what stands. All is dead then, and nothing moves."""
+"""What each watcher says at a stop of the storm, compared with the files and the ledger. Nothing runs then."""
 
 import json
 import sqlite3
