@@ -106,11 +106,11 @@ def _admit(platform: Platform, load: Load, versions: Mapping[str, Sequence[Load]
     sidecar = sidecar_of(platform.stores, table, load)
     try:
         data = read_sidecar(sidecar)
-        if data is None and stream.sidecar_key(key):
-            _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
-            return None
-        if sidecar:
+        if stream.sidecar_key(key):
             _check_file_stands(platform, load)
+            if data is None:
+                _wait(platform, load, _FOR_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
+                return None
         if sidecar and _is_of_version_before(load, sidecar, versions) and not _is_wait_over(platform, load):
             _wait(platform, load, _FOR_NEWER_SIDECAR, "sidecar_missing", platform.limits.sidecar_wait_seconds)
             return None
@@ -123,7 +123,7 @@ def _admit(platform: Platform, load: Load, versions: Mapping[str, Sequence[Load]
 
 
 def _check_file_stands(platform: Platform, load: Load) -> None:
-    """Make sure that the version still stands beside the sidecar; else that is the sidecar of another.
+    """Make sure that the version still stands where its sidecar is looked for; else that is the sidecar of another.
 
     Raises:
         RejectedLoadError: It was replaced or removed (``superseded``).
