@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -12,7 +12,7 @@ from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, HomeMissingError, SettingsError
-from cubic_ingestion.metadata_db.engine import make_engine, open_engine
+from cubic_ingestion.metadata_db.engine import open_engine
 from cubic_ingestion.metadata_db.postgres import PostgresLimits
 from cubic_ingestion.metadata_db.server_clock import shared_clock
 from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
@@ -47,7 +47,7 @@ def _wired(settings: Settings) -> Platform:
     prepare_database(settings)
     # Told through logging, like all else; structlog's own default would write them among what a command prints.
     set_on_retry_hooks([LoggingOnRetryHook])
-    engine = make_engine(settings.metadata_url, postgres_limits(settings))
+    engine = _CONNECTIONS.enter_context(open_engine(settings.metadata_url, postgres_limits(settings)))
     clock = shared_clock(engine, SystemClock(), retry_seconds=settings.database_retry_seconds)
     return Platform(
         tables=load_tables(settings.tables_dir),
@@ -94,12 +94,19 @@ def existing_platform() -> Platform:
 def _platform(settings: Settings) -> Platform:
     described = settings.model_dump_json()
     if described not in _BUILT:
-        _BUILT.clear()
+        close_platforms()
         _BUILT[described] = _wired(settings)
     return _BUILT[described]
 
 
+def close_platforms() -> None:
+    """Close this process's connections to metadata databases; what is asked for later is built anew."""
+    _BUILT.clear()
+    _CONNECTIONS.close()
+
+
 _BUILT: dict[str, Platform] = {}
+_CONNECTIONS = ExitStack()
 
 
 @contextmanager
@@ -217,7 +224,7 @@ def existing_observer() -> LoadObserver:
 
 def _observer(settings: Settings) -> LoadObserver:
     prepare_database(settings)
-    return SqlLoadObserver(make_engine(settings.metadata_url, postgres_limits(settings)))
+    return SqlLoadObserver(_CONNECTIONS.enter_context(open_engine(settings.metadata_url, postgres_limits(settings))))
 
 
 def logs_from_environment() -> None:

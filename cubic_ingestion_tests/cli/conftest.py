@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cubic_ingestion import bootstrap
+from cubic_ingestion.bootstrap import close_platforms
 from cubic_ingestion.cli import main
 from cubic_ingestion_tests.databases import database_url, migrated_url
 from cubic_ingestion_tests.homes import enter
@@ -44,7 +44,7 @@ def cubic(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     """Run ``cubic`` with arguments, in this process."""
 
     def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(bootstrap, "_BUILT", {})  # a command is a process of its own
+        close_platforms()  # a command is a process of its own
         monkeypatch.setattr(sys, "argv", ["cubic", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:

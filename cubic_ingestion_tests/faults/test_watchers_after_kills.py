@@ -20,7 +20,7 @@ import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from cubic_ingestion import bootstrap
-from cubic_ingestion.bootstrap import observer_from_environment, platform_from_environment
+from cubic_ingestion.bootstrap import close_platforms, observer_from_environment, platform_from_environment
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.instance import dagster_instance
@@ -90,7 +90,7 @@ def entered(root: Path, faults: FaultPlan | None = None) -> Generator[Home]:
             built_by_settings.update(dict.fromkeys(built_by_settings, platform))  # what Dagster's resources get
             yield Home(platform, platform.tables, instance)
     finally:
-        vars(bootstrap)["_BUILT"].clear()
+        close_platforms()
         os.environ.clear()
         os.environ.update(before)
 

@@ -12,8 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from cubic_ingestion import bootstrap
-from cubic_ingestion.bootstrap import platform_from_environment
+from cubic_ingestion.bootstrap import close_platforms, platform_from_environment
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.instance import dagster_instance
 from cubic_ingestion.defs.translator import asset_key
@@ -134,7 +133,7 @@ def test_nothing_that_a_whole_ingest_writes_holds_a_secret(tmp_path: Path, keepe
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose environment is full of secrets."""
     home = enter(tmp_path, monkeypatch)
-    monkeypatch.setattr(bootstrap, "_BUILT", {})
+    close_platforms()
     for name, value in {**AWS, "CUBIC_DATABASE_URL": UNREACHABLE}.items():
         monkeypatch.setenv(name, value)
     return home
@@ -160,7 +159,7 @@ def test_what_definitions_show_holds_no_secret() -> None:
 
 def test_a_platform_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(tmp_path, monkeypatch)
-    monkeypatch.setattr(bootstrap, "_BUILT", {})
+    close_platforms()
     for name, value in AWS.items():
         monkeypatch.setenv(name, value)
     platform = platform_from_environment()
