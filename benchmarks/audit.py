@@ -1,40 +1,47 @@
 """``make audit``: what ``cubic audit`` takes for a million loads, and for a hundred thousand findings among them.
 
-Each figure is of the command in a process of its own, on a home in local folders and SQLite. All loads are archived and
-have one row: originals and Parquet files are links to a few files, which have no statistics for ``load_id``, so that
-one file can stand for many loads. Some loads of the last row of figures have lost their Parquet, and as many objects in
+Each figure is of the command in a process of its own, on a home in local folders and SQLite. All loads are archived,
+have one row, and are a partition of their own, which Dagster shows. Originals and Parquet files are links to a few
+files, which have no statistics for ``load_id``, so that one file can stand for many loads. In Dagster's storage, one
+event of each table was copied. Some loads of the last row of figures have lost their Parquet, and as many objects in
 Archive are nobody's. Memory is flat if a hundredth of the loads take as much.
 """
 
 import argparse
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import create_engine, text
 
-from benchmarks.listing_server import folder, keys
 from cubic_ingestion.bootstrap import platform_from_environment
+from cubic_ingestion.defs.event_log import report_without_run
+from cubic_ingestion.defs.instance import dagster_instance
+from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.layout import PART_NAME, partition_folder, partition_names
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ports import CatalogEntry, Platform
+from cubic_ingestion.settings import read_settings
 
 MOST_MIB = 400
 _LINKS = 60_000
 """Links that one file may have; ext4 stops at 65,000."""
-_ORIGINAL = b"n\n1\n"
+_ORIGINAL = b'{"n": 1}\n'
 _TABLE = """[[table]]
-stream = "dmap"
-name = "cubic__dmap__bench_t{number:03}"
+stream = "kafka"
+name = "cubic__kafka__bench_t{number:03}"
 prefix = "{prefix}"
 [table.columns]
 n = "int64"
@@ -44,14 +51,22 @@ _LOADS = """
     INSERT INTO cubic_loads (id, table_id, status, s3_key, s3_etag, s3_modified, s3_size, is_raw, source_at,
         partition_key, attempts, location, archive_key, n_rows, n_bytes, n_quarantined, schema_id, is_replay_due,
         inserted_at, updated_at)
-    SELECT s.n + 1, t.id, 'archived', t.s3_prefix || printf('%09d.csv.gz', s.n), printf('%032x', s.n), :at, :size, 0,
-        :at, '2022-03-04', 1, t.s3_prefix || printf('identifier=%09d.csv.gz/', s.n) || :part,
-        t.s3_prefix || printf('%09d.csv.gz', s.n), 1, :n_bytes, 0, c.id, 0, :at, :at
-    FROM s JOIN cubic_tables t ON t.name = printf('cubic__dmap__bench_t%03d', s.n * :n_tables / :n_loads)
+    SELECT s.n + 1, t.id, 'archived', t.s3_prefix || printf('%09d.json.gz', s.n), printf('%032x', s.n), :at, :size, 0,
+        :at, printf('%09d', s.n), 1, t.s3_prefix || printf('identifier=%09d.json.gz/', s.n) || :part,
+        t.s3_prefix || printf('%09d.json.gz', s.n), 1, :n_bytes, 0, c.id, 0, :at, :at
+    FROM s JOIN cubic_tables t ON t.name = printf('cubic__kafka__bench_t%03d', s.n * :n_tables / :n_loads)
     JOIN cubic_table_schemas c ON c.table_id = t.id"""
 _SCHEMAS = """
     INSERT INTO cubic_table_schemas (table_id, fingerprint, columns, inserted_at)
-    SELECT id, name, '[["n", "int64", null]]', :at FROM cubic_tables WHERE substr(name, 1, 18) = 'cubic__dmap__bench'"""
+    SELECT id, name, '[["n", "int64", null]]', :at FROM cubic_tables WHERE name LIKE '%__bench_t%'"""
+
+_SERIES = "WITH RECURSIVE s(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM s WHERE n < :last)"
+_EVENTS = f"""{_SERIES}
+    INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, asset_key, partition)
+    SELECT run_id, event, dagster_event_type, timestamp, asset_key, printf('%09d', s.n) FROM s CROSS JOIN event_logs
+    WHERE asset_key = :asset_key AND partition = printf('%09d', :first) AND s.n > :first"""
+_PARTITIONS = f"""{_SERIES}
+    INSERT INTO dynamic_partitions (partitions_def_name, partition) SELECT :table, printf('%09d', s.n) FROM s"""
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,7 @@ def _measured(n_loads: int, options: argparse.Namespace) -> float:
         home = Path(name)
         platform = _platform(home, options.tables)
         _fill(platform, home, n_loads, options.tables)
+        _show(platform, home, n_loads, options.tables)
         for command in options.commands:
             _print(n_loads, command, _run(home, *command.split()))
         audits = [_audit(home, n_loads, 0)]
@@ -98,7 +114,7 @@ def _measured(n_loads: int, options: argparse.Namespace) -> float:
 def _platform(home: Path, n_tables: int) -> Platform:
     declared = home / "tables"
     declared.mkdir()
-    entries = [_TABLE.format(number=number, prefix=folder(number)) for number in range(n_tables)]
+    entries = [_TABLE.format(number=number, prefix=_folder(number)) for number in range(n_tables)]
     (declared / "bench.toml").write_text("".join(entries), encoding="utf-8")
     os.environ |= {"CUBIC_HOME": str(home), "CUBIC_TABLES_DIR": str(declared), "CUBIC_SETTLE_SECONDS": "0"}
     return platform_from_environment()
@@ -109,7 +125,7 @@ def _fill(platform: Platform, home: Path, n_loads: int, n_tables: int) -> None:
     originals, rows = _files(home, "original", _ORIGINAL), _files(home, "rows", _parquet(home))
     platform.repository.sync_tables(platform.tables.values())
     known: set[str] = set()
-    for key in keys(n_loads, n_tables):
+    for key in _keys(n_loads, n_tables):
         prefix, _, name = key.rpartition("/")
         place = home / "springboard" / prefix / f"identifier={name}" / PART_NAME
         place.parent.mkdir(parents=True)
@@ -126,6 +142,31 @@ def _fill(platform: Platform, home: Path, n_loads: int, n_tables: int) -> None:
         connection.execute(text(_SCHEMAS), values)
         connection.execute(text(_LOADS), values | sizes)
     engine.dispose()
+
+
+def _show(platform: Platform, home: Path, n_loads: int, n_tables: int) -> None:
+    """Make Dagster's instance, and have it show a partition for each load."""
+    with dagster_instance(read_settings()) as instance:
+        for number in range(n_tables):
+            numbers = [n for n in range(n_loads) if n * n_tables // n_loads == number]
+            table = platform.tables[_folder(number).removesuffix("/").replace("/", "__")]
+            first = dg.AssetMaterialization(asset_key(table), partition=f"{numbers[0]:09}")
+            report_without_run(instance, [first])
+            values = {"first": numbers[0], "last": numbers[-1], "table": table.name}
+            values["asset_key"] = asset_key(table).to_string()
+            with closing(sqlite3.connect(home / "dagster/history/runs/index.db")) as connection, connection:
+                connection.execute(_EVENTS, values)
+                connection.execute(_PARTITIONS, values)
+
+
+def _folder(number: int) -> str:
+    """Return the prefix of a table."""
+    return f"cubic/kafka/bench_t{number:03}/"
+
+
+def _keys(n_loads: int, n_tables: int) -> Iterator[str]:
+    """Yield the keys of all originals, evenly spread over the tables."""
+    return (f"{_folder(n * n_tables // n_loads)}{n:09}.json.gz" for n in range(n_loads))
 
 
 def _make_view(platform: Platform, table: Table) -> None:
@@ -152,11 +193,11 @@ def _files(home: Path, name: str, data: bytes) -> Iterator[Path]:
 def _spoil(home: Path, n_loads: int, n_tables: int, n_findings: int) -> None:
     """Take the Parquet of some loads away, and put as many objects that are nobody's into Archive."""
     n_missing = min(n_findings // 2, n_loads)
-    for _, key in zip(range(n_missing), keys(n_loads, n_tables), strict=False):
+    for _, key in zip(range(n_missing), _keys(n_loads, n_tables), strict=False):
         prefix, _, name = key.rpartition("/")
         (home / "springboard" / prefix / f"identifier={name}" / PART_NAME).unlink()
     for number in range(n_findings - n_missing):
-        (home / "archive" / folder(0) / f"stray-{number}").touch()
+        (home / "archive" / _folder(0) / f"stray-{number}").touch()
 
 
 def _audit(home: Path, n_loads: int, n_findings: int) -> Taken:

@@ -1,19 +1,21 @@
 """Dagster's event log, where its public interface has no call for what is meant.
 
-Here belong all uses of Dagster's internals that write events: many materialisations at once, and an attempt at
-partitions that no process made.
+Here belong all uses of Dagster's internals that read or write events: many materialisations at once, an attempt at
+partitions that no process made, and what the events say of some partitions among any number of others.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from time import time
 
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.events import AssetMaterializationPlannedData, StepMaterializationData
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import MAX_RETRIES_TAG, PARTITION_NAME_TAG
 from dagster._core.utils import make_new_run_id
 
+from cubic_ingestion.defs.partitions import existing_partitions
 from cubic_ingestion.defs.translator import ATTEMPT_TAG, asset_key
 from cubic_ingestion.domain.table import Table
 
@@ -68,6 +70,61 @@ def report_attempt(
         instance.report_dagster_event(planned, run.run_id)
     if failure:
         instance.report_run_failed(run, failure)
+
+
+def ever_materialized(instance: dg.DagsterInstance, table: Table, partition_keys: Collection[str]) -> set[str]:
+    """Return those of some partitions that Dagster has ever shown as materialised."""
+    return set(_newest(instance, table, dg.DagsterEventType.ASSET_MATERIALIZATION, partition_keys))
+
+
+def shown(instance: dg.DagsterInstance, table: Table, partition_keys: Collection[str]) -> Mapping[str, bool]:
+    """Return those of some partitions that Dagster's pages show as materialised and not as failed.
+
+    The pages read a cache, which keeps all partitions of a table in one text. This function reads the events that
+    Dagster computes the cache from, for these partitions alone. It answers what a newly computed cache says: a
+    partition has failed if the newest attempt at it came after its newest materialisation, and that run failed.
+    Dagster computes the cache anew when a dynamic partition is added, and else goes on from the last answer. Then its
+    pages keep a partition red until it is materialised, even if a later attempt has not failed.
+
+    Returns:
+        By partition, whether a run that has not ended works on it.
+    """
+    existing = existing_partitions(instance, table, partition_keys)
+    materialized = _newest(instance, table, dg.DagsterEventType.ASSET_MATERIALIZATION, existing)
+    attempts = _newest(instance, table, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, materialized)
+    run_ids = _run_ids(instance, table, [event for key, event in attempts.items() if event > materialized[key]])
+    failed = _runs_in(instance, run_ids.values(), [dg.DagsterRunStatus.FAILURE])
+    open_runs = _runs_in(instance, run_ids.values(), NOT_FINISHED_STATUSES)
+    last_run = {key: run_ids.get(event) for key, event in attempts.items()}
+    return {key: last_run.get(key) in open_runs for key in materialized if last_run.get(key) not in failed}
+
+
+def _newest(
+    instance: dg.DagsterInstance, table: Table, kind: dg.DagsterEventType, partition_keys: Collection[str]
+) -> Mapping[str, int]:
+    """Return the id of the newest event of a kind, by partition; partitions without one are left out."""
+    if not partition_keys:  # Dagster takes an empty set for all partitions
+        return {}
+    return instance.event_log_storage.get_latest_storage_id_by_partition(asset_key(table), kind, set(partition_keys))
+
+
+def _run_ids(instance: dg.DagsterInstance, table: Table, event_ids: Sequence[int]) -> Mapping[int, str]:
+    """Return the runs that planned to materialise something, by the events that say so."""
+    if not event_ids:
+        return {}
+    planned = dg.EventRecordsFilter(
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=asset_key(table), storage_ids=event_ids
+    )
+    return {record.storage_id: record.run_id for record in instance.event_log_storage.get_event_records(planned)}
+
+
+def _runs_in(
+    instance: dg.DagsterInstance, run_ids: Collection[str], statuses: Sequence[dg.DagsterRunStatus]
+) -> set[str]:
+    """Return those of some runs that are in one of some statuses."""
+    if not run_ids:
+        return set()
+    return set(instance.get_run_ids(dg.RunsFilter(run_ids=list(set(run_ids)), statuses=statuses)))
 
 
 def _entry(event: dg.DagsterEvent) -> dg.EventLogEntry:

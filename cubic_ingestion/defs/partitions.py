@@ -1,6 +1,6 @@
 """Partitions: daily for DMAP, one dynamic definition a table for ODS (snapshots) and Kafka (batches)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import dagster as dg
 
@@ -32,3 +32,21 @@ def remove_partitions(instance: dg.DagsterInstance, table: Table, partition_keys
     for key in partition_keys:
         instance.delete_dynamic_partition(table.name, key)
     return set()
+
+
+def existing_partitions(instance: dg.DagsterInstance, table: Table, partition_keys: Collection[str]) -> set[str]:
+    """Return those of some partitions that a table has in the instance."""
+    with dg.partition_loading_context(dynamic_partitions_store=instance):
+        return set(partitions_of(table).filter_valid_partition_keys(set(partition_keys)))
+
+
+def partition_pages(instance: dg.DagsterInstance, table: Table, n_keys: int) -> Iterator[Sequence[str]]:
+    """Yield all partitions that a table has in the instance, at most so many at a time."""
+    cursor: str | None = None
+    while True:
+        with dg.partition_loading_context(dynamic_partitions_store=instance) as context:
+            page = partitions_of(table).get_paginated_partition_keys(context, n_keys, ascending=True, cursor=cursor)
+        yield page.results
+        if not page.has_more:
+            return
+        cursor = page.cursor

@@ -18,7 +18,7 @@ import dagster as dg
 import structlog
 
 from cubic_ingestion.defs.checks import open_state, record_count_evaluation
-from cubic_ingestion.defs.event_log import report_attempt, report_without_run
+from cubic_ingestion.defs.event_log import ever_materialized, report_attempt, report_without_run
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.partitions import add_partitions, remove_partitions
 from cubic_ingestion.defs.translator import asset_key, materialization_metadata
@@ -82,13 +82,11 @@ class Reporter:
             ingested: What this run has ingested, so that its files need not be read again.
         """
         n_changes = 0
-        shown: Collection[str] | None = None
         while work := self._claim(table):
             changed = {key for change, key in work.changes.items() if change not in work.seeds}
             if seeds := set(work.changes.values()) - changed:
                 # An upgrade recorded all partitions, and Dagster shows most of them.
-                shown = self.instance.get_materialized_partitions(asset_key(table)) if shown is None else shown
-                changed |= seeds.difference(shown)
+                changed |= seeds - ever_materialized(self.instance, table, seeds)
             self._report(table, work, changed - {WHOLE_TABLE}, ingested)
             n_changes += len(work.changes)
             if len(work.changes) < N_CHANGES or monotonic() > self.ends_at:
@@ -103,7 +101,7 @@ class Reporter:
         work = self._claim(table, partition_keys)
         in_trouble = {load.partition_key for load, _ in [*ingested.rejected, *ingested.released]}
         outcome = self._show(table, set(partition_keys) - in_trouble, ingested)
-        gone = self._shown(table, outcome.without_loads)
+        gone = ever_materialized(self.instance, table, outcome.without_loads)
         if gone:
             report_attempt(self.instance, table, gone, _GONE)
         missing = set(outcome.without_loads) - gone
@@ -140,7 +138,7 @@ class Reporter:
             add_partitions(self.instance, table, list(outcome.rejected))
             report_attempt(self.instance, table, outcome.rejected, "\n".join(outcome.rejected.values()))
         # A late snapshot has moved the loads of these to another partition.
-        gone = remove_partitions(self.instance, table, self._shown(table, outcome.without_loads))
+        gone = remove_partitions(self.instance, table, ever_materialized(self.instance, table, outcome.without_loads))
         if gone:
             report_attempt(self.instance, table, gone, _GONE)
         self.platform.repository.complete_dagster(self._claimant, work)
@@ -187,12 +185,6 @@ class Reporter:
             )
             events.append(dg.AssetMaterialization(asset_key(table), partition=key, metadata=metadata))
         self.log(events)
-
-    def _shown(self, table: Table, partition_keys: Collection[str]) -> set[str]:
-        """Return those of some partitions that Dagster has ever shown as materialised."""
-        if not partition_keys:
-            return set()
-        return self.instance.get_materialized_partitions(asset_key(table)).intersection(partition_keys)
 
 
 def report_unreported(

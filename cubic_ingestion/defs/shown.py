@@ -1,16 +1,15 @@
 """The audit's comparison with Dagster: whether people see there the partitions that have rows, and no others."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 
 import dagster as dg
-from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from cubic_ingestion.defs.partitions import partitions_of
-from cubic_ingestion.defs.translator import asset_key
+from cubic_ingestion.defs.event_log import shown
+from cubic_ingestion.defs.partitions import partition_pages
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.audit import Finding, FindingCode
-from cubic_ingestion.pipeline.audit.findings import Tell
+from cubic_ingestion.pipeline.audit.findings import Counted, Tell
 from cubic_ingestion.ports import Platform
 
 PAGE_SIZE = 5_000
@@ -21,8 +20,8 @@ _LONGEST_PAUSE = timedelta(hours=1)
 class DagsterCheck:
     """Compares the partitions that Dagster shows with the metadata database, table by table.
 
-    A partition whose change has yet to be reported is no discrepancy, unless it has waited for too long. Memory grows
-    with the partitions of the largest table, which Dagster hands out all at once.
+    A partition whose change has yet to be reported is no discrepancy, unless it has waited for too long. Both sides
+    are read page by page, and the other side is asked about each page, so that memory stays flat.
     """
 
     zone = "dagster"
@@ -50,45 +49,55 @@ class DagsterCheck:
                 yield Finding.of(FindingCode.DAGSTER_BEHIND, self.zone, table.name, problem)
 
     def _differing(self, table: Table, tell: Tell) -> Iterator[Finding]:
-        """Compare a table; what looks wrong is looked at again, since runs may go on meanwhile."""
-        shown, missing = self._shown(table), set[str]()
-        for partitions in self._pages(table):
-            tell(self.zone, len(partitions))
-            missing.update(key for key in partitions if key not in shown)
-            shown.difference_update(partitions)
-        if missing:
-            missing = self._with_rows(table, missing - self._pending(table) - self._shown(table))
-        if shown:
-            shown = (shown & self._shown(table)) - self._pending(table)
-            shown -= self._with_rows(table, shown)
-        if missing:
+        """Compare a table in both directions, page by page."""
+        missing, strays = Counted(), Counted()
+        for page in self._pages(table):
+            tell(self.zone, len(page))
+            for key in self._missing(table, page):
+                missing.add((key,))
+        for page in partition_pages(self._instance, table, PAGE_SIZE):
+            tell(f"{self.zone}, its own partitions", len(page))
+            for key in self._strays(table, page):
+                strays.add((key,))
+        if missing.n:
             yield self._finding(FindingCode.NOT_IN_DAGSTER, table, "have rows, and Dagster does not show them", missing)
-        if shown:
-            yield self._finding(FindingCode.WITHOUT_ROWS, table, "show as materialised, and have no rows", shown)
+        if strays.n:
+            yield self._finding(FindingCode.WITHOUT_ROWS, table, "show as materialised, and have no rows", strays)
 
-    def _pages(self, table: Table) -> Iterator[Collection[str]]:
+    def _pages(self, table: Table) -> Iterator[Sequence[str]]:
         last = ""
         while partitions := self._platform.repository.partitions_with_rows(table.name, last, PAGE_SIZE):
             yield partitions
             last = partitions[-1]
 
-    def _shown(self, table: Table) -> set[str]:
-        """Return the partitions that Dagster's pages show as materialised and not as failed."""
-        definition = partitions_of(table)
-        status = get_and_update_asset_status_cache_value(self._instance, asset_key(table), definition)
-        if status is None:
-            return set()
-        with dg.partition_loading_context(dynamic_partitions_store=self._instance):
-            materialized = status.deserialize_materialized_partition_subsets(definition).get_partition_keys()
-            failed = status.deserialize_failed_partition_subsets(definition).get_partition_keys()
-            return set(materialized).difference(failed)
+    def _missing(self, table: Table, partitions: Collection[str]) -> set[str]:
+        """Return the partitions with rows that Dagster does not show.
 
-    def _pending(self, table: Table) -> set[str]:
-        return set(self._platform.repository.dagster_pending(table.name))
+        What looks wrong is looked at again, since runs may go on meanwhile. What waits to be reported comes first: a
+        change is forgotten after Dagster shows it.
+        """
+        missing = set(partitions).difference(shown(self._instance, table, partitions))
+        missing -= self._pending(table, missing)
+        missing.difference_update(shown(self._instance, table, missing))
+        return self._with_rows(table, missing)
+
+    def _strays(self, table: Table, partitions: Collection[str]) -> set[str]:
+        """Return the partitions that show as materialised and have no rows, unless a run works on them."""
+        strays = self._settled(table, partitions)
+        strays -= self._with_rows(table, strays)
+        strays -= self._pending(table, strays)
+        strays = self._settled(table, strays)
+        return strays - self._with_rows(table, strays)
+
+    def _settled(self, table: Table, partitions: Collection[str]) -> set[str]:
+        return {key for key, is_under_way in shown(self._instance, table, partitions).items() if not is_under_way}
+
+    def _pending(self, table: Table, partitions: Collection[str]) -> set[str]:
+        return set(self._platform.repository.dagster_pending(table.name, partitions))
 
     def _with_rows(self, table: Table, partitions: Collection[str]) -> set[str]:
         return set(self._platform.repository.partition_totals(table.name, partitions))
 
-    def _finding(self, code: FindingCode, table: Table, what: str, partitions: Collection[str]) -> Finding:
-        problem = f"{len(partitions)} partitions {what}, the first: {min(partitions)}."
+    def _finding(self, code: FindingCode, table: Table, what: str, counted: Counted) -> Finding:
+        problem = f"{counted.n} partitions {what}, the first: {counted.first[0]}."
         return Finding.of(code, self.zone, table.name, problem)

@@ -16,15 +16,18 @@ from cubic_ingestion.ports import StandingFile
 _STATUSES = tuple(status.value for status in LoadStatus)
 
 
-def pending(connection: Connection, table: str) -> Mapping[str, datetime]:
-    """Select the partitions of a table with changes, and when the oldest of each was recorded."""
-    statement = (
-        select(CubicDagsterChange.partition_key, func.min(CubicDagsterChange.inserted_at))
-        .join(CubicTable, CubicTable.id == CubicDagsterChange.table_id)
-        .where(CubicTable.name == table)
-        .group_by(CubicDagsterChange.partition_key)
-    )
-    return dict(connection.execute(statement).tuples().all())
+def pending(connection: Connection, table: str, partition_keys: Collection[str]) -> Mapping[str, datetime]:
+    """Select those of some partitions that have changes, and when the oldest of each was recorded."""
+    found: dict[str, datetime] = {}
+    for page in in_pages(partition_keys):
+        statement = (
+            select(CubicDagsterChange.partition_key, func.min(CubicDagsterChange.inserted_at))
+            .join(CubicTable, CubicTable.id == CubicDagsterChange.table_id)
+            .where(CubicTable.name == table, CubicDagsterChange.partition_key.in_(page))
+            .group_by(CubicDagsterChange.partition_key)
+        )
+        found |= connection.execute(statement).tuples().all()
+    return found
 
 
 def newest_files(

@@ -68,8 +68,8 @@ class SqlDagsterLedger(DagsterLedger):
         return self._database.read(DAGSTER.backlog)
 
     @override
-    def dagster_pending(self, table: str) -> Mapping[str, datetime]:
-        return self._database.read(dagster_changes.pending, table)
+    def dagster_pending(self, table: str, partition_keys: Collection[str]) -> Mapping[str, datetime]:
+        return self._database.read(dagster_changes.pending, table, partition_keys)
 
     @override
     def newest_files(self, table: str, partition_keys: Collection[str], limit: int) -> Mapping[str, list[StandingFile]]:

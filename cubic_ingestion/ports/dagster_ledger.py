@@ -122,8 +122,8 @@ class DagsterLedger(Protocol):
         """Return what Dagster does not show yet, by table."""
         ...
 
-    def dagster_pending(self, table: str) -> Mapping[str, datetime]:
-        """Return the partitions of a table that Dagster does not show yet, with the oldest change of each."""
+    def dagster_pending(self, table: str, partition_keys: Collection[str]) -> Mapping[str, datetime]:
+        """Return those of some partitions that Dagster does not show yet, with the oldest change of each."""
         ...
 
     def newest_files(self, table: str, partition_keys: Collection[str], limit: int) -> Mapping[str, list[StandingFile]]:

@@ -49,7 +49,7 @@ def test_each_kind_of_trouble_is_open_until_it_is_acknowledged(repository: LoadR
     assert (acknowledged.acknowledged_by, acknowledged.acknowledged_reason) == ("ann", "They are known.")
     assert acknowledged.acknowledged_at is not None
     assert acknowledged.error == ERROR
-    assert WHOLE_TABLE in repository.dagster_pending(DMAP.name)
+    assert WHOLE_TABLE in repository.dagster_pending(DMAP.name, [WHOLE_TABLE])
 
 
 def test_sound_loads_and_unknown_ids_cannot_be_acknowledged(repository: LoadRepository) -> None:

@@ -140,12 +140,12 @@ def test_a_claim_of_some_partitions_leaves_the_changes_of_the_others(repository:
     assert claim_dagster(repository, "run-2/b") == []
     assert repository.complete_dagster("run-1/a", work)
 
-    assert set(repository.dagster_pending(DMAP.name)) == {DAY}
+    assert set(repository.dagster_pending(DMAP.name, [DAY, "2022-03-05"])) == {DAY}
 
 
 def test_only_what_was_recorded_before_a_moment_is_due_then(repository: LoadRepository) -> None:
     ingested(repository, "a.csv")
-    recorded_at = repository.dagster_pending(DMAP.name)[DAY]
+    recorded_at = repository.dagster_pending(DMAP.name, [DAY])[DAY]
 
     assert repository.dagster_due(TABLES, **AT_NOON, recorded_before=recorded_at - timedelta(seconds=1)) == []
     assert repository.dagster_due(TABLES, **AT_NOON, recorded_before=recorded_at) == [DMAP.name]

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 import yaml
 
+from cubic_ingestion.defs import event_log
 from cubic_ingestion.defs.event_log import report_attempt, report_without_run
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion_tests.builders import a_table
@@ -43,6 +44,8 @@ def test_many_materialisations_and_a_failed_attempt_show_on_postgres(on_postgres
     report_attempt(on_postgres, table, DAYS[1:], "Load 1 was rejected: bad_value: It is bad.")
 
     assert shown(on_postgres, table, DAYS) == ["MATERIALIZED", "FAILED", "FAILED"]
+    assert set(event_log.shown(on_postgres, table, DAYS)) == {DAYS[0]}
     assert len(on_postgres.fetch_materializations(asset_key(table), limit=10).records) == 2
     report_without_run(on_postgres, events[1:])
     assert shown(on_postgres, table, DAYS) == ["MATERIALIZED", "MATERIALIZED", "FAILED"]
+    assert set(event_log.shown(on_postgres, table, DAYS)) == set(DAYS[:2])

@@ -5,7 +5,6 @@ Both directions are compared page by page: loads with the catalog, and what the 
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
@@ -20,7 +19,7 @@ from cubic_ingestion.domain.layout import (
 )
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, SettingsError
-from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
+from cubic_ingestion.pipeline.audit.findings import Audit, Counted, Finding, FindingCode, Tell
 from cubic_ingestion.ports import CatalogEntry, CatalogPartition, Platform
 
 PAGE_LOADS = 1_000
@@ -34,19 +33,6 @@ _MOST_UNREADABLE = 3
 _NO_COLUMNS = pa.schema([])
 
 Values = tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Counted:
-    """Partitions of one table that differ in one way."""
-
-    n: int = 0
-    first: Values = ()
-
-    def add(self, values: Values) -> None:
-        """Count one more."""
-        self.first = min(self.first, values) if self.n else values
-        self.n += 1
 
 
 class CatalogCheck:
@@ -66,7 +52,7 @@ class CatalogCheck:
     def check(self, tell: Tell) -> Iterator[Finding]:
         """Yield what is wrong, one finding per table and kind."""
         yield from self._waiting()
-        missing: dict[str, _Counted] = defaultdict(_Counted)
+        missing: dict[str, Counted] = defaultdict(Counted)
         for table, partitions in self._standing():
             tell(self.zone, len(partitions))
             for values in self._missing(table, partitions):
@@ -128,9 +114,9 @@ class CatalogCheck:
             self._unreadable[table.name] = self._finding(FindingCode.CATALOG_UNREADABLE, table, str(error))
             return ()
 
-    def _dangling(self, table: Table) -> _Counted | None:
+    def _dangling(self, table: Table) -> Counted | None:
         """Count the partitions that the catalog lists, that no load has, and whose folder holds no rows."""
-        counted = _Counted()
+        counted = Counted()
         if self._is_unreadable(table):
             return None
         try:
@@ -168,7 +154,7 @@ class CatalogCheck:
     def _key(table: Table, values: Values) -> str:
         return partition_folder(table, values) + PART_NAME
 
-    def _counted(self, code: FindingCode, table: Table, what: str, counted: _Counted) -> Finding:
+    def _counted(self, code: FindingCode, table: Table, what: str, counted: Counted) -> Finding:
         first = "/".join(map("=".join, zip(partition_names(table), counted.first, strict=True)))
         return self._finding(code, table, f"{counted.n} partitions {what}, the first: {first}.")
 

@@ -105,6 +105,19 @@ class Finding:
 
 
 @dataclass(slots=True)
+class Counted:
+    """Partitions of one table that differ in one way: how many, and the first of them."""
+
+    n: int = 0
+    first: tuple[str, ...] = ()
+
+    def add(self, values: tuple[str, ...]) -> None:
+        """Count one more."""
+        self.first = min(self.first, values) if self.n else values
+        self.n += 1
+
+
+@dataclass(slots=True)
 class Audit:
     """What an audit found, and what it proved; of the same size whatever there is."""
 
