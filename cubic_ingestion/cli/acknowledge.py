@@ -2,14 +2,20 @@
 
 import getpass
 import socket
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.loads import check_tables, line, selected, without_record
-from cubic_ingestion.cli.output import AsJson, print_json, print_rows, warn
+from cubic_ingestion.cli.changed_loads import print_outcomes, selected, unknown
+from cubic_ingestion.cli.loads import check_tables
+from cubic_ingestion.cli.output import AsJson
+from cubic_ingestion.cli.quarantine import quarantined_pages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cubic_ingestion.cli.changed_loads import Outcome
     from cubic_ingestion.domain.load import Load
     from cubic_ingestion.ports import Platform
 
@@ -42,23 +48,28 @@ def acknowledge(
         raise typer.BadParameter("give a reason that others understand", param_hint="--reason")
     platform = existing_platform()
     check_tables(platform, table)
-    chosen = [*selected(platform, load_ids, table, code), *([] if load_ids or code else _quarantined(platform, table))]
-    if not load_ids:
-        chosen = [load for load in chosen if load.acknowledged_at is None]
-    report = acknowledge_loads(platform, chosen, by or f"{getpass.getuser()}@{socket.gethostname()}", reason)
-    refused = without_record(platform, load_ids) | {load.id: why for load, why in report.refused}
-    if as_json:
-        acknowledged = [load.id for load in report.acknowledged]
-        told = [{"id": load_id, "reason": why} for load_id, why in refused.items()]
-        print_json({"acknowledged": acknowledged, "refused": told})
-    else:
-        rows = [line(load) for load in report.acknowledged]
-        print_rows(rows, title="Acknowledged", empty="No load was acknowledged.")
-        for load_id, why in refused.items():
-            warn(f"Load {load_id} stays as it is: {why}.")
-    if load_ids and refused:
+    who = by or f"{getpass.getuser()}@{socket.gethostname()}"
+
+    def outcomes() -> "Iterator[Outcome]":
+        for page in _chosen(platform, load_ids, table, code):
+            report = acknowledge_loads(platform, page, who, reason)
+            yield report.acknowledged, [(load.id, why) for load, why in report.refused]
+        yield [], unknown(platform, load_ids)
+
+    n_refused = print_outcomes(
+        outcomes(), "acknowledged", title="Acknowledged", empty="No load was acknowledged.", as_json=as_json
+    )
+    if load_ids and n_refused:
         raise typer.Exit(1)
 
 
-def _quarantined(platform: "Platform", tables: list[str] | None) -> "list[Load]":
-    return list(platform.repository.quarantined(tables))
+def _chosen(
+    platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: list[str] | None
+) -> "Iterator[Sequence[Load]]":
+    """Yield the loads asked for by id; or else those of the tables and codes that nobody has acknowledged."""
+    if load_ids:
+        yield from selected(platform, load_ids, tables, codes)
+        return
+    quarantined = () if codes else quarantined_pages(platform, tables)
+    for page in chain(selected(platform, None, tables, codes), quarantined):
+        yield [load for load in page if load.acknowledged_at is None]

@@ -19,6 +19,7 @@ from cubic_ingestion.cli.loads import loads
 from cubic_ingestion.cli.metrics import metrics
 from cubic_ingestion.cli.output import survive_any_encoding
 from cubic_ingestion.cli.quarantine import quarantine
+from cubic_ingestion.cli.retry import retry
 from cubic_ingestion.cli.status import status
 from cubic_ingestion.cli.tables import tables
 from cubic_ingestion.errors import CubicIngestionError, RetriableError
@@ -36,6 +37,7 @@ app.command()(ingest)
 app.command()(status)
 app.command()(audit)
 app.command()(metrics)
+loads.command()(retry)
 loads.command()(acknowledge)
 app.add_typer(loads)
 app.add_typer(tables)

@@ -1,6 +1,7 @@
 """``cubic loads``: the loads, one load's whole story, and another try for errored ones."""
 
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,16 +39,16 @@ def list_loads(
 
     platform = existing_platform()
     check_tables(platform, table)
-    found = _newest(platform, table, status, limit)
+    found = chain.from_iterable(load_pages(platform, table, status, limit))
     if as_json:
         print_json_list(_story(load) for load in found)
     else:
         print_rows((line(load) for load in found), empty="No such loads.")
 
 
-def _newest(
-    platform: "Platform", tables: list[str] | None, statuses: list[LoadStatus] | None, limit: int
-) -> "Iterator[Load]":
+def load_pages(
+    platform: "Platform", tables: list[str] | None, statuses: list[LoadStatus] | None, limit: int = _MOST
+) -> "Iterator[Sequence[Load]]":
     """Yield loads, newest first, page by page: there may be millions."""
     before: int | None = None
     while limit > 0 and (
@@ -55,7 +56,7 @@ def _newest(
             tables=tables, statuses=statuses, limit=min(limit, _PAGE_LOADS), before=before
         )
     ):
-        yield from page
+        yield page
         limit -= len(page)
         before = page[-1].id
 
@@ -82,62 +83,8 @@ def show(
         print_facts(story)
 
 
-@loads.command()
-def retry(
-    load_ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of errored loads.")] = None,
-    *,
-    table: Annotated[list[str] | None, typer.Option(help="Errored loads of this table; may be repeated.")] = None,
-    code: Annotated[list[str] | None, typer.Option(help="Those with this error code; may be repeated.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bring errored loads back, by id, or by table, error code or both.
-
-    Their originals are read from Error by the next pass, and go to Archive if it succeeds. Do not copy them to
-    Incoming, where a copy would be a load of its own.
-
-    Exit code 1 if a load asked for by id is not errored or cannot be retried.
-
-    Example: `cubic loads retry --table cubic__dmap__agg_sample --code bad_value`
-    """
-    from cubic_ingestion.bootstrap import existing_platform
-    from cubic_ingestion.pipeline.retry import retry as retry_loads
-
-    if bool(load_ids) == bool(table or code):
-        raise typer.BadParameter("name either ids, or --table or --code or both")
-    platform = existing_platform()
-    check_tables(platform, table)
-    report = retry_loads(platform, selected(platform, load_ids, table, code))
-    refused = without_record(platform, load_ids) | {load.id: reason for load, reason in report.refused}
-    if as_json:
-        retried = [load.id for load in report.retried]
-        print_json({"retried": retried, "refused": [{"id": key, "reason": why} for key, why in refused.items()]})
-    else:
-        print_rows(
-            [line(load) for load in report.retried], title="To be tried again", empty="No load was brought back."
-        )
-        for load_id, reason in refused.items():
-            warn(f"Load {load_id} stays as it is: {reason}.")
-    if load_ids and refused:
-        raise typer.Exit(1)
-
-
-def selected(
-    platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: list[str] | None
-) -> "Sequence[Load]":
-    """Find the loads asked for; of those named by table or code only the errored ones are meant."""
-    if load_ids:
-        return [load for load_id in dict.fromkeys(load_ids) if (load := _load(platform, load_id))]
-    errored = platform.repository.loads(tables=tables, statuses=[LoadStatus.ERRORED], limit=_MOST)
-    return [load for load in reversed(errored) if not codes or (load.error and load.error.code in codes)]
-
-
-def without_record(platform: "Platform", load_ids: list[int] | None) -> dict[int, str]:
-    """Word that there are no loads with some of these ids."""
-    missing = [load_id for load_id in load_ids or () if _load(platform, load_id) is None]
-    return dict.fromkeys(missing, "there is no load with this id")
-
-
-def _load(platform: "Platform", load_id: int) -> "Load | None":
+def one_load(platform: "Platform", load_id: int) -> "Load | None":
+    """Look a load up; None if there is none, or cannot be any, with this id."""
     return platform.repository.load(load_id) if 0 < load_id <= _MOST else None
 
 

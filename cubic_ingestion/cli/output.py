@@ -59,14 +59,26 @@ def print_json(value: object) -> None:
 
 def print_json_list(items: Iterable[object]) -> None:
     """Print a list as ``print_json`` does, item by item: none of them is kept."""
-    n_printed = 0
+    if not _write_items(items):
+        print_places(is_error=True)
+    write("\n")
+
+
+def print_json_lists(lists: Mapping[str, Iterable[object]]) -> None:
+    """Print an object of lists, one list after the other and item by item: none of the items is kept."""
+    for position, (name, items) in enumerate(lists.items()):
+        write(f"{',' if position else '{'}\n{json_text(name)}: ")
+        _write_items(items)
+    write("\n}\n")
+
+
+def _write_items(items: Iterable[object]) -> int:
+    n_written = 0
     for item in items:
-        write(("," if n_printed else "[") + "\n" + textwrap.indent(json_text(item, indent=2), "  "))
-        n_printed += 1
-    if n_printed:
-        write("\n]\n")
-    else:
-        print_json([])
+        write(("," if n_written else "[") + "\n" + textwrap.indent(json_text(item, indent=2), "  "))
+        n_written += 1
+    write("\n]" if n_written else "[]")
+    return n_written
 
 
 def json_text(value: object, indent: int | None = None) -> str:

@@ -7,7 +7,7 @@ import typer
 from cubic_ingestion.cli.output import AsJson, print_json, print_json_list, print_rows, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cubic_ingestion.domain.load import Load
     from cubic_ingestion.ports import Platform
@@ -75,14 +75,14 @@ def replay(*, table: Tables = None, as_json: AsJson = False) -> None:
 def _loads(platform: "Platform", names: list[str] | None) -> "Iterator[Load]":
     if unknown := [name for name in names or () if name not in platform.tables]:
         raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
-    return (load for load in _all_quarantined(platform, names) if load.table in platform.tables)
+    return (load for page in quarantined_pages(platform, names) for load in page if load.table in platform.tables)
 
 
-def _all_quarantined(platform: "Platform", names: list[str] | None) -> "Iterator[Load]":
-    """Yield the loads with records in quarantine, page by page."""
+def quarantined_pages(platform: "Platform", names: list[str] | None) -> "Iterator[Sequence[Load]]":
+    """Yield the loads with records in quarantine, oldest first, page by page."""
     last = 0
     while page := platform.repository.quarantined(names, after=last, limit=_PAGE_LOADS):
-        yield from page
+        yield page
         last = page[-1].id
 
 

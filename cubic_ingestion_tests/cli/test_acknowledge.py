@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from cubic_ingestion_tests.cli.conftest import Cubic
 from cubic_ingestion_tests.homes import depot_of, put_dmap
 
@@ -64,6 +66,20 @@ def test_all_open_loads_of_a_code_are_acknowledged_and_those_of_another_stay_a_p
 
     assert len(outcome.json["acknowledged"]) == 1
     assert codes(cubic).count("errored") == 1
+
+
+def test_all_pages_of_a_tables_open_loads_are_acknowledged(
+    cubic: Cubic, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (4, 5, 6):
+        put_dmap(depot_of(home), f"2022030{day}.csv", "1,a,many\n")
+    cubic("ingest")
+    monkeypatch.setattr("cubic_ingestion.cli.loads._PAGE_LOADS", 1)
+
+    outcome = cubic("loads", "acknowledge", "--table", "cubic__dmap__agg_sample", "--reason", "Known", "--json")
+
+    assert outcome.json == {"acknowledged": [3, 2, 1], "refused": []}
+    assert "errored" not in codes(cubic)
 
 
 def test_a_retry_clears_what_was_acknowledged(cubic: Cubic, home: Path) -> None:

@@ -27,10 +27,10 @@ def errored(cubic: Cubic, home: Path) -> Path:
     [
         ((1,), [1]),
         ((2, 1, 2), [2, 1]),
-        (("--table", TABLE), [1, 2]),
+        (("--table", TABLE), [2, 1]),
         (("--table", "cubic__kafka__sample"), []),
         (("--code", "bad_value"), [1]),
-        (("--code", "bad_value", "--code", "empty_file"), [1, 2]),
+        (("--code", "bad_value", "--code", "empty_file"), [2, 1]),
         (("--table", TABLE, "--code", "empty_file"), [2]),
     ],
 )
@@ -42,6 +42,40 @@ def test_errored_loads_are_brought_back(
     assert (outcome.exit_code, outcome.json) == (0, {"retried": ids, "refused": []})
     ready = cubic("loads", "list", "--status", "ready", "--json").json
     assert sorted(load["id"] for load in ready) == sorted(ids)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_all_pages_are_brought_back_and_people_are_shown_the_first(
+    cubic: Cubic, errored: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    del errored
+    monkeypatch.setattr("cubic_ingestion.cli.loads._PAGE_LOADS", 1)
+    monkeypatch.setattr("cubic_ingestion.cli.changed_loads.MAX_SHOWN", 1)
+
+    outcome = cubic("loads", "retry", "--table", TABLE, *options)
+
+    assert cubic("loads", "list", "--status", "errored", "--json").json == []
+    if options:
+        assert outcome.json == {"retried": [2, 1], "refused": []}
+    else:
+        assert "20220305.csv" in outcome.text
+        assert "20220304.csv" not in outcome.text
+        assert "These are the first 1 of 2; '--json' prints the ids of all." in outcome.text
+
+
+def test_people_are_told_how_many_loads_stay_as_they_are(
+    cubic: Cubic, errored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for original in (errored / "error").rglob("*.csv"):
+        original.unlink()
+    monkeypatch.setattr("cubic_ingestion.cli.changed_loads.MAX_SHOWN", 1)
+
+    outcome = cubic("loads", "retry", "--table", TABLE)
+
+    assert outcome.exit_code == 0
+    assert "Load 2 stays as it is: has no original in Error." in outcome.error
+    assert "Load 1 " not in outcome.error
+    assert "2 loads stay as they are; '--json' prints the reasons of all." in outcome.error
 
 
 def test_what_cannot_be_retried_is_named_and_the_rest_is_brought_back(cubic: Cubic, errored: Path) -> None:
