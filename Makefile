@@ -14,9 +14,10 @@ CUBIC_HOME ?= $(shell sed -n 's/^CUBIC_HOME=//p' .env 2>/dev/null | tail -n 1)
 override HOME_FOLDER := $(patsubst ~/%,$(HOME)/%,$(or $(strip $(CUBIC_HOME)),.cubic))
 DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
-PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST_OPTIONS ?= -n 2 --dist worksteal
+HOUSE := cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
 
-.PHONY: help run test dev check lock bench ledger kafka s3 scan audit workers soak storm clean
+.PHONY: help run unit test rest dev check lock bench ledger kafka s3 scan audit workers soak storm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,10 +27,16 @@ run: $(INSTALLED) ## Ingest the sample of all three streams and show what became
 	@$(BIN)/cubic demo
 	@$(BIN)/cubic ingest
 
+unit: $(INSTALLED) ## Run the fast tests, for every save: no server, no browser, under a minute on two cores
+	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) -m 'not slow and not postgres and not browser'
+
 test: $(INSTALLED) ## Run all tests; Chromium and Redis are installed where that is allowed
 	@bash .ci/install-chromium || echo "Left out: the browser tests. They need Debian's chromium (apt-get install chromium)."
 	@bash .ci/install-redis || echo "Left out: the tests of many workers. They need Debian's Redis (apt-get install redis-server)."
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+rest: $(INSTALLED) # what `make check` leaves of `make test`
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) $(HOUSE:%=--ignore=%)
 
 dev: $(INSTALLED) ## Start Dagster's UI, sensors and daemon; state is kept under CUBIC_HOME
 ifneq ($(or $(DAGSTER_HOME),$(filter .cubic,$(HOME_FOLDER))),)
@@ -44,8 +51,7 @@ check: $(INSTALLED) ## The one gate: lint, format, types, layers, and the tests 
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
+	$(BIN)/python -m pytest -q $(HOUSE)
 
 lock: $(INSTALLED) ## Write requirements.lock again from pyproject.toml (OPTIONS=--upgrade for newer versions)
 	env -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' \

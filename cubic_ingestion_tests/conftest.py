@@ -1,12 +1,22 @@
 """Fixtures that every folder of tests may use."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from cubic_ingestion.domain.table import Column, StreamName, Table
+from cubic_ingestion_tests.budget import pytest_runtest_call
 from cubic_ingestion_tests.builders import a_change_table, a_table, an_ods_table
 from cubic_ingestion_tests.depot import Depot
+
+__all__ = ["depot", "pytest_collection_modifyitems", "pytest_runtest_call"]
+
+TESTS = Path(__file__).parent
+FIRST, LAST = ("integration", "deployment"), ("faults",)
+"""Servers that several tests share are started first, and what can be stolen one by one comes last."""
 
 KAFKA_TABLE = Table(
     "cubic__kafka__sample",
@@ -14,6 +24,22 @@ KAFKA_TABLE = Table(
     "cubic/kafka/sample/",
     columns=(Column("event_id", "string"), Column("amount", "decimal128(10, 2)"), Column("rider", "json")),
 )
+
+
+@event.listens_for(Pool, "connect")
+def _wait_for_no_disk(connection: object, _record: object) -> None:
+    """Let SQLite leave its files to the operating system, which keeps them whatever becomes of the process."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF").close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in an order in which two workers end at the same time."""
+    items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).parts[0]))
+
+
+def _rank(room: str) -> int:
+    return (room not in FIRST) + (room in LAST)
 
 
 @pytest.fixture

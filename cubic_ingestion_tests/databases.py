@@ -1,13 +1,12 @@
 """Metadata databases for tests, fresh and cheap: SQLite, and a real PostgreSQL that the tests start themselves.
 
-A conftest imports the fixtures it wants. Each database is migrated once a session and copied for each test: about a
+A conftest imports the fixtures it wants. Each kind is migrated once a process and copied for each test: about a
 millisecond on SQLite, twenty on PostgreSQL.
 """
 
-import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
@@ -21,8 +20,6 @@ from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.upgrade import upgrade
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-
-UrlFactory = Callable[[str], str]
 
 _number = count()
 
@@ -46,39 +43,44 @@ def postgres_url() -> str:
     return start_postgres()
 
 
-@pytest.fixture(scope="session")
-def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> UrlFactory:
-    """Return the URL of a database with the newest schema, by kind, made on first use and never written to."""
-    urls: dict[str, str] = {}
-
-    def url_of(kind: str) -> str:
-        if kind not in urls:
-            urls[kind] = _empty(kind, f"migrated_{next(_number)}", tmp_path_factory.mktemp("migrated"))
-            engine = make_engine(urls[kind])
+@cache
+def migrated_sqlite() -> bytes:
+    """Return an SQLite database with the newest schema and no rows, made once a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "metadata.sqlite"
+        with an_engine(f"sqlite:///{path}") as engine:
             upgrade(engine)
-            engine.dispose()
-        return urls[kind]
+        return path.read_bytes()
 
-    return url_of
+
+@cache
+def migrated_postgres() -> str:
+    """Return the name of a PostgreSQL database with the newest schema and no rows, made once a process."""
+    url = _create("migrated")
+    with an_engine(url) as engine:
+        upgrade(engine)
+    return str(make_url(url).database)
 
 
 @pytest.fixture(params=BOTH)
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of a database without any table, on each kind in turn."""
-    url = _empty(request.param, f"test_{next(_number)}", tmp_path)
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty'}.sqlite"
+        return
+    url = _create(f"test_{next(_number)}")
     yield url
     _drop(url)
 
 
 @pytest.fixture(params=BOTH)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_url: UrlFactory) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of a database with the newest schema and no rows, on each kind in turn."""
-    migrated = make_url(migrated_url(request.param))
     if request.param == "sqlite":
-        shutil.copyfile(str(migrated.database), tmp_path / "metadata.sqlite")
+        (tmp_path / "metadata.sqlite").write_bytes(migrated_sqlite())
         yield f"sqlite:///{tmp_path / 'metadata.sqlite'}"
         return
-    url = _empty("postgresql", f"test_{next(_number)}", tmp_path, template=str(migrated.database))
+    url = _create(f"test_{next(_number)}", template=migrated_postgres())
     yield url
     _drop(url)
 
@@ -100,17 +102,14 @@ def an_engine(url: str) -> Generator[Engine]:
         engine.dispose()
 
 
-def _empty(kind: str, name: str, folder: Path, template: str = "template0") -> str:
-    if kind == "sqlite":
-        return f"sqlite:///{folder / name}.sqlite"
+def _create(name: str, template: str = "template0") -> str:
     server = start_postgres()
     _run(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def _drop(url: str) -> None:
-    if url.startswith("postgresql"):
-        _run(start_postgres(), f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+    _run(start_postgres(), f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
 
 
 def _run(url: str, *statements: str) -> None:

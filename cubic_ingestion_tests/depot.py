@@ -17,7 +17,6 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError
 from cubic_ingestion.metadata_db.engine import make_engine
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
-from cubic_ingestion.metadata_db.upgrade import upgrade
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import CatalogReport, catalog
 from cubic_ingestion.pipeline.claim import Claim
@@ -27,6 +26,7 @@ from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.write import Written, write
 from cubic_ingestion.ports import CatalogEntry, Limits, Platform, Stores
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests.databases import migrated_sqlite
 
 
 class StoppedClock:
@@ -77,9 +77,11 @@ class Depot:
 
     @staticmethod
     def build(root: Path, tables: Iterable[Table], *, limits: Limits | None = None) -> "Depot":
-        """Make an empty depot for some tables."""
-        engine = make_engine(f"sqlite:///{root / 'metadata.sqlite'}")
-        upgrade(engine)
+        """Open the depot of a folder, empty at first, for some tables."""
+        database = root / "metadata.sqlite"
+        if not database.exists():
+            database.write_bytes(migrated_sqlite())
+        engine = make_engine(f"sqlite:///{database}")
         clock = StoppedClock()
         (root / "incoming").mkdir(exist_ok=True)
         zones = {zone: LocalObjectStore(root / zone) for zone in ("incoming", "archive", "error", "springboard")}

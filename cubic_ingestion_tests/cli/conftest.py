@@ -11,10 +11,10 @@ import pytest
 
 from cubic_ingestion.bootstrap import close_platforms
 from cubic_ingestion.cli import main
-from cubic_ingestion_tests.databases import database_url, migrated_url
+from cubic_ingestion_tests.databases import database_url
 from cubic_ingestion_tests.homes import enter
 
-__all__ = ["cubic", "database_url", "home", "ingested_home", "migrated_url"]
+__all__ = ["cubic", "database_url", "home", "ingested_home"]
 
 
 @dataclass(frozen=True)

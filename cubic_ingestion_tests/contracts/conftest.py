@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion.ports import LoadRepository
 from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP
-from cubic_ingestion_tests.databases import database_url, engine, migrated_url, postgres_url
+from cubic_ingestion_tests.databases import database_url, engine, postgres_url
 from cubic_ingestion_tests.glue import database, glue, glue_url
 from cubic_ingestion_tests.s3 import s3
 
@@ -16,7 +16,6 @@ __all__ = [
     "engine",
     "glue",
     "glue_url",
-    "migrated_url",
     "postgres_url",
     "repository",
     "s3",

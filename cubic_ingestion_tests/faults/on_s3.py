@@ -11,7 +11,7 @@ from cubic_ingestion.storage.s3_client import s3_client
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
-from cubic_ingestion_tests.faults.stage import DELIVERIES, PROCESSES, stage, strike
+from cubic_ingestion_tests.faults.stage import DELIVERIES, PROCESSES, stage_of, strike
 
 ZONES = ("incoming", "archive", "error", "springboard")
 
@@ -24,33 +24,33 @@ class Bucket:
     environment: Mapping[str, str]
     """AWS's variables, by which another process finds it."""
 
-    def opened(self, root: Path) -> Depot:
+    def opened(self, root: Path, kind: str) -> Depot:
         """Open the depot of a folder; what is left in the folder is its metadata database."""
-        depot, client = stage(root), s3_client("path", 10)
+        depot, client = stage_of(root, kind), s3_client("path", 10)
         zones = {zone: S3ObjectStore(client, self.name, f"{root.name}/{zone}/") for zone in ZONES}
         catalog = GlueTableCatalog(f"{self.name}-{root.name}")
         return replace(depot, platform=replace(depot.platform, stores=Stores(**zones), catalog=catalog))
 
     def deliver(self, root: Path, kind: str) -> Depot:
         """Make a depot into which a delivery has just come."""
-        depot = self.opened(root)
+        depot = self.opened(root, kind)
         for key, body in DELIVERIES[kind].files.items():
             with depot.platform.stores.incoming.writer(key) as writer:
                 writer.file.write(body)
                 writer.commit()
         return depot
 
-    def strike_in_a_process(self, root: Path, at: str, fault: Fault) -> int | None:
+    def strike_in_a_process(self, root: Path, kind: str, at: str, fault: Fault) -> int | None:
         """Work with a fault in a process of its own; returns what it exited with, negative for a signal."""
-        process = PROCESSES.Process(target=_strike, args=(self, root, at, fault))
+        process = PROCESSES.Process(target=_strike, args=(self, root, kind, at, fault))
         process.start()
         process.join()
         return process.exitcode
 
 
-def _strike(bucket: Bucket, root: Path, at: str, fault: Fault) -> None:
+def _strike(bucket: Bucket, root: Path, kind: str, at: str, fault: Fault) -> None:
     os.environ |= bucket.environment
-    strike(bucket.opened(root), FaultPlan(at, fault))
+    strike(bucket.opened(root, kind), FaultPlan(at, fault))
 
 
 def mirrored(depot: Depot) -> Depot:

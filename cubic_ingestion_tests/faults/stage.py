@@ -5,14 +5,11 @@ import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.errors import RetriableError
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.upgrade import upgrade
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.ingest import ingest
@@ -30,7 +27,6 @@ KAFKA = a_table(
     prefix="cubic/kafka/sample/",
     columns=(Column("event_id", "string"), Column("n", "int64")),
 )
-TABLES = (an_ods_table(), a_change_table(), a_table(), KAFKA)
 _LOAD = "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001"
 _CHANGE = "cubic/ods_qlik/EDW.SAMPLE__ct/20220304-101500123"
 _STARTED_AT = "2022-03-01T00:00:00.000"
@@ -38,7 +34,8 @@ _PASSES = 4
 ASKED = "asked for"
 """The run of what a person asks for."""
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__, "duckdb", "pandas"])  # forked from one that has all modules, no threads
+"""Forked from one that has all modules, and no threads."""
+PROCESSES.set_forkserver_preload([__name__, "duckdb", "filelock", "pandas", "pyarrow.pandas_compat"])
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,8 @@ class Delivery:
     """Key of the file that is overwritten where something is."""
     other: Mapping[str, bytes]
     """What it is overwritten with, sidecar included."""
+    needs: tuple[Table, ...] = ()
+    """Tables whose files come with it."""
 
     def put(self, depot: Depot, files: Mapping[str, bytes]) -> None:
         """Let files land, sidecars last."""
@@ -81,6 +80,7 @@ DELIVERIES = {
         _ods(_LOAD, "1,a\n", 1) | _ods(_CHANGE, "1,a\n2,b\n", 2) | _ods(_CHANGE.replace("1015", "1016"), "x,c\n", 1),
         f"{_CHANGE}.csv.gz",
         _ods(_CHANGE, "8,other\n9,bytes\n10,here\n", 3),
+        needs=(an_ods_table(),),
     ),
     "dmap": Delivery(
         a_table(),
@@ -105,39 +105,31 @@ DELIVERIES = {
 
 def deliver(root: Path, kind: str) -> Depot:
     """Make a depot into which a delivery has just come."""
-    depot = stage(root)
+    depot = stage_of(root, kind)
     DELIVERIES[kind].put(depot, DELIVERIES[kind].files)
     return depot
 
 
-def stage(root: Path, tables: Sequence[Table] = TABLES) -> Depot:
+def stage_of(root: Path, kind: str) -> Depot:
+    """Open the depot of a folder, with the tables that a delivery is for: where a call fails first, it is theirs."""
+    return stage(root, [*DELIVERIES[kind].needs, DELIVERIES[kind].table])
+
+
+def stage(root: Path, tables: Sequence[Table]) -> Depot:
     """Open the depot of a folder; one load at a time, so that calls come in the same order each time."""
-    if not (root / "metadata.sqlite").exists():
-        (root / "metadata.sqlite").write_bytes(_empty_database())
     return Depot.build(root, tables, limits=Limits(parallel_loads=1))
 
 
-@lru_cache
-def _empty_database() -> bytes:
-    """Make the metadata database once; hundreds of depots begin with it."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "metadata.sqlite"
-        engine = make_engine(f"sqlite:///{path}")
-        upgrade(engine)
-        engine.dispose()
-        return path.read_bytes()
-
-
-def strike_in_a_process(root: Path, at: str, fault: Fault) -> int | None:
+def strike_in_a_process(root: Path, kind: str, at: str, fault: Fault) -> int | None:
     """Work with a fault in a process of its own; returns what it exited with, negative for a signal."""
-    process = PROCESSES.Process(target=_strike, args=(root, at, fault))
+    process = PROCESSES.Process(target=_strike, args=(root, kind, at, fault))
     process.start()
     process.join()
     return process.exitcode
 
 
-def _strike(root: Path, at: str, fault: Fault) -> None:
-    strike(stage(root), FaultPlan(at, fault))
+def _strike(root: Path, kind: str, at: str, fault: Fault) -> None:
+    strike(stage_of(root, kind), FaultPlan(at, fault))
 
 
 def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None = None) -> None:
@@ -153,7 +145,7 @@ def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None 
         release(depot.platform, ASKED)
     for number in range(2):
         with suppress(RetriableError):
-            for stream in StreamName:
+            for stream in dict.fromkeys(table.stream for table in platform.tables.values()):
                 register(platform, stream)
                 plan(platform, stream)
         for table in platform.tables.values():
@@ -168,15 +160,28 @@ def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None 
             release(depot.platform, f"struck {number}")
 
 
-def heal(root: Path, opened: Callable[[Path], Depot] = stage) -> Depot:
+def heal(depot: Depot) -> Depot:
     """Do what new processes do once claims have expired and pauses have passed; nothing is repaired by hand."""
-    depot = opened(root)
     for _ in range(_PASSES):
+        was_settled = is_settled(depot)
         depot.clock.advance(seconds=2 * depot.platform.limits.claim_timeout_seconds)
         depot.ingest()
         depot.archive()
         depot.catalog()
+        if was_settled:  # the last pass found nothing to do; whatever it did instead is seen by who looks next
+            break
     return depot
+
+
+def is_settled(depot: Depot) -> bool:
+    """Say whether every load has ended, Incoming is empty and the catalog knows all."""
+    statuses = {load.status for load in depot.loads()}
+    return (
+        bool(statuses)
+        and statuses <= {LoadStatus.ARCHIVED, LoadStatus.ERRORED}
+        and not depot.files("incoming")
+        and not depot.platform.repository.catalog_backlog()
+    )
 
 
 def contents(depot: Depot, kind: str) -> list[dict[str, object]]:

@@ -1,10 +1,13 @@
-"""Each fault at each call over the ports, for each kind of load: afterwards all is as if nothing had happened."""
+"""Each fault at each call over the ports, for each kind of load: afterwards all is as if nothing had happened.
+
+A cell is one kind, one fault and one call, and a test of its own: so they spread over all workers.
+"""
 
 import signal
-from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -18,103 +21,117 @@ from cubic_ingestion_tests.faults.stage import (
     endings,
     heal,
     kept,
-    stage,
+    stage_of,
     strike,
     strike_in_a_process,
 )
 
+pytestmark = pytest.mark.slow
+
+N_CALLS = {"ods": 56, "ods changes": 56, "dmap": 41, "kafka": 41}
+"""How many calls an undisturbed delivery makes. Tests are collected by number, since recording takes seconds."""
+N_OPENED = {"ods": 7, "ods changes": 7, "dmap": 3, "kafka": 3}
+"""How many of them open a body, which may end early."""
 KILLED = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 
 
-@lru_cache
-def calls_of(kind: str) -> tuple[str, ...]:
-    """Name the calls that an undisturbed delivery makes."""
+def cells(*faults: Fault) -> list[Any]:
+    """Return each kind with each fault and the numbers of the calls that it may strike."""
+    return [
+        pytest.param(kind, fault, number, id=f"{kind}-{fault}-{number}")
+        for kind in DELIVERIES
+        for fault in faults
+        for number in range((N_OPENED if fault is Fault.TRUNCATED else N_CALLS)[kind])
+    ]
+
+
+@cache
+def calls_of(kind: str, fault: Fault) -> tuple[str, ...]:
+    """Name the calls of an undisturbed delivery that a fault may strike."""
+    if fault is Fault.TRUNCATED:
+        return tuple(call for call in calls_of(kind, Fault.ERROR) if ".open" in call)
+    if fault is not Fault.ERROR:
+        return calls_of(kind, Fault.ERROR)
     with TemporaryDirectory() as folder:
         recorder = FaultPlan()
         strike(deliver(Path(folder), kind), recorder)
         return tuple(recorder.calls)
 
 
-def struck(root: Path, kind: str, at: str, fault: Fault) -> Depot:
-    """Deliver, strike, and let new processes heal it."""
-    root.mkdir()
-    depot = deliver(root, kind)
+@cache
+def undisturbed(kind: str) -> tuple[object, ...]:
+    """Return what a delivery leaves behind when nothing goes wrong."""
+    with TemporaryDirectory() as folder:
+        strike(deliver(Path(folder), kind), FaultPlan())
+        return outcome(heal(stage_of(Path(folder), kind)), kind)
+
+
+@cache
+def of_both(kind: str) -> list[dict[str, object]]:
+    """Return the rows of a delivery whose original is overwritten before anybody looks."""
+    delivery = DELIVERIES[kind]
+    with TemporaryDirectory() as folder:
+        depot = stage_of(Path(folder), kind)
+        delivery.put(depot, dict(delivery.files) | dict(delivery.other))
+        return contents(heal(stage_of(Path(folder), kind)), kind)
+
+
+def outcome(depot: Depot, kind: str) -> tuple[object, ...]:
+    """Return the rows, what became of the loads, and where the originals are."""
+    return contents(depot, kind), endings(depot), kept(depot)
+
+
+@pytest.mark.parametrize("kind", DELIVERIES)
+def test_each_call_of_an_undisturbed_delivery_has_its_cells(kind: str) -> None:
+    assert len(calls_of(kind, Fault.ERROR)) == N_CALLS[kind]
+    assert len(calls_of(kind, Fault.TRUNCATED)) == N_OPENED[kind]
+
+
+@pytest.mark.parametrize("kind", DELIVERIES)
+def test_an_undisturbed_delivery_leaves_good_rows_and_a_rejected_load(tmp_path: Path, kind: str) -> None:
+    strike(deliver(tmp_path, kind), FaultPlan())
+    depot = heal(stage_of(tmp_path, kind))
+
+    assert len(contents(depot, kind)) == 2
+    assert {status for _, status, _ in endings(depot)} == {"archived", "errored"}
+    assert len(of_both(kind)) == 3
+
+
+@pytest.mark.parametrize(("kind", "fault", "number"), cells(Fault.ERROR, Fault.TIMEOUT, *KILLED, Fault.TRUNCATED))
+def test_after_a_fault_all_is_as_if_nothing_had_happened(tmp_path: Path, kind: str, fault: Fault, number: int) -> None:
+    at = calls_of(kind, fault)[number]
+    depot = deliver(tmp_path, kind)
     if fault in KILLED:
-        assert strike_in_a_process(root, at, fault) == -signal.SIGKILL
+        assert strike_in_a_process(tmp_path, kind, at, fault) == -signal.SIGKILL, at
     else:
         plan = FaultPlan(at, fault)
         strike(depot, plan)
-        assert plan.is_spent
-    return heal(root)
+        assert plan.is_spent, at
+    healed = heal(stage_of(tmp_path, kind))
+
+    assert outcome(healed, kind) == undisturbed(kind), at
+    assert audit(healed.platform).findings == [], at
+    assert healed.platform.repository.catalog_backlog() == [], at
 
 
-def wrong(root: Path, kind: str, fault: Fault, is_as_expected: Callable[[Depot], bool]) -> list[str]:
-    """Return the calls after whose fault something is not as expected."""
-    calls = [call for call in calls_of(kind) if fault is not Fault.TRUNCATED or ".open" in call]
-    assert calls
-    return [
-        call
-        for number, call in enumerate(calls)
-        if (depot := struck(root / str(number), kind, call, fault))
-        and not (
-            is_as_expected(depot)
-            and audit(depot.platform).findings == []
-            and depot.platform.repository.catalog_backlog() == []
-        )
-    ]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", [Fault.ERROR, Fault.TIMEOUT, *KILLED, Fault.TRUNCATED])
-@pytest.mark.parametrize("kind", DELIVERIES)
-def test_after_a_fault_all_is_as_if_nothing_had_happened(tmp_path: Path, kind: str, fault: Fault) -> None:
-    (tmp_path / "undisturbed").mkdir()
-    strike(deliver(tmp_path / "undisturbed", kind), FaultPlan())
-    undisturbed = heal(tmp_path / "undisturbed")
-    expected = contents(undisturbed, kind), endings(undisturbed), kept(undisturbed)
-    assert len(expected[0]) == 2
-    assert {status for _, status, _ in expected[1]} == {"archived", "errored"}
-
-    assert (
-        wrong(tmp_path, kind, fault, lambda depot: (contents(depot, kind), endings(depot), kept(depot)) == expected)
-        == []
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", DELIVERIES)
-def test_an_original_may_be_overwritten_at_any_moment(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "fault", "number"), cells(Fault.OVERWRITTEN))
+def test_an_original_may_be_overwritten_at_any_moment(tmp_path: Path, kind: str, fault: Fault, number: int) -> None:
+    at = calls_of(kind, fault)[number]
     delivery = DELIVERIES[kind]
     name = delivery.original.rpartition("/")[2]
-    (tmp_path / "undisturbed").mkdir()
-    undisturbed = stage(tmp_path / "undisturbed")
-    delivery.put(undisturbed, dict(delivery.files) | dict(delivery.other))
-    expected = contents(heal(tmp_path / "undisturbed"), kind)
-    assert len(expected) == 3
+    depot = deliver(tmp_path, kind)
+    plan = FaultPlan(at, fault, overwrite=lambda: delivery.put(depot, delivery.other))
+    strike(depot, plan)
+    assert plan.is_spent, at
+    healed = heal(stage_of(tmp_path, kind))
 
-    def overwritten(root: Path, at: str) -> Depot:
-        root.mkdir()
-        depot = deliver(root, kind)
-        plan = FaultPlan(at, Fault.OVERWRITTEN, overwrite=lambda: delivery.put(depot, delivery.other))
-        strike(depot, plan)
-        assert plan.is_spent
-        return heal(root)
-
-    def is_sound(depot: Depot) -> bool:
-        *old, new = [(status, code) for file, status, code in endings(depot) if file == name]
-        archived = [
-            path.read_bytes() for path in (depot.root / "archive").rglob("*") if path.is_file() and path.name == name
-        ]
-        both = [delivery.files[delivery.original], delivery.other[delivery.original]]
-        return (
-            contents(depot, kind) == expected
-            and new == ("archived", "")
-            and old in ([], [("archived", "")], [("errored", "superseded")])
-            # A version that was archived is kept byte for byte beside the one that took its place.
-            and sorted(archived) == sorted(both if old == [("archived", "")] else both[1:])
-            and not depot.files("incoming")
-            and audit(depot.platform).findings == []
-        )
-
-    calls = calls_of(kind)
-    assert [call for number, call in enumerate(calls) if not is_sound(overwritten(tmp_path / str(number), call))] == []
+    *old, new = [(status, code) for file, status, code in endings(healed) if file == name]
+    assert contents(healed, kind) == of_both(kind), at
+    assert new == ("archived", ""), at
+    assert old in ([], [("archived", "")], [("errored", "superseded")]), at
+    # A version that was archived is kept byte for byte beside the one that took its place.
+    both = [delivery.files[delivery.original], delivery.other[delivery.original]]
+    archived = [path.read_bytes() for path in (tmp_path / "archive").rglob("*") if path.is_file() and path.name == name]
+    assert sorted(archived) == sorted(both if old == [("archived", "")] else both[1:]), at
+    assert healed.files("incoming") == [], at
+    assert audit(healed.platform).findings == [], at

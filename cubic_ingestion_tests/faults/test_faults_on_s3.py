@@ -2,22 +2,29 @@
 
 import os
 import signal
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from cubic_ingestion.pipeline.audit import audit
+from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
 from cubic_ingestion_tests.faults.on_s3 import Bucket, mirrored
-from cubic_ingestion_tests.faults.stage import contents, deliver, endings, heal, kept, strike
+from cubic_ingestion_tests.faults.stage import contents, deliver, endings, heal, kept, stage_of, strike
 from cubic_ingestion_tests.s3 import AWS_VARIABLES, name_s3, new_bucket, s3
 
 __all__ = ["s3"]
 
+pytestmark = pytest.mark.slow
+
 KIND = "ods"
 CHANGES = ("commit", "delete")
 """What a call that changes a store is named by."""
+N_CALLS = 8
+"""How many such calls an undisturbed delivery makes."""
 
 
 @pytest.fixture(params=[False, True], ids=["unversioned", "versioned"])
@@ -28,32 +35,40 @@ def bucket(request: pytest.FixtureRequest, s3: Any, monkeypatch: pytest.MonkeyPa
     return Bucket(name, {variable: os.environ[variable] for variable in AWS_VARIABLES})
 
 
-@pytest.mark.slow
+@cache
+def undisturbed() -> tuple[tuple[str, ...], tuple[object, ...]]:
+    """Name the calls that change a store when nothing goes wrong in a folder, and what they leave behind."""
+    recorder = FaultPlan()
+    with TemporaryDirectory() as folder:
+        strike(deliver(Path(folder), KIND), recorder)
+        calls = tuple(call for call in recorder.calls if any(name in call for name in CHANGES))
+        return calls, outcome(heal(stage_of(Path(folder), KIND)))
+
+
+def outcome(depot: Depot) -> tuple[object, ...]:
+    """Return the rows, what became of the loads, and where the originals are."""
+    return contents(depot, KIND), endings(depot), kept(depot)
+
+
+def test_each_call_that_changes_a_store_has_its_cells() -> None:
+    assert len(undisturbed()[0]) == N_CALLS
+
+
+@pytest.mark.parametrize("number", range(N_CALLS))
 @pytest.mark.parametrize("fault", [Fault.TIMEOUT, Fault.KILLED_AFTER])
 def test_after_a_fault_on_s3_all_is_as_in_a_folder_where_nothing_happened(
-    tmp_path: Path, bucket: Bucket, fault: Fault
+    tmp_path: Path, bucket: Bucket, fault: Fault, number: int
 ) -> None:
-    (tmp_path / "undisturbed").mkdir()
-    recorder = FaultPlan()
-    strike(deliver(tmp_path / "undisturbed", KIND), recorder)
-    undisturbed = heal(tmp_path / "undisturbed")
-    expected = contents(undisturbed, KIND), endings(undisturbed), kept(undisturbed)
-    calls = [call for call in recorder.calls if any(name in call for name in CHANGES)]
-    assert len(calls) >= 8
+    calls, expected = undisturbed()
+    depot = bucket.deliver(tmp_path, KIND)
+    if fault is Fault.KILLED_AFTER:
+        assert bucket.strike_in_a_process(tmp_path, KIND, calls[number], fault) == -signal.SIGKILL, calls[number]
+    else:
+        plan = FaultPlan(calls[number], fault)
+        strike(depot, plan)
+        assert plan.is_spent, calls[number]
+    healed = mirrored(heal(bucket.opened(tmp_path, KIND)))
 
-    wrong: list[str] = []
-    for number, call in enumerate(calls):
-        root = tmp_path / str(number)
-        root.mkdir()
-        depot = bucket.deliver(root, KIND)
-        if fault is Fault.KILLED_AFTER:
-            assert bucket.strike_in_a_process(root, call, fault) == -signal.SIGKILL
-        else:
-            plan = FaultPlan(call, fault)
-            strike(depot, plan)
-            assert plan.is_spent
-        healed = mirrored(heal(root, bucket.opened))
-        found = contents(healed, KIND), endings(healed), kept(healed)
-        if found != expected or audit(healed.platform).findings or healed.platform.repository.catalog_backlog():
-            wrong.append(call)
-    assert wrong == []
+    assert outcome(healed) == expected, calls[number]
+    assert audit(healed.platform).findings == [], calls[number]
+    assert healed.platform.repository.catalog_backlog() == [], calls[number]

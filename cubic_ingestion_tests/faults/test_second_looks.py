@@ -1,14 +1,14 @@
 """Faults while loads are retried, replayed, taken out of quarantine or superseded: as if nothing had happened."""
 
 import signal
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from cubic_ingestion.pipeline.audit import audit
-from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
 from cubic_ingestion_tests.faults.second_looks import (
     STORIES,
@@ -19,8 +19,27 @@ from cubic_ingestion_tests.faults.second_looks import (
     strike_a_story_in_a_process,
 )
 
+pytestmark = pytest.mark.slow
 
-@lru_cache
+N_CALLS = {"retry": 36, "replay": 31, "superseding": 55}
+"""How many calls an undisturbed story makes. Tests are collected by number, since recording takes seconds."""
+N_OPENED = {"retry": 2, "replay": 2, "superseding": 6}
+"""How many of them open a body, which may end early."""
+FAULTS = (Fault.ERROR, Fault.TIMEOUT, Fault.KILLED_AFTER, Fault.TRUNCATED)
+"""A kill before a call is one after the call before it."""
+
+
+def cells() -> list[Any]:
+    """Return each story with each fault and the numbers of the calls that it may strike."""
+    return [
+        pytest.param(story, fault, number, id=f"{story}-{fault}-{number}")
+        for story in STORIES
+        for fault in FAULTS
+        for number in range((N_OPENED if fault is Fault.TRUNCATED else N_CALLS)[story])
+    ]
+
+
+@cache
 def undisturbed(story: str) -> tuple[tuple[str, ...], tuple[object, ...]]:
     """Name the calls of a story in which nothing goes wrong, and its outcome."""
     recorder = FaultPlan()
@@ -30,30 +49,28 @@ def undisturbed(story: str) -> tuple[tuple[str, ...], tuple[object, ...]]:
         return tuple(recorder.calls), outcome(ask_again(Path(folder), story))
 
 
-def struck(root: Path, story: str, at: str, fault: Fault) -> Depot:
-    """Tell a story with a fault, and let new processes end it."""
-    root.mkdir()
-    prepare(root, story)
+def calls_of(story: str, fault: Fault) -> list[str]:
+    """Name the calls of an undisturbed story that a fault may strike."""
+    return [call for call in undisturbed(story)[0] if fault is not Fault.TRUNCATED or ".open" in call]
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_each_call_of_an_undisturbed_story_has_its_cells(story: str) -> None:
+    assert len(calls_of(story, Fault.ERROR)) == N_CALLS[story]
+    assert len(calls_of(story, Fault.TRUNCATED)) == N_OPENED[story]
+
+
+@pytest.mark.parametrize(("story", "fault", "number"), cells())
+def test_a_second_look_at_a_load_survives_a_fault(tmp_path: Path, story: str, fault: Fault, number: int) -> None:
+    at = calls_of(story, fault)[number]
+    prepare(tmp_path, story)
     if fault is Fault.KILLED_AFTER:
-        assert strike_a_story_in_a_process(root, story, at, fault) == -signal.SIGKILL
+        assert strike_a_story_in_a_process(tmp_path, story, at, fault) == -signal.SIGKILL, at
     else:
         plan = FaultPlan(at, fault)
-        strike_a_story(root, story, plan)
-        assert plan.is_spent
-    return ask_again(root, story)
+        strike_a_story(tmp_path, story, plan)
+        assert plan.is_spent, at
+    depot = ask_again(tmp_path, story)
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", [Fault.ERROR, Fault.TIMEOUT, Fault.KILLED_AFTER, Fault.TRUNCATED])
-@pytest.mark.parametrize("story", STORIES)
-def test_a_second_look_at_a_load_survives_a_fault(tmp_path: Path, story: str, fault: Fault) -> None:
-    # A kill before a call is one after the call before it.
-    calls, expected = undisturbed(story)
-    struck_at = [call for call in calls if fault is not Fault.TRUNCATED or ".open" in call]
-    assert struck_at
-    assert [
-        call
-        for number, call in enumerate(struck_at)
-        if (depot := struck(tmp_path / str(number), story, call, fault))
-        and (outcome(depot) != expected or audit(depot.platform).n_findings)
-    ] == []
+    assert outcome(depot) == undisturbed(story)[1], at
+    assert audit(depot.platform).n_findings == 0, at

@@ -1,5 +1,5 @@
 """Fixtures of the metadata database's tests."""
 
-from cubic_ingestion_tests.databases import database_url, empty_database_url, engine, migrated_url, postgres_url
+from cubic_ingestion_tests.databases import database_url, empty_database_url, engine, postgres_url
 
-__all__ = ["database_url", "empty_database_url", "engine", "migrated_url", "postgres_url"]
+__all__ = ["database_url", "empty_database_url", "engine", "postgres_url"]

@@ -11,9 +11,9 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
 from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_arrival, an_ods_table
-from cubic_ingestion_tests.databases import database_url, engine, migrated_url, postgres_url
+from cubic_ingestion_tests.databases import database_url, engine, postgres_url
 
-__all__ = ["database_url", "engine", "migrated_url", "postgres_url", "watched"]
+__all__ = ["database_url", "engine", "postgres_url", "watched"]
 
 KAFKA = Table("cubic__kafka__sample", StreamName.KAFKA, "cubic/kafka/sample/")
 

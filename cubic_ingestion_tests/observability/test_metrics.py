@@ -1,7 +1,6 @@
 """Metrics: scraped over HTTP from the real port, and parsed as Prometheus does."""
 
 import re
-import shutil
 import urllib.request
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Sequence
@@ -13,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import make_url
 
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
@@ -24,7 +22,7 @@ from cubic_ingestion.observability.totals import REFRESHED, Totals
 from cubic_ingestion.ports import LoadTotal
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table
 from cubic_ingestion_tests.contracts.ledgers import archived, claim, ready
-from cubic_ingestion_tests.databases import UrlFactory, an_engine
+from cubic_ingestion_tests.databases import an_engine, migrated_sqlite
 from cubic_ingestion_tests.observability.conftest import Watched
 
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
@@ -158,10 +156,10 @@ def test_totals_keep_what_has_ended_and_read_the_rest_again(watched: Watched, mo
 @given(moves=st.lists(st.sampled_from(["register", "archive", "reject", "read"]), max_size=12), most=st.integers(0, 3))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_totals_are_those_of_all_loads_whatever_happens_between_readings(
-    migrated_url: UrlFactory, tmp_path_factory: pytest.TempPathFactory, moves: list[str], most: int
+    tmp_path_factory: pytest.TempPathFactory, moves: list[str], most: int
 ) -> None:
     copy = tmp_path_factory.mktemp("totals") / "metadata.sqlite"
-    shutil.copyfile(str(make_url(migrated_url("sqlite")).database), copy)
+    copy.write_bytes(migrated_sqlite())
     with an_engine(f"sqlite:///{copy}") as engine, pytest.MonkeyPatch.context() as patch:
         patch.setattr(totals_module, "MOST_APART", most)
         watched = Watched(engine)

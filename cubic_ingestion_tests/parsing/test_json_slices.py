@@ -145,6 +145,7 @@ def tiny(number: int) -> str:
     return f'{{"a":{number % 10}}}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", [ordinary, loose, wide, tiny])
 @pytest.mark.parametrize(("start", "between", "end"), [("", "\n", "\n"), ("[", ",", "]")], ids=["lines", "array"])
 def test_a_file_takes_less_memory_than_it_has_bytes(
