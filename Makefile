@@ -15,6 +15,7 @@ override HOME_FOLDER := $(patsubst ~/%,$(HOME)/%,$(or $(strip $(CUBIC_HOME)),.cu
 DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
+SLOW_ROOMS := cli defs deployment faults integration
 HOUSE := cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
 
 .PHONY: help run unit test rest dev check lock bench ledger kafka s3 scan audit workers soak storm clean
@@ -27,8 +28,8 @@ run: $(INSTALLED) ## Ingest the sample of all three streams and show what became
 	@$(BIN)/cubic demo
 	@$(BIN)/cubic ingest
 
-unit: $(INSTALLED) ## Run the fast tests, for every save: no server, no browser, under a minute on two cores
-	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) -m 'not slow and not postgres and not browser'
+unit: $(INSTALLED) ## Run the fast tests, for every save: no Dagster, no server
+	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) -m 'not slow and not postgres' $(SLOW_ROOMS:%=--ignore=cubic_ingestion_tests/%)
 
 test: $(INSTALLED) ## Run all tests; Chromium and Redis are installed where that is allowed
 	@bash .ci/install-chromium || echo "Left out: the browser tests. They need Debian's chromium (apt-get install chromium)."

@@ -23,6 +23,8 @@ from cubic_ingestion_tests.builders import a_table, an_ods_table
 from cubic_ingestion_tests.catalog.wire import SCHEMA, TABLE, Wire, an_entry, definition
 from cubic_ingestion_tests.glue import columns_of, partitions_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def catalog(glue: Any, database: str) -> GlueTableCatalog:

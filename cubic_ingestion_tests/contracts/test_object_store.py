@@ -32,7 +32,10 @@ def careless_s3() -> Iterator[Any]:
         client.close()
 
 
-@pytest.fixture(scope="module", params=["local", "s3", "s3 versioned", "careless s3"])
+S3 = [pytest.param(name, marks=pytest.mark.slow) for name in ("s3", "s3 versioned", "careless s3")]
+
+
+@pytest.fixture(scope="module", params=["local", *S3])
 def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ObjectStore]:
     """Make empty stores of one adapter; a further adapter is a further parameter."""
     if request.param != "local":

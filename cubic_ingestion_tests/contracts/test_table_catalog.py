@@ -14,7 +14,7 @@ from cubic_ingestion_tests.builders import a_table, an_ods_table
 from cubic_ingestion_tests.contracts.catalogs import CatalogUnderTest, Springboard, a_duckdb_catalog, a_glue_catalog
 
 
-@pytest.fixture(params=["duckdb", "glue"])
+@pytest.fixture(params=["duckdb", pytest.param("glue", marks=pytest.mark.slow)])
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> CatalogUnderTest:
     """Return an empty catalog of each kind in turn."""
     if request.param == "duckdb":

@@ -35,7 +35,17 @@ ASKED = "asked for"
 """The run of what a person asks for."""
 PROCESSES = multiprocessing.get_context("forkserver")
 """Forked from one that has all modules, and no threads."""
-PROCESSES.set_forkserver_preload([__name__, "duckdb", "filelock", "pandas", "pyarrow.pandas_compat"])
+PROCESSES.set_forkserver_preload(
+    [
+        __name__,
+        "cubic_ingestion.defs",
+        "cubic_ingestion.defs.headless",
+        "duckdb",
+        "filelock",
+        "pandas",
+        "pyarrow.pandas_compat",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -139,13 +149,14 @@ def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None 
     """
     platform = faulty(depot.platform, faults)
     struck = replace(depot, platform=platform)
+    streams = [stream for stream in StreamName if any(table.stream is stream for table in platform.tables.values())]
     if ask:
         with suppress(RetriableError):
             ask(struck)
         release(depot.platform, ASKED)
     for number in range(2):
         with suppress(RetriableError):
-            for stream in dict.fromkeys(table.stream for table in platform.tables.values()):
+            for stream in streams:
                 register(platform, stream)
                 plan(platform, stream)
         for table in platform.tables.values():

@@ -40,6 +40,10 @@ from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
 from cubic_ingestion_tests.faults.stage import PROCESSES
 from cubic_ingestion_tests.homes import clean_environment
 
+pytestmark = pytest.mark.slow
+
+N_STEPS = 36
+"""How many steps of ``cubic ingest`` change something. Tests are collected by number, since recording takes seconds."""
 NAMES = ("cubic__ods_qlik__edw_sample", "cubic__dmap__agg_sample", "cubic__kafka__sample")
 FILES: Mapping[str, bytes] = {
     "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001.dfm": a_dfm(record_count=1, started_at="2022-03-01T00:00:00.000"),
@@ -130,24 +134,25 @@ def ingest_and_be_killed(root: Path, step: str) -> None:
         home.ingest()
 
 
-@pytest.mark.slow
-def test_every_watcher_is_right_after_a_kill_at_each_step_and_after_it_was_healed(tmp_path: Path) -> None:
+def test_the_steps_that_change_something_are_as_many_as_there_are_tests_of_a_kill() -> None:
     assert {"repository.register", "springboard.commit", "dagster.ASSET_MATERIALIZATION", "incoming.delete"} < {
         *steps()
     }
-    wrong: list[str] = []
-    for step in steps():
-        root = tmp_path / step.replace(" ", "_")
-        deliver(root)
-        process = PROCESSES.Process(target=ingest_and_be_killed, args=(root, step))
-        process.start()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL, step
-        with entered(root) as home:
-            wrong += [f"killed after {step}: {text}" for text in contradictions(home)]
-            assert home.ingest() == []
-            wrong += [f"healed after {step}: {text}" for text in [*contradictions(home), *unfinished(home)]]
-    assert wrong == []
+    assert len(steps()) == N_STEPS
+
+
+@pytest.mark.parametrize("number", range(N_STEPS))
+def test_every_watcher_is_right_after_a_kill_at_each_step_and_after_it_was_healed(tmp_path: Path, number: int) -> None:
+    step = steps()[number]
+    deliver(tmp_path)
+    process = PROCESSES.Process(target=ingest_and_be_killed, args=(tmp_path, step))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, step
+    with entered(tmp_path) as home:
+        assert list(contradictions(home)) == [], f"killed after {step}"
+        assert home.ingest() == []
+        assert [*contradictions(home), *unfinished(home)] == [], f"healed after {step}"
 
 
 def contradictions(home: Home) -> Iterator[str]:

@@ -9,6 +9,8 @@ from cubic_ingestion.errors import SettingsError, StreamUnavailableError
 from cubic_ingestion.fetchers.kinesis_record_source import KinesisRecordSource, translated
 from cubic_ingestion.ports import Shard
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012}" for number in range(4))
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -127,6 +128,7 @@ def _reachable(status: LoadStatus) -> set[LoadStatus]:
     return set(once).union(*(TRANSITIONS[step] for step in once))
 
 
+@pytest.mark.slow
 def test_any_interleaving_leaves_the_ledger_right(engine: Engine) -> None:
     run_state_machine_as_test(
         lambda: Ledger(engine),  # pyright: ignore[reportArgumentType] - a factory is all it calls

@@ -151,6 +151,7 @@ def test_damage_to_a_gzip_file_is_never_read_over(data: bytes) -> None:
         assert found == len(list(csv.reader(io.StringIO(gzip.decompress(data).decode(), newline="")))) - 1
 
 
+@pytest.mark.slow
 @FEW
 @given(table=st.sampled_from([a_table(), KAFKA_TABLE]), data=st.one_of(ANYTHING, mutations(*PLAIN_CSV, BATCH)))
 def test_any_bytes_go_to_archive_or_to_error(passage: Passage, table: Table, data: bytes) -> None:
@@ -160,6 +161,7 @@ def test_any_bytes_go_to_archive_or_to_error(passage: Passage, table: Table, dat
     assert (arrived.rows is None) == (arrived.reason is not None)
 
 
+@pytest.mark.slow
 @FEW
 @given(file=qlik_files(), data=st.data())
 def test_any_full_load_goes_to_archive_or_to_error(passage: Passage, file: QlikFile, data: st.DataObject) -> None:

@@ -29,6 +29,9 @@ HARDLY_ANYTHING_BUT_LINE_ENDS = QlikFile(
 """What falls apart wherever a reader takes the end of a line for the end of a record."""
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def passage(tmp_path_factory: pytest.TempPathFactory) -> Passage:
     return Passage(tmp_path_factory.mktemp("passage"))

@@ -131,6 +131,7 @@ class MovingStore(LocalObjectStore):
         yield from pages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["incoming", "archive", "error", "springboard"])
 def test_what_moves_between_two_looks_is_no_false_alarm(depot: Depot, zone: str) -> None:
     def bring(*days: int) -> None:

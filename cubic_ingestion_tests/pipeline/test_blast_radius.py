@@ -204,6 +204,7 @@ def put_many(depot: Depot, n_files: int, moments: Sequence[timedelta]) -> None:
         depot.put(f"{DMAP}{number:05}.csv", TEXT, modified_at=NOON + moments[number % len(moments)])
 
 
+@pytest.mark.slow
 def test_five_thousand_files_of_any_time_are_each_recorded_once(depot: Depot) -> None:
     moments = [timedelta(), timedelta(), timedelta(seconds=1), timedelta(days=-900), timedelta(hours=1)]
     put_many(depot, N_MANY, moments)

@@ -222,6 +222,7 @@ def test_only_what_changed_is_told_in_chunks(depot: Depot, monkeypatch: pytest.M
     ]
 
 
+@pytest.mark.slow
 def test_a_whole_depot_can_be_queried_through_glue_and_the_audit_agrees(
     tmp_path: Path, glue: Any, database: str
 ) -> None:
@@ -239,6 +240,7 @@ def test_a_whole_depot_can_be_queried_through_glue_and_the_audit_agrees(
     assert glue_reader.query(glue, database, query) == expected
 
 
+@pytest.mark.slow
 def test_a_raw_table_and_its_twin_stand_beside_each_other_in_glue(tmp_path: Path, glue: Any, database: str) -> None:
     raw = a_table(f"{DMAP.name}_as_text", prefix="cubic/dmap/agg_raw/", is_raw=True)
     depot = on(Depot.build(tmp_path, [DMAP, raw]), GlueTableCatalog(database))
@@ -271,6 +273,7 @@ def told(tmp_path: Path, glue: Any, database: str) -> Depot:
     return depot
 
 
+@pytest.mark.slow
 def test_the_audit_names_a_table_whose_partitions_are_missing(told: Depot, glue: Any, database: str) -> None:
     glue.delete_partition(DatabaseName=database, TableName=DMAP.name, PartitionValues=["20220302.csv"])
     glue.delete_table(DatabaseName=database, Name=KAFKA_TABLE.name)
@@ -287,6 +290,7 @@ def test_the_audit_names_a_table_whose_partitions_are_missing(told: Depot, glue:
     assert findings(told) == []
 
 
+@pytest.mark.slow
 def test_the_audit_names_a_partition_that_leads_nowhere(told: Depot, glue: Any, database: str) -> None:
     stray = {"Values": ["nowhere.csv"], "StorageDescriptor": {"Location": "file:///nowhere/"}}
     glue.create_partition(DatabaseName=database, TableName=DMAP.name, PartitionInput=stray)

@@ -152,6 +152,7 @@ def test_a_key_that_leads_elsewhere_is_left_where_it_is(depot: Depot, key: str) 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(names=st.lists(NAMES, min_size=20, max_size=60, unique=True))
 def test_files_of_any_name_are_archived_or_in_error_with_their_reason(names: list[str]) -> None:

@@ -49,6 +49,7 @@ def test_each_name_is_a_folder_a_row_of_the_view_and_a_file_in_archive(tmp_path:
     assert audit(depot.platform).n_findings == 0
 
 
+@pytest.mark.slow
 def test_each_name_is_a_partition_in_glue(s3: Any, database: str, tmp_path: Path) -> None:
     built = Depot.build(tmp_path, [a_table()])
     zones = {zone: new_store(s3, prefix="") for zone in ("incoming", "archive", "error", "springboard")}

@@ -191,6 +191,7 @@ def test_o17_plain_files_are_taken_and_nothing_is_dropped_in_silence(depot: Depo
     assert unknown == ["cubic/dmap/unregistered/"]
 
 
+@pytest.mark.slow
 def test_d5_changes_in_any_order_of_arrival_end_as_in_order(depot: Depot) -> None:
     put_ods(depot, BASE + "LOAD1.csv.gz")
     names = [f"202203{day:02}-10150012{day % 10}" for day in range(1, 13)]

@@ -83,6 +83,7 @@ def test_an_unforeseen_error_in_ingesting_gives_back_its_own_load_alone(depot: D
     assert audit(depot.platform).findings == []
 
 
+@pytest.mark.slow
 def test_an_unforeseen_error_that_stays_ends_with_the_last_attempt(depot: Depot) -> None:
     deliver(depot)
     failing = troubled(depot, "incoming", BAD, reading=missing_header)
@@ -118,6 +119,7 @@ def test_an_unforeseen_error_in_planning_delays_its_own_load_alone(depot: Depot)
     assert {load.status for load in depot.loads()} == {LoadStatus.ARCHIVED}
 
 
+@pytest.mark.slow
 def test_a_move_that_fails_again_and_again_is_tried_less_and_less_often(depot: Depot) -> None:
     deliver(depot)
     depot.ingest()
@@ -151,6 +153,7 @@ def test_an_unforeseen_error_in_moving_leaves_its_own_original_alone(depot: Depo
     assert bad_one(depot).waits_for is None
 
 
+@pytest.mark.slow
 def test_a_load_that_cannot_be_recorded_keeps_no_other_from_being_recorded(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

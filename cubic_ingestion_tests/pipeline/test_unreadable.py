@@ -75,6 +75,7 @@ def test_a_sidecar_that_may_not_be_read_delays_its_own_load_alone(depot: Depot) 
     assert audit(depot.platform).findings == []
 
 
+@pytest.mark.slow
 def test_a_sidecar_that_can_never_be_read_ends_in_error_after_its_attempts(depot: Depot) -> None:
     with without_permission(deliver(depot)):
         tried_until_it_ends(depot)
@@ -92,6 +93,7 @@ def test_a_sidecar_that_can_never_be_read_ends_in_error_after_its_attempts(depot
     assert audit(depot.platform).findings == []
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_be_read_is_given_up_and_waits_for_its_move(depot: Depot) -> None:
     deliver(depot)
     file = depot.root / "incoming" / BASE.prefix / "LOAD00000002.csv.gz"

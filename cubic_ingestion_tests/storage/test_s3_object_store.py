@@ -19,6 +19,8 @@ from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.s3 import name_s3, new_bucket, new_store, s3
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["s3"]
 
 

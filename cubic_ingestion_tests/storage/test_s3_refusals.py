@@ -20,6 +20,8 @@ from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.s3 import name_s3, new_bucket, s3
 from cubic_ingestion_tests.s3_refusals import Refusal, Refusals, refusing_s3
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["s3"]
 
 VERBS = {

@@ -14,6 +14,8 @@ from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 from cubic_ingestion_tests.s3 import name_s3, new_bucket, s3
 from cubic_ingestion_tests.s3_refusals import Refusal, Refusals, refusing_s3
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["s3"]
 
 PART_BYTES = 5 << 20

@@ -19,6 +19,8 @@ from cubic_ingestion.ports import ObjectWriter
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.dmap.fetches import FEED, a_fetcher, progress, publish
 
+pytestmark = pytest.mark.slow
+
 N_DATASETS = 6
 STEPS = ("client.page", "client.download", "feeds.lease", "feeds.datasets", "feeds.record", "feeds.release")
 COMMIT = "incoming.commit"

@@ -63,6 +63,7 @@ def test_a_list_begins_shortly_before_what_was_fetched_last(vendor: FakeVendor, 
     assert set(days(vendor)) == {date(2021, 1, 1)}
 
 
+@pytest.mark.slow
 def test_m1_1500_data_sets_of_one_moment_all_come(vendor: FakeVendor, depot: Depot) -> None:
     for number in range(1500):
         publish(vendor, f"sample_{number}")

@@ -16,6 +16,8 @@ from cubic_ingestion.fetchers.kinesis_record_source import KinesisRecordSource
 from cubic_ingestion_tests.fetchers.kinesis_server import kinesis_server
 from cubic_ingestion_tests.pipeline.kafka.memory_stream import MemoryStream, a_batcher, a_depot, numbers, records_of
 
+pytestmark = pytest.mark.slow
+
 STREAM = "fares"
 N_RECORDS = 1_500
 MAX_RECORDS = 100
