@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, union
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
@@ -86,14 +86,22 @@ def partitions_with_loads(connection: Connection, table: str, partition_keys: Co
 
 
 def partitions_with_rows(connection: Connection, table: str, after: str, limit: int) -> list[str]:
-    """Select a page of a table's partitions that have rows, in the order of the database's collation."""
+    """Select a page of a table's partitions that have rows, in the order of the database's collation.
+
+    Each status has a page of its own from the index that is sorted by partition within a status. Of all statuses
+    together, the database would sort all partitions that follow, for each page.
+    """
     table_id = select(CubicTable.id).where(CubicTable.name == table).scalar_subquery()
-    statement = (
+    pages = [
         select(CubicLoad.partition_key)
         .distinct()
-        .where(CubicLoad.table_id == table_id, CubicLoad.status.in_(INGESTED), CubicLoad.location.is_not(None))
+        .where(CubicLoad.table_id == table_id, CubicLoad.status == status, CubicLoad.location.is_not(None))
         .where(CubicLoad.partition_key > after)
         .order_by(CubicLoad.partition_key)
         .limit(limit)
-    )
+        .subquery()
+        for status in INGESTED
+    ]
+    united = union(*(select(page.c.partition_key) for page in pages)).subquery()
+    statement = select(united.c.partition_key).order_by(united.c.partition_key).limit(limit)
     return [key for key in connection.execute(statement).scalars() if key is not None]

@@ -208,3 +208,18 @@ def test_partitions_are_told_apart_by_what_became_of_their_loads(repository: Loa
     assert repository.partitions_with_rows(DMAP.name, DAY, 10) == []
     assert [load.id for load in repository.rejected_in(DMAP.name, days)] == [bad.id]
     assert repository.partitions_with_loads(DMAP.name, days) == set(days[:3])
+
+
+def test_partitions_with_rows_are_paged_whatever_the_status_of_their_loads(repository: LoadRepository) -> None:
+    days = ["2022-03-04", "2022-03-05", "2022-03-06", "2022-03-04", "2022-03-07"]
+    loads = register(repository, "a.csv", "b.csv", "c.csv", "d.csv", "e.csv")
+    for load, day in zip(loads, days, strict=True):
+        place(repository, [load], day)
+    claim(repository)
+    repository.complete_ingest("run-1/a", [an_ingested(load, day) for load, day in zip(loads, days, strict=True)])
+    claim(repository, Work.ARCHIVE, partition_keys=["2022-03-05", "2022-03-04"])
+    repository.complete_archive("run-1/a", {load.id: f"archive/{load.version.key}" for load in loads[:2]})
+
+    assert repository.partitions_with_rows(DMAP.name, "", 3) == ["2022-03-04", "2022-03-05", "2022-03-06"]
+    assert repository.partitions_with_rows(DMAP.name, "2022-03-04", 2) == ["2022-03-05", "2022-03-06"]
+    assert repository.partitions_with_rows(DMAP.name, "2022-03-06", 3) == ["2022-03-07"]

@@ -67,6 +67,12 @@ def test_a_query_uses_its_index(index: str, query: Callable[[SqlLoadRepository],
     assert not [plan for plan in plans if "SCAN cubic_loads" in plan]
 
 
+def test_a_page_of_partitions_with_rows_is_read_from_an_index_in_its_order() -> None:
+    plan = "\n".join(plans_of(lambda engine: SqlLoadRepository(engine).partitions_with_rows("t", "d", 10)))
+    assert plan.count("ix_cubic_loads_work (table_id=? AND status=? AND partition_key>?)") == 3
+    assert "DISTINCT" not in plan  # it would collect all partitions that follow
+
+
 @pytest.mark.parametrize(("index", "query"), OBSERVED)
 def test_what_watchers_ask_uses_its_index(index: str, query: Callable[[SqlLoadObserver], object]) -> None:
     plans = plans_of(lambda engine: query(SqlLoadObserver(engine)))
