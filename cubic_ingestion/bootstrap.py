@@ -11,7 +11,7 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import DeclarationError, HomeMissingError, SettingsError
+from cubic_ingestion.errors import DeclarationError, HomeMissingError, SchemaRevisionError, SettingsError
 from cubic_ingestion.metadata_db.engine import open_engine
 from cubic_ingestion.metadata_db.postgres import PostgresLimits
 from cubic_ingestion.metadata_db.server_clock import shared_clock
@@ -234,19 +234,34 @@ def logs_from_environment() -> None:
 
 
 def make_home(settings: Settings) -> None:
-    """Make the folder of everything embedded, and Incoming in it, unless they are there.
+    """Make the folder of everything embedded unless it is there, and Incoming in it if nothing was ever ingested.
 
-    An Incoming that is named by its setting is never made: what lands in it would land elsewhere.
+    An Incoming that was used before, or that its setting names, is never made: what lands in it would land elsewhere.
 
     Raises:
         SettingsError: It can be no folder.
     """
-    folder = settings.home if settings.incoming_url else Path(settings.zone_url("incoming"))
+    incoming = Path(settings.zone_url("incoming"))
+    makes_incoming = not (settings.incoming_url or incoming.exists() or _was_used(settings))
+    folder = incoming if makes_incoming else settings.home
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = f"'{settings.home}' cannot be made ({error.strerror})."
         raise SettingsError("CUBIC_HOME", problem, "Name a folder that can be written to.") from error
+
+
+def _was_used(settings: Settings) -> bool:
+    """Say whether somebody has scanned an Incoming, or has loads, in the metadata database that the settings name."""
+    if settings.is_embedded and not (settings.home / "metadata.sqlite").exists():
+        return False
+    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
+        try:
+            require_newest(engine)
+        except SchemaRevisionError:
+            return current_revision(engine) is not None
+        repository = SqlLoadRepository(engine, SystemClock().now, retry_seconds=settings.database_retry_seconds)
+        return bool(repository.scans() or repository.newest_id())
 
 
 def require_home(settings: Settings) -> None:

@@ -19,6 +19,7 @@
         ├── DeclarationError
         ├── SettingsError
         ├── HomeMissingError
+        ├── OutputError
         ├── SchemaRevisionError
         ├── OldRowError
         ├── IllegalTransitionError
@@ -32,6 +33,7 @@ line, and what it quotes from outside is shown as ``visible`` shows it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cubic_ingestion.outside_text import visible
 
@@ -202,11 +204,47 @@ class UnforeseenError(RetriableError):
         super().__init__(f"An error that nobody foresaw ({kind} at {place}; the log has the traceback).")
 
 
+class ErrorCode(StrEnum):
+    """Why a load is rejected; the runbook has what to do about each. A test compares it with what the code raises."""
+
+    UNRECOGNISED_NAME = "unrecognised_name"
+    UNUSABLE_NAME = "unusable_name"
+    EMPTY_FILE = "empty_file"
+    SIDECAR_MISSING = "sidecar_missing"
+    SIDECAR_INVALID = "sidecar_invalid"
+    SNAPSHOT_MISSING = "snapshot_missing"
+    SUPERSEDED = "superseded"
+    SIDECAR_CHANGED = "sidecar_changed"
+    RESERVED_COLUMN = "reserved_column"
+    TOO_MANY_COLUMNS = "too_many_columns"
+    OBJECT_FROZEN = "object_frozen"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    RECORD_COUNT_MISMATCH = "record_count_mismatch"
+    BAD_VALUE = "bad_value"
+    SCHEMA_CHANGED = "schema_changed"
+    HEADER_INVALID = "header_invalid"
+    DUPLICATE_COLUMN = "duplicate_column"
+    UNDECLARED_COLUMN = "undeclared_column"
+    MISSING_COLUMN = "missing_column"
+    RAGGED_ROW = "ragged_row"
+    UNCLOSED_QUOTE = "unclosed_quote"
+    FIELD_TOO_LARGE = "field_too_large"
+    CSV_INVALID = "csv_invalid"
+    NOT_UTF8 = "not_utf8"
+    GZIP_DAMAGED = "gzip_damaged"
+    GZIP_BOMB = "gzip_bomb"
+    JSON_INVALID = "json_invalid"
+    JSON_NOT_OBJECT = "json_not_object"
+    DUPLICATE_FIELD = "duplicate_field"
+    FILE_TOO_LARGE = "file_too_large"
+    RECORD_TOO_LARGE = "record_too_large"
+
+
 class RejectedLoadError(CubicIngestionError):
     """The load is wrong; it goes to Error with this reason, and the run goes on.
 
     Attributes:
-        code: Machine-readable reason, one of the codes listed in the runbook.
+        code: Machine-readable reason, the value of an ``ErrorCode``.
         row: Data record, counted from 1 without the header, or None.
         column: Column name in lower case, or None.
         bad_cells: The first cells that do not fit their type, if that is what is wrong.
@@ -244,10 +282,17 @@ class DeclarationError(FatalError):
 
 
 class SettingsError(FatalError):
-    """A setting is missing or has a value that cannot be used."""
+    """A setting is missing or has a value that cannot be used.
+
+    Attributes:
+        what: The setting and what is wrong, without what to do.
+        fix: What to do.
+    """
 
     def __init__(self, setting: str, problem: str, fix: str) -> None:
         self.setting = setting
+        self.what = visible(f"{setting}: {problem}")
+        self.fix = fix
         super().__init__(f"{setting}: {problem} {fix}")
 
 
@@ -259,6 +304,15 @@ class HomeMissingError(FatalError):
         super().__init__(
             f"There is no home at '{home}', and none was made. Go to the folder that has one, set CUBIC_HOME, or "
             "begin one: 'cubic demo' puts a sample into its Incoming, 'cubic ingest' ingests it."
+        )
+
+
+class OutputError(FatalError):
+    """Standard output takes nothing, for example because it is a file on a full disk."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The output could not be written ({reason}). Write it elsewhere, and run the command again if you need it."
         )
 
 

@@ -33,13 +33,28 @@ def visible(text: str) -> str:
     return ACTING.sub(_escape, text)
 
 
+def visible_name(name: str) -> str:
+    r"""Return a name as ``visible`` does, with the blanks at its ends as escapes too: nobody sees those in a list.
+
+    >>> visible_name("20220304.csv ")
+    '20220304.csv\\x20'
+    """
+    shown = visible(name)
+    inner = shown.strip()
+    before, after = (shown[: shown.index(inner)], shown[shown.index(inner) + len(inner) :]) if inner else (shown, "")
+    return "".join(map(_escaped, before)) + inner + "".join(map(_escaped, after))
+
+
 def visible_lines(text: str) -> str:
     """Return a text of many lines, such as a traceback, with everything but its line feeds as ``visible`` shows it."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def _escape(found: re.Match[str]) -> str:
-    character = found.group()
+    return _escaped(found.group())
+
+
+def _escaped(character: str) -> str:
     code = ord(character)
     if character in _NAMED:
         return _NAMED[character]

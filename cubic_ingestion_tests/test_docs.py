@@ -14,6 +14,7 @@ from cubic_ingestion import errors
 from cubic_ingestion.cli.app import app
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.errors import ErrorCode
 from cubic_ingestion.observability.problems import ProblemCode
 from cubic_ingestion.pipeline.audit import FindingCode
 from cubic_ingestion.settings import Settings
@@ -121,6 +122,7 @@ def test_every_status_is_in_the_glossary_and_the_runbook() -> None:
 
 def test_every_error_code_is_in_the_runbook_and_no_other() -> None:
     assert _first_cells(_section(RUNBOOK, "By error code")) == _raised_codes()
+    assert {code.value for code in ErrorCode} == _raised_codes()
 
 
 def test_every_audit_finding_is_in_the_runbook_and_no_other() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cubic_ingestion.errors import RejectedLoadError, StoreUnavailableError
-from cubic_ingestion.outside_text import visible, visible_lines
+from cubic_ingestion.outside_text import visible, visible_lines, visible_name
 
 JOINERS = "\u200c\u200d"
 
@@ -57,6 +57,21 @@ def test_any_text_becomes_one_line_that_every_encoding_takes_and_doing_it_twice_
     assert len(shown.splitlines()) <= 1
     assert shown.encode().decode() == shown
     assert {unicodedata.category(character) for character in shown if character not in JOINERS} & {"Cc", "Cs"} == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("20220304.csv ", r"20220304.csv\x20"),
+        (" a b\u00a0", r"\x20a b\u00a0"),
+        ("\u3000", r"\u3000"),
+        ("  ", r"\x20\x20"),
+        ("", ""),
+    ],
+)
+def test_the_blanks_at_the_ends_of_a_name_are_shown(name: str, shown: str) -> None:
+    assert visible_name(name) == shown
+    assert visible_name(shown) == shown
 
 
 def test_the_lines_of_a_longer_text_stay_lines() -> None:

@@ -1,6 +1,7 @@
 """The catalog as a DuckDB file with one view per table, kept right while others read it."""
 
 import shutil
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -38,7 +39,9 @@ class DuckDBTableCatalog:
     def query(self, table: Table) -> str:
         """Return a command that shows the first rows of a table."""
         connect = f"duckdb.connect('{self.address}', read_only=True)"
-        return f".venv/bin/python -c \"import duckdb; {connect}.table('{table.catalog_name}').limit(5).show()\""
+        python = Path(sys.executable)
+        python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+        return f"{python} -c \"import duckdb; {connect}.table('{table.catalog_name}').limit(5).show()\""
 
     def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:  # noqa: ARG002 - the port's
         """Yield nothing: a view finds its partitions by the files that lie in Springboard."""

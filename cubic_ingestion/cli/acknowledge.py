@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.changed_loads import print_outcomes, selected, unknown
-from cubic_ingestion.cli.loads import check_tables
+from cubic_ingestion.cli.loads import Codes, check_tables
 from cubic_ingestion.cli.output import AsJson
 from cubic_ingestion.cli.quarantine import quarantined_pages
 
@@ -28,14 +28,15 @@ def acknowledge(
     reason: Annotated[str, typer.Option(help="Why nobody needs to act; people will read it.")],
     by: Annotated[str, typer.Option(help="Who says so; user and host if not given.")] = "",
     table: Annotated[list[str] | None, typer.Option(help="All open loads of this table; may be repeated.")] = None,
-    code: Annotated[list[str] | None, typer.Option(help="Only those with this error code; may be repeated.")] = None,
+    code: Codes = None,
     as_json: AsJson = False,
 ) -> None:
     """Acknowledge errored loads, and loads with records in quarantine: they are no problem any more.
 
-    They stay where they are, and can still be retried. Another rejection is a problem again.
+    They stay where they are, and can still be retried. Another rejection is a problem again. A load that was
+    acknowledged before keeps its first acknowledgement, which the command prints.
 
-    Exit code 1 if a load asked for by id has nothing to acknowledge.
+    Exit code 1 if a load asked for by id has nothing to acknowledge, or was acknowledged before.
 
     Example: `cubic loads acknowledge 17 --reason "The vendor sends it again tomorrow."`
     """
@@ -64,7 +65,7 @@ def acknowledge(
 
 
 def _chosen(
-    platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: list[str] | None
+    platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: "Sequence[str] | None"
 ) -> "Iterator[Sequence[Load]]":
     """Yield the loads asked for by id; or else those of the tables and codes that nobody has acknowledged."""
     if load_ids:

@@ -17,10 +17,10 @@ from cubic_ingestion.cli.ingest import ingest
 from cubic_ingestion.cli.kafka import kafka
 from cubic_ingestion.cli.loads import loads
 from cubic_ingestion.cli.metrics import metrics
-from cubic_ingestion.cli.output import survive_any_encoding
 from cubic_ingestion.cli.quarantine import quarantine
 from cubic_ingestion.cli.retry import retry
 from cubic_ingestion.cli.status import status
+from cubic_ingestion.cli.streams import prepare_streams
 from cubic_ingestion.cli.tables import tables
 from cubic_ingestion.errors import CubicIngestionError, RetriableError
 from cubic_ingestion.outside_text import visible_lines
@@ -53,7 +53,7 @@ COULD_NOT_RUN = 2
 
 def main() -> None:
     """Run ``cubic``; an error of ours is one line, not a traceback."""
-    survive_any_encoding()
+    prepare_streams()
     try:
         app()
     except CubicIngestionError as error:

@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from cubic_ingestion.cli.output import AsJson, console, json_text, print_places, say, warn, write
+from cubic_ingestion.outside_text import visible_name
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.audit import Audit, Finding
@@ -70,7 +71,10 @@ class _Lines:
     def take(self, finding: "Finding") -> None:
         """Print one finding."""
         load = "" if finding.load_id is None else f", load {finding.load_id}"
-        say(f"{finding.code.value}{load}, {finding.zone}: {finding.key}", f"    {finding.problem} {finding.remedy}")
+        say(
+            f"{finding.code.value}{load}, {finding.zone}: {visible_name(finding.key)}",
+            f"    {finding.problem} {finding.remedy}",
+        )
 
     def end(self, done: "Audit") -> None:
         """Print the summary."""

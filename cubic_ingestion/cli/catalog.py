@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
+from cubic_ingestion.domain.counted import counted
 
 if TYPE_CHECKING:
     from cubic_ingestion.ports import Platform
@@ -57,7 +58,10 @@ def refresh(*, table: Tables = None, as_json: AsJson = False) -> None:
         print_json({"partitions": n_places, "waiting": rows, "failures": failures})
     else:
         say(*failures, style="red")
-        print_rows(rows, empty=f"The catalog at {platform.catalog.address} knows all {n_places:,} partitions.")
+        print_rows(
+            rows,
+            empty=f"The catalog at {platform.catalog.address} has {counted(n_places, 'partition')}. It lacks none.",
+        )
     if failures or rows:
         raise typer.Exit(2 if failures else 1)
 

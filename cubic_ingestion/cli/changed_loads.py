@@ -21,7 +21,7 @@ MAX_SHOWN = 1_000
 
 
 def selected(
-    platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: list[str] | None
+    platform: "Platform", load_ids: list[int] | None, tables: list[str] | None, codes: "Sequence[str] | None"
 ) -> "Iterator[Sequence[Load]]":
     """Yield the loads asked for; of those named by table or code only the errored ones are meant, newest first."""
     if load_ids:

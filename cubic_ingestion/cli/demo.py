@@ -6,6 +6,7 @@ import typer
 
 from cubic_ingestion.cli.output import say
 from cubic_ingestion.cli.sample import sample_files
+from cubic_ingestion.domain.counted import counted
 
 Dmap = Annotated[bool, typer.Option("--dmap", help="Start a stand-in of the vendor's DMAP API instead.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="With --dmap: port to listen on; 0: any free one.")]
@@ -48,7 +49,11 @@ def _put_sample() -> None:
         with incoming.writer(key) as out:
             out.file.write(data)
             out.commit()
-    say(f"{len(new)} sample files put into {incoming.uri('')}" if new else "The sample was put into Incoming before.")
+    say(
+        f"{counted(len(new), 'sample file')} put into {incoming.uri('')}"
+        if new
+        else "The sample was put into Incoming before."
+    )
 
 
 def _load_key(key: str) -> str:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 dmap = typer.Typer(name="dmap", help="The DMAP fetcher.", no_args_is_help=True)
 
-Feeds = Annotated[list[str] | None, typer.Argument(help="Types, as 'cubic dmap list' has them; all if left out.")]
+Feeds = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FEED]...", help="Feeds, as 'cubic dmap list' names them; all if left out."),
+]
 Since = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], help="List what was updated from this day on, instead of what is due."),

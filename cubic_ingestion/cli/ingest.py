@@ -46,7 +46,9 @@ def ingest(*, as_json: AsJson = False) -> None:
         failures = ingest_incoming(build_definitions(platform.tables), instance, platform)
     summary = summarise(platform, before)
     if as_json:
-        print_json({"tables": summary.tables, "held": [asdict(held) for held in summary.held], "failures": failures})
+        held = [asdict(holding) for holding in summary.held]
+        told = {"tables": summary.tables, "held": held, "left_alone": summary.n_left_alone, "failures": failures}
+        print_json(told)
         if not summary.tables:
             print_places(is_error=True)
     else:

@@ -1,10 +1,14 @@
 """What ``cubic ingest`` says at its end: a row per table, who holds what it could not take, and what to do next."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from cubic_ingestion.cli.output import print_rows, say
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.holding import Holding, Right
 from cubic_ingestion.domain.status import LoadStatus, Work
 
@@ -16,6 +20,7 @@ Counts = Mapping[tuple[str, LoadStatus], "StatusCount"]
 
 ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 _SHOWN_HOLDERS = 10
+_TO_BE_MOVED = frozenset({LoadStatus.READY_FOR_ERRORING})
 _HELD_STATUSES = [work.held for work in Work if work.held not in ENDED]
 
 
@@ -29,11 +34,13 @@ class Summary:
     """Loads that other runs hold, by table and holder."""
     waiting: list[LoadStatus]
     """Statuses of the loads that nobody holds and that are not done."""
+    n_left_alone: int
+    """Objects in Incoming that no table takes."""
 
     @property
     def has_errored(self) -> bool:
-        """Whether a load ended in Error."""
-        return any(row["errored"] for row in self.tables)
+        """Whether a load ended in Error, or was rejected and is still to be moved there."""
+        return any(row["errored"] for row in self.tables) or LoadStatus.READY_FOR_ERRORING in self.waiting
 
 
 def counts(platform: "Platform") -> Counts:
@@ -47,27 +54,59 @@ def summarise(platform: "Platform", before: Counts) -> Summary:
     tables = [_row(platform, name, before, after, held) for name in sorted({table for table, _ in after})]
     changed = ("loads", "errored", "held", "waiting")
     n_waiting = sum(int(str(row["waiting"])) for row in tables)
-    return Summary([row for row in tables if any(row[name] for name in changed)], held, _waiting(after, n_waiting))
+    shown = [row for row in tables if any(row[name] for name in changed)]
+    return Summary(shown, held, _waiting(after, n_waiting), _n_left_alone(platform))
 
 
 def print_summary(platform: "Platform", summary: Summary, failures: Iterable[str]) -> None:
     """Print it for people."""
     say(*failures, style="red")
-    print_rows(summary.tables, title="Ingested", empty="Nothing new in Incoming.")
+    print_rows(summary.tables, title="Ingested", empty="Nothing to ingest in Incoming.")
     if summary.has_errored:
-        say("See why: cubic loads list --status errored")
+        say(f"See why: {_listing([LoadStatus.ERRORED, *_TO_BE_MOVED.intersection(summary.waiting)])}")
     if any(row["quarantined"] for row in summary.tables):
         say("See the records in quarantine: cubic quarantine list")
     if summary.waiting:
         say(f"See what the waiting loads wait for: {_listing(summary.waiting)}")
     say(*_held_by(summary.held))
+    if summary.n_left_alone:
+        left_alone = counted(summary.n_left_alone, "object is", "objects are")
+        say(f"{left_alone} left alone in Incoming, since no table takes them. See which: cubic status")
     for behind in platform.repository.catalog_backlog():
         if behind.error:
             say(f"Not in the catalog yet: {behind.table}: {behind.error}")
     queryable = next((platform.tables[str(row["table"])] for row in summary.tables if row["loads"]), None)
     if queryable:
         say("", "A query to try:", f"  {platform.catalog.query(queryable)}")
-    say("", "The web UI: make dev, then http://127.0.0.1:3000")
+    say("", f"The web UI: {_web_ui()}, then http://127.0.0.1:3000")
+
+
+def _web_ui() -> str:
+    """Return a command that works in the working directory: outside the repository there is no Makefile."""
+    from cubic_ingestion.settings import read_settings
+
+    if Path("Makefile").is_file() and Path("workspace.yaml").is_file():
+        return "make dev"
+    settings = read_settings()
+    state = settings.dagster_home or settings.home.absolute() / "dagster"
+    return f"DAGSTER_HOME={quote(str(state))} {_beside_python('dagster')} dev -m cubic_ingestion.definitions"
+
+
+def _beside_python(program: str) -> str:
+    """Return how to call a program of this environment, whether or not the shell finds it by its name."""
+    path = Path(sys.executable).with_name(program)
+    here = Path.cwd()
+    return quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _n_left_alone(platform: "Platform") -> int:
+    from cubic_ingestion.errors import StoreUnavailableError
+    from cubic_ingestion.pipeline.scan_record import left_alone
+
+    try:
+        return sum(group.n_objects for group in left_alone(platform))
+    except StoreUnavailableError:
+        return 0  # the streams have said so
 
 
 def _held(platform: "Platform") -> list[Holding]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, say, warn
+from cubic_ingestion.domain.counted import counted
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.kafka import BatcherReport
@@ -57,8 +58,8 @@ def _print(report: "BatcherReport", *, as_json: bool) -> None:
         )
         return
     say(
-        f"{done.n_records:,} records of {len(report.shards)} shards read, {done.n_files:,} files written, "
-        f"{done.n_dead_letters:,} records among the dead letters."
+        f"{counted(done.n_records, 'record')} of {counted(len(report.shards), 'shard')} read, "
+        f"{counted(done.n_files, 'file')} written, {counted(done.n_dead_letters, 'record')} among the dead letters."
     )
     for shard in sorted(report.held_elsewhere):
         say(f"Left to another batcher, which has its lease: {shard}")

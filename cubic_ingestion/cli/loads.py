@@ -8,6 +8,7 @@ import typer
 
 from cubic_ingestion.cli.output import AsJson, print_facts, print_json, print_json_list, print_places, print_rows, warn
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,11 @@ _MOST = 2**63 - 1
 """The largest whole number that a database takes."""
 
 _PAGE_LOADS = 5_000
+
+Codes = Annotated[
+    list[ErrorCode] | None,
+    typer.Option(metavar="CODE", help="Those with this error code, as in the runbook; may be repeated."),
+]
 
 loads = typer.Typer(name="loads", help="The loads: one version of one file each.", no_args_is_help=True)
 
@@ -103,7 +109,7 @@ def line(load: "Load") -> dict[str, object]:
         "status": load.status.value,
         "partition": load.partition_key or "",
         "rows": load.n_rows,
-        "reason": _holder(load) or (load.error.code if load.error else load.waits_for) or "",
+        "reason": _holder(load) or _reason(load),
     }
 
 
@@ -112,6 +118,14 @@ def _holder(load: "Load") -> str:
     if load.claimed_by is None or load.claim_expires_at is None:
         return ""
     return f"held by run {load.claimed_by.partition('/')[0]} until {load.claim_expires_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _reason(load: "Load") -> str:
+    """Say why a load was rejected, and why its original is not in Error if it should be there."""
+    code, waits_for = load.error.code if load.error else "", load.waits_for or ""
+    if load.status is LoadStatus.READY_FOR_ERRORING:
+        return f"{code}, not in Error yet" + (f": {waits_for}" if waits_for else "")
+    return code or waits_for
 
 
 def _story(load: "Load") -> dict[str, object]:

@@ -4,7 +4,6 @@ No other module of the command line writes to a stream, so that every name from 
 it as ``visible`` shows it, and JSON keeps it.
 """
 
-import io
 import json
 import re
 import sys
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cubic_ingestion.outside_text import ACTING, visible
+from cubic_ingestion.outside_text import ACTING, visible, visible_name
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -46,7 +45,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
     for name, value in facts.items():
         if value is not None:
             console.print(
-                Text.assemble((f"{name:>17}  ", "bold"), visible(str(value))), highlight=False, soft_wrap=True
+                Text.assemble((f"{name:>17}  ", "bold"), visible_name(str(value))), highlight=False, soft_wrap=True
             )
 
 
@@ -95,13 +94,6 @@ def write(text: str) -> None:
     typer.echo(text.encode(), nl=False)
 
 
-def survive_any_encoding() -> None:
-    """Have characters that the streams' encoding does not have written as escapes, instead of ending the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def print_rows(rows: Iterable[Mapping[str, object]], *, title: str = "", empty: str = "Nothing.") -> None:
     """Print rows as a table, many as several, so that they need not be kept; all rows have the same columns."""
     remaining, n_printed = iter(rows), 0
@@ -147,7 +139,7 @@ def _cell(value: object) -> str | Text:
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return Text(visible(str(value)))  # no text for Rich to read: file names may look like its markup
+    return Text(visible_name(str(value)))  # no text for Rich to read: file names may look like its markup
 
 
 _ACTING_IN_JSON = re.compile(f"(?!\n){ACTING.pattern}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.changed_loads import print_outcomes, selected, unknown
-from cubic_ingestion.cli.loads import check_tables
+from cubic_ingestion.cli.loads import Codes, check_tables
 from cubic_ingestion.cli.output import AsJson
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def retry(
     load_ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of errored loads.")] = None,
     *,
     table: Annotated[list[str] | None, typer.Option(help="Errored loads of this table; may be repeated.")] = None,
-    code: Annotated[list[str] | None, typer.Option(help="Those with this error code; may be repeated.")] = None,
+    code: Codes = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring errored loads back, by id, or by table, error code or both.

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_places, print_rows, say
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.observability.problems import (
     MAX_SCAN_SECONDS,
@@ -77,7 +77,7 @@ def _check(found: "Health", *, as_json: bool) -> None:
 def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
     rows = table_rows(platform)
     is_there = all(problem.code is not ProblemCode.INCOMING_MISSING for problem in found.problems)
-    undeclared, unknown = _left_alone(platform) if is_there else ([], [])
+    undeclared, unknown = _not_taken(platform) if is_there else ([], [])
     shards = [_shard_row(platform, shard) for shard in platform.repository.shard_progress()]
     if as_json:
         report = {
@@ -91,7 +91,14 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
         if not rows:
             print_places(is_error=True)
         return
-    print_rows(rows, empty="No loads yet. 'cubic demo' puts a sample into Incoming, 'cubic ingest' ingests it.")
+    n_unknown = sum(group.n_objects for group in unknown)
+    if n_unknown:
+        beginning = f"No loads: {counted(n_unknown, 'object')} in Incoming, and no table takes any of them."
+    elif is_there:
+        beginning = "No loads yet. 'cubic demo' puts a sample into Incoming, 'cubic ingest' ingests it."
+    else:
+        beginning = "No loads yet."
+    print_rows(rows, empty=beginning)
     if at_work := [row for row in shards if not row.pop("is_ended")]:
         print_rows(at_work, title="Kafka batcher")
     _print_problems(found)
@@ -102,13 +109,12 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
             say(f"Left alone, no table declares it: {prefix}")
 
 
-def _left_alone(platform: "Platform") -> "tuple[list[str], list[UnknownGroup]]":
-    """Return the folders that no table declares, and what no table takes, as the last scans and a look outside say."""
-    from cubic_ingestion.pipeline.scan import outside, undeclared_prefixes
+def _not_taken(platform: "Platform") -> "tuple[list[str], list[UnknownGroup]]":
+    """Return the folders that no table declares, and the objects that no table takes."""
+    from cubic_ingestion.pipeline.scan import undeclared_prefixes
+    from cubic_ingestion.pipeline.scan_record import left_alone
 
-    incoming = platform.stores.incoming
-    scanned = (scan.seen.unknown for scan in platform.repository.scans().values())
-    return undeclared_prefixes(incoming, platform.tables), [*outside(incoming), *chain.from_iterable(scanned)]
+    return undeclared_prefixes(platform.stores.incoming, platform.tables), left_alone(platform)
 
 
 def _print_problems(found: "Health") -> None:

@@ -13,6 +13,7 @@ from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.reporting import Outcome, Reporter
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_spec
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.ingest import Report, ingest
@@ -90,10 +91,12 @@ def _trouble(report: Report, outcome: Outcome) -> str:
     reasons = {load.id: f"{load.version.key}: {reason.message}" for load, reason in report.rejected}
     reasons |= {load.id: f"{load.version.key}: {why}" for load, why in report.released}
     if reasons:
-        return f"{len(reasons)} loads were not ingested, the first: {next(iter(reasons.values()))}"
+        loads = counted(len(reasons), "load was", "loads were")
+        return f"{loads} not ingested, the first: {next(iter(reasons.values()))}"
     if outcome.rejected:
         partition, reason = next(iter(outcome.rejected.items()))
-        return f"{len(outcome.rejected)} partitions have no rows, the first: {partition}: {reason}"
+        partitions = counted(len(outcome.rejected), "partition has", "partitions have")
+        return f"{partitions} no rows, the first: {partition}: {reason}"
     return ""
 
 

@@ -9,6 +9,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.translator import asset_key
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.observability.problems import MAX_WAIT_SECONDS
@@ -36,7 +37,9 @@ def open_state(platform: Platform, table: Table) -> OpenState:
 
 def record_count_result(table: Table, state: OpenState, report: Report) -> dg.AssetCheckResult:
     """Judge a table at the end of a run, and say what the run did."""
-    left_out = [f"{inert(load.version.key)}: {n_records} records" for load, n_records in report.source_errors]
+    left_out = [
+        f"{inert(load.version.key)}: {counted(n_records, 'record')}" for load, n_records in report.source_errors
+    ]
     metadata: dict[str, Any] = {
         "loads": len(report.ingested),
         "rows": sum(ingested.n_rows for _, ingested in report.ingested),
@@ -68,13 +71,14 @@ def _described(state: OpenState, n_left_out: int) -> str:
     """Word in one line what is wrong, so that nobody has to open anything."""
     codes = Counter(load.error.code if load.error else "unknown" for load in state.rejected.loads)
     parts = [
-        (state.rejected.n_loads, f"loads in Error ({', '.join(codes)})"),
-        (state.failed_replays.n_loads, "loads could not be replayed"),
-        (state.quarantined.n_loads, "loads have records in quarantine"),
-        (state.waiting.n_loads, "loads wait too long for a run"),
-        (n_left_out, "files lack records that the vendor could not write"),
+        (state.rejected.n_loads, "load", "loads", f"in Error ({', '.join(codes)})"),
+        (state.failed_replays.n_loads, "load", "loads", "could not be replayed"),
+        (state.quarantined.n_loads, "load has", "loads have", "records in quarantine"),
+        (state.waiting.n_loads, "load waits", "loads wait", "too long for a run"),
+        (n_left_out, "file lacks", "files lack", "records that the vendor could not write"),
     ]
-    return ", ".join(f"{n_loads} {what}" for n_loads, what in parts if n_loads) or "Nothing waits for a person."
+    told = [f"{counted(n, one, several)} {what}" for n, one, several, what in parts if n]
+    return ", ".join(told) or "Nothing waits for a person."
 
 
 def _metadata(state: OpenState) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def _table(some: SomeLoads) -> dg.TableMetadataValue:
 def _record(load: Load) -> dg.TableRecord:
     code, message = (load.error.code, load.error.message) if load.error else ("", load.waits_for or load.status.value)
     if load.n_quarantined and not load.error:
-        code, message = "quarantine", f"{load.n_quarantined} records"
+        code, message = "quarantine", counted(load.n_quarantined, "record")
     return dg.TableRecord({"load": load.id, "key": inert(load.version.key), "code": code, "message": inert(message)})
 
 

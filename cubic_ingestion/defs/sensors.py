@@ -11,6 +11,7 @@ from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_ca
 from cubic_ingestion.defs.reporting import report_open_state, report_unreported
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.observability.health import tables_that_wait_too_long
@@ -51,7 +52,7 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
             context.log.warning("%s", inert(str(unknown)))
         request = ingest_request(built, stream)
         if request is None:
-            return dg.SkipReason(f"Nothing new among {registration.n_seen} files.")
+            return dg.SkipReason(f"Nothing new among {counted(registration.n_seen, 'file')}.")
         if _is_waiting(context.instance, request.tags):
             return dg.SkipReason("A run that will take these loads has not started yet.")
         return request

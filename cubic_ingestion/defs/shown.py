@@ -7,6 +7,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.event_log import shown
 from cubic_ingestion.defs.partitions import partition_pages
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.audit import Finding, FindingCode
 from cubic_ingestion.pipeline.audit.findings import Counted, Tell
@@ -45,7 +46,8 @@ class DagsterCheck:
             if table is not None and behind.oldest_at < since:
                 why = f"; the last report failed: {behind.error}" if behind.error else ""
                 at = f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC"
-                problem = f"{behind.n_changes} changes of partitions wait to be reported, the oldest since {at}{why}."
+                changes = counted(behind.n_changes, "change of partitions waits", "changes of partitions wait")
+                problem = f"{changes} to be reported, the oldest since {at}{why}."
                 yield Finding.of(FindingCode.DAGSTER_BEHIND, self.zone, table.name, problem)
 
     def _differing(self, table: Table, tell: Tell) -> Iterator[Finding]:
@@ -60,9 +62,9 @@ class DagsterCheck:
             for key in self._strays(table, page):
                 strays.add((key,))
         if missing.n:
-            yield self._finding(FindingCode.NOT_IN_DAGSTER, table, "have rows, and Dagster does not show them", missing)
+            yield self._finding(FindingCode.NOT_IN_DAGSTER, table, "with rows that Dagster does not show", missing)
         if strays.n:
-            yield self._finding(FindingCode.WITHOUT_ROWS, table, "show as materialised, and have no rows", strays)
+            yield self._finding(FindingCode.WITHOUT_ROWS, table, "shown as materialised, without rows", strays)
 
     def _pages(self, table: Table) -> Iterator[Sequence[str]]:
         last = ""
@@ -98,6 +100,6 @@ class DagsterCheck:
     def _with_rows(self, table: Table, partitions: Collection[str]) -> set[str]:
         return set(self._platform.repository.partition_totals(table.name, partitions))
 
-    def _finding(self, code: FindingCode, table: Table, what: str, counted: Counted) -> Finding:
-        problem = f"{counted.n} partitions {what}, the first: {counted.first[0]}."
+    def _finding(self, code: FindingCode, table: Table, what: str, differing: Counted) -> Finding:
+        problem = f"{counted(differing.n, 'partition')} {what}, the first: {differing.first[0]}."
         return Finding.of(code, self.zone, table.name, problem)

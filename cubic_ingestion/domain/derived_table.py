@@ -55,6 +55,21 @@ class DerivedTable:
         """Whether it lies apart from Cubic's tables."""
         return self.path[0] not in _OWN_FOLDERS
 
+    @staticmethod
+    def is_key(key: str) -> bool:
+        """Say whether a key of Springboard is one that some derived table has for a file.
+
+        >>> DerivedTable.is_key("reports/rides/partition_key=2022-03-04/part-0.parquet")
+        True
+        >>> DerivedTable.is_key("reports/rides.parquet"), DerivedTable.is_key("raw/rides/part-0.parquet")
+        (False, False)
+        """
+        *folders, name = key.split("/")
+        if folders and folders[-1].startswith(f"{PARTITION_COLUMN}="):
+            folders.pop()
+        is_table = bool(folders) and all("=" not in folder for folder in folders)
+        return name == PART_NAME and is_table and DerivedTable(tuple(folders)).is_in_own_folder
+
     def folder(self, partition_key: str | None) -> str:
         """Prefix of the file of a partition; None for a table without partitions.
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from cubic_ingestion.domain.counted import counted
+
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far the clocks of two workers may differ before the claims of one look wrong to the other."""
 
@@ -46,7 +48,7 @@ class Holding:
     def subject(self) -> str:
         """What is held, in words."""
         if self.right is Right.LOADS:
-            return f"{self.n_loads:,} load{'' if self.n_loads == 1 else 's'} of {self.name}"
+            return f"{counted(self.n_loads, 'load')} of {self.name}"
         return f"{_SUBJECTS[self.right]} {self.name}"
 
     @property

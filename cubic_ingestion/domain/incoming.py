@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from cubic_ingestion.domain.counted import counted
+from cubic_ingestion.outside_text import visible_name
+
 MAX_FOLDERS = 100
 """Folders with unknown objects that a scan names; the objects of all others are only counted."""
 MAX_NAMES = 5
@@ -37,10 +40,11 @@ class UnknownGroup:
 
     def __str__(self) -> str:
         """Name the objects, or the first of them."""
-        keys = [f"{self.folder}{name}" for name in self.names]
+        keys = [visible_name(f"{self.folder}{name}") for name in self.names]
         named = f": {', '.join(keys)}" if keys else ""
         more = ", …" if keys and self.n_objects > len(keys) else ""
-        return f"{self.folder or 'top level'}: {self.n_objects} objects left alone, {self.why}{named}{more}"
+        n_objects = counted(self.n_objects, "object")
+        return f"{self.folder or 'top level'}: {n_objects} left alone, {self.why}{named}{more}"
 
 
 class UnknownGroups:

@@ -35,12 +35,12 @@ def open_state(connection: Connection, table: str, waiting_since: datetime, limi
 
 
 def acknowledge(connection: Connection, load_ids: Collection[int], by: str, reason: str, now: datetime) -> list[int]:
-    """Write who knows of a rejection or of quarantined records, and why nobody needs to act."""
+    """Write who knows of a rejection or of quarantined records, and why, unless somebody has written that before."""
     acknowledged: list[int] = []
     values = {"acknowledged_at": now, "acknowledged_by": by, "acknowledged_reason": reason, "updated_at": now}
     for page in in_pages(load_ids):
         is_trouble = or_(_WAS_REJECTED, CubicLoad.error_code.is_not(None), _HAS_QUARANTINE)
-        statement = update(CubicLoad).where(CubicLoad.id.in_(page), is_trouble).values(values)
+        statement = update(CubicLoad).where(CubicLoad.id.in_(page), is_trouble, _IS_OPEN).values(values)
         rows = connection.execute(statement.returning(CubicLoad.id, CubicLoad.table_id)).all()
         DAGSTER.note(connection, ((table_id, WHOLE_TABLE) for _, table_id in rows), now)
         acknowledged += [load_id for load_id, _ in rows]

@@ -45,21 +45,25 @@ def open_loads(connection: Connection, now: datetime) -> list[OpenLoads]:
 
 
 def errored(connection: Connection, since: datetime | None) -> list[ErroredLoads]:
-    """Count what lies in Error and nobody has acknowledged; a person is to look at each, so it is never much."""
+    """Count what was rejected and nobody has acknowledged; a person is to look at each, so it is never much."""
     code = func.coalesce(CubicLoad.error_code, "unknown")
     conditions = [
         CubicLoad.table_id.in_(_table_ids(connection)),
-        CubicLoad.status == LoadStatus.ERRORED.value,
+        CubicLoad.status.in_(TO_ERROR),
         CubicLoad.acknowledged_at.is_(None),
     ]
+    n_moving = func.sum(case((CubicLoad.status == LoadStatus.ERRORED.value, 0), else_=1))
     statement = (
-        select(CubicTable.name, code, func.count(), func.max(CubicLoad.updated_at))
+        select(CubicTable.name, code, func.count(), func.max(CubicLoad.updated_at), n_moving)
         .join(CubicTable, CubicTable.id == CubicLoad.table_id)
         .where(*conditions, *([] if since is None else [CubicLoad.updated_at >= since]))
         .group_by(CubicTable.name, code)
         .order_by(CubicTable.name, code)
     )
-    return [ErroredLoads(*row) for row in connection.execute(statement).tuples()]
+    return [
+        ErroredLoads(table, reason, n_loads, newest_at, int(n))
+        for table, reason, n_loads, newest_at, n in connection.execute(statement).tuples()
+    ]
 
 
 def quarantined(connection: Connection) -> list[QuarantinedLoads]:

@@ -17,6 +17,7 @@ from cubic_ingestion.domain.arrivals import (
     missing_days,
     same_stretch_of_past_weeks,
 )
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.observability.problems import Problem, ProblemCode
@@ -47,7 +48,8 @@ def _missing_days(tables: Sequence[Table], observer: LoadObserver, now: datetime
                 ProblemCode.MISSING_DAY,
                 table,
                 None,
-                f"{len(days)} days have no data, and the table has a daily habit: {in_words(days)}.",
+                f"{counted(len(days), 'day has', 'days have')} no data, and the table has a daily habit: "
+                f"{in_words(days)}.",
                 f"'cubic loads list --table {table} --status errored' shows rejected files. For the other days, see "
                 "whether the vendor's API lists them ('cubic_dmap_datasets' has what was fetched), and ask for them.",
             )
@@ -65,8 +67,8 @@ def _missing_files(tables: Sequence[Table], observer: LoadObserver, now: datetim
                 ProblemCode.MISSING_LOAD_FILE,
                 full_load.table,
                 full_load.newest_at,
-                f"The full load of snapshot {snapshot_id(full_load.snapshot)} lacks {len(missing)} files: {shown}"
-                f"{', …' if len(missing) > _FILES_SHOWN else ''}.",
+                f"The full load of snapshot {snapshot_id(full_load.snapshot)} lacks "
+                f"{counted(len(missing), 'file')}: {shown}{', …' if len(missing) > _FILES_SHOWN else ''}.",
                 "See whether they lie in Incoming; if not, ask for a reload of the table.",
             )
 

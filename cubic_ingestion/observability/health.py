@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.incoming import incoming_missing, not_scanned
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
-from cubic_ingestion.ports import LoadObserver, ObjectStore
+from cubic_ingestion.ports import ErroredLoads, LoadObserver, ObjectStore
 
 CLAIM_GRACE = timedelta(minutes=5)
 """A claim that expired is taken over by the next run, which may take so long to come."""
@@ -112,10 +113,19 @@ def _errored(observer: LoadObserver, now: datetime, limits: Thresholds) -> Itera
             ProblemCode.ERRORED,
             loads.table,
             loads.newest_at,
-            f"{loads.n_loads} loads were sent to Error{within}, and nobody has acknowledged them: {loads.code}.",
+            f"{counted(loads.n_loads, 'load was', 'loads were')} sent to Error{within}, and nobody has acknowledged "
+            f"that: {loads.code}.{_on_the_way(loads)}",
             f"'cubic loads list --table {loads.table} --status errored', then by the code, in the runbook: "
             "'cubic loads retry', or 'cubic loads acknowledge'.",
         )
+
+
+def _on_the_way(loads: ErroredLoads) -> str:
+    """Say that originals have not come to Error: others would look for them there in vain."""
+    if not loads.n_moving:
+        return ""
+    originals = counted(loads.n_moving, "original is", "originals are")
+    return f" {originals} not in Error yet: 'cubic loads list --table {loads.table} --status ready_for_erroring'."
 
 
 def _quarantined(observer: LoadObserver) -> Iterator[Problem]:
@@ -124,7 +134,8 @@ def _quarantined(observer: LoadObserver) -> Iterator[Problem]:
             ProblemCode.QUARANTINED,
             loads.table,
             loads.newest_at,
-            f"{loads.n_records} records of {loads.n_loads} loads are in quarantine, and nobody has acknowledged them.",
+            f"{counted(loads.n_records, 'record')} of {counted(loads.n_loads, 'load')} in quarantine, and nobody has "
+            "acknowledged that.",
             f"'cubic quarantine list --table {loads.table}'. Correct the declaration and run "
             "'cubic quarantine replay', or 'cubic loads acknowledge'.",
         )
@@ -138,7 +149,7 @@ def _unreported(observer: LoadObserver, now: datetime, limits: Thresholds) -> It
                 ProblemCode.UNREPORTED,
                 behind.table,
                 behind.oldest_at,
-                f"Dagster does not show {behind.n_changes} changes of partitions, the oldest since "
+                f"Dagster does not show {counted(behind.n_changes, 'change')} of partitions, the oldest since "
                 f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC.{why}",
                 "Is the daemon running, and the sensor 'unreported_partitions' on? 'cubic ingest' reports them too.",
             )

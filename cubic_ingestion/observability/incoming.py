@@ -17,10 +17,15 @@ def incoming_missing(incoming: ObjectStore) -> list[Problem]:
     """Return a problem if Incoming is not there, or cannot be listed."""
     try:
         require_incoming(incoming)
-    except (SettingsError, StoreUnavailableError) as error:
-        remedy = "Mount or make it, permit listing it, or mend CUBIC_INCOMING_URL. Nothing is ingested until then."
-        return [Problem(ProblemCode.INCOMING_MISSING, "", None, error.problem, remedy)]
+    except SettingsError as error:
+        return [_missing(error.what, error.fix)]
+    except StoreUnavailableError as error:
+        return [_missing(error.problem, "Permit listing it, or mend CUBIC_INCOMING_URL.")]
     return []
+
+
+def _missing(what: str, fix: str) -> Problem:
+    return Problem(ProblemCode.INCOMING_MISSING, "", None, what, f"{fix} Nothing is ingested until then.")
 
 
 def not_scanned(

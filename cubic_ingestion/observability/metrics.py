@@ -120,7 +120,7 @@ class LedgerCollector(Collector):
         labels = ["stream", "table", "code"]
         failures = GaugeMetricFamily(
             "cubic_errored_loads",
-            "Loads in Error that nobody has acknowledged, by the code of their reason.",
+            "Rejected loads that nobody has acknowledged, by the code of their reason.",
             labels=labels,
         )
         for loads in self._observer.errored():

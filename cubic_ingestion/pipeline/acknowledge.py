@@ -13,11 +13,11 @@ class AcknowledgeReport:
 
     acknowledged: list[Load] = field(default_factory=list[Load])
     refused: list[tuple[Load, str]] = field(default_factory=list[tuple[Load, str]])
-    """Those with nothing to acknowledge."""
+    """Those that stay as they are, with the reason."""
 
 
 def acknowledge(platform: Platform, loads: Sequence[Load], by: str, reason: str) -> AcknowledgeReport:
-    """Record who acknowledges loads, and why. Idempotent; the newest reason counts.
+    """Record who acknowledges loads, and why. An acknowledgement that is on record is never replaced by another.
 
     Whatever is acknowledged is no problem any more. Another try that fails, or another rejection, is one again.
     """
@@ -27,5 +27,13 @@ def acknowledge(platform: Platform, loads: Sequence[Load], by: str, reason: str)
         if load.id in acknowledged:
             report.acknowledged.append(load)
         else:
-            report.refused.append((load, f"is '{load.status}', and has neither an error nor records in quarantine"))
+            report.refused.append((load, _reason_against(platform.repository.load(load.id) or load)))
     return report
+
+
+def _reason_against(load: Load) -> str:
+    """Say why a load, as it is now, was not acknowledged."""
+    if load.acknowledged_at is None:
+        return f"is '{load.status}', and has neither an error nor records in quarantine"
+    when = f"{load.acknowledged_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"was acknowledged by {load.acknowledged_by} at {when} ({load.acknowledged_reason})"

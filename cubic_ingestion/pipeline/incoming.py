@@ -16,5 +16,4 @@ def require_incoming(incoming: ObjectStore) -> None:
     try:
         incoming.require()
     except BucketMissingError as error:
-        problem = f"Incoming cannot be listed: {error}"
-        raise SettingsError(SETTING, problem, "Mount or make it, or name the right place.") from error
+        raise SettingsError(SETTING, f"Incoming cannot be listed: {error.problem}", error.fix) from error

@@ -23,4 +23,5 @@ def release_dead(repository: LoadRepository, now: datetime) -> None:
     for holder in repository.holders():
         if is_gone(holder):
             n_loads = repository.release_holder(holder, retry_at=now)
-            _log.warning("claims of a dead process given back", holder=holder, n_loads=n_loads)
+            if n_loads:
+                _log.warning("claims of a dead process given back", holder=holder, n_loads=n_loads)

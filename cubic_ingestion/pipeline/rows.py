@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import BadCell, RejectedLoadError
 from cubic_ingestion.pipeline.convert import CastFailure, Converter
@@ -54,7 +55,7 @@ def converted(
     if bad.total:
         raise bad.rejection()
     if expected_rows is not None and n_rows != expected_rows:
-        message = f"The file has {n_rows} records, its .dfm states {expected_rows} (recordCount)."
+        message = f"The file has {counted(n_rows, 'record')}, its .dfm states {expected_rows} (recordCount)."
         raise RejectedLoadError("record_count_mismatch", message)
     if quarantine:
         quarantine.commit()

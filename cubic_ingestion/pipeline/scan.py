@@ -1,7 +1,7 @@
 """Scan: what lies in Incoming, page by page, matched to the declared tables."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -17,6 +17,7 @@ from cubic_ingestion.streams import STREAMS
 FORSAKEN = "sidecars whose files did not come"
 MAX_OUTSIDE = 1_000
 """Objects outside the streams' prefixes that are looked at; a page is always looked at whole."""
+_INSIDE = (*(stream.prefix for stream in StreamName), OPEN_PREFIX)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _AFTER_ALL = "\U0010ffff"
 """Follows whatever a key may go on with."""
@@ -84,38 +85,39 @@ def outside(incoming: ObjectStore) -> list[UnknownGroup]:
 
     The listing jumps over what lies in them, and ends after a thousand objects outside, or a page more.
     """
-    inside = (*(stream.prefix for stream in StreamName), OPEN_PREFIX)
-    found = UnknownGroups()
-
-    def skip(key: str, why: str) -> None:
-        if not key.startswith(inside):
-            found.add(Unknown(key, why))
-
+    found, skipped = UnknownGroups(), list[Unknown]()
     try:
-        _look_outside(incoming, inside, found, skip)
+        _look_outside(incoming, found, skipped)
     except UnlistedFoldersError as error:
-        for folder, why in error.reasons.items():
-            skip(folder, f"{UNLISTED} ({why})")
+        skipped += (Unknown(folder, f"{UNLISTED} ({why})") for folder, why in error.reasons.items())
+    _add_outside(found, skipped)
     return found.sorted()
 
 
-def _look_outside(
-    incoming: ObjectStore, inside: tuple[str, ...], found: UnknownGroups, skip: Callable[[str, str], None]
-) -> None:
+def _look_outside(incoming: ObjectStore, found: UnknownGroups, skipped: list[Unknown]) -> None:
     n_found, after = 0, ""
     while n_found < MAX_OUTSIDE:
-        prefix = None
-        for page in incoming.list("", after=after, skipped=skip):
+        first_inside = None
+        for page in incoming.list("", after=after, skipped=lambda *each: skipped.append(Unknown(*each))):
             keys = [version.key for version in page]
-            prefix = next((prefix for key in keys for prefix in inside if key.startswith(prefix)), None)
-            for key in takewhile(lambda key: not key.startswith(inside), keys):
+            first_inside = next((key for key in keys if key.startswith(_INSIDE)), None)
+            for key in takewhile(lambda key: not key.startswith(_INSIDE), keys):
                 found.add(Unknown(key, "no table declares it"))
                 n_found += 1
-            if prefix or n_found >= MAX_OUTSIDE:
+            # What comes after that key is found again by the listing that jumps over its prefix.
+            _add_outside(found, skipped, before=first_inside)
+            skipped.clear()
+            if first_inside or n_found >= MAX_OUTSIDE:
                 break
-        if prefix is None:
+        if first_inside is None:
             break
-        after = prefix + _AFTER_ALL
+        after = next(prefix for prefix in _INSIDE if first_inside.startswith(prefix)) + _AFTER_ALL
+
+
+def _add_outside(found: UnknownGroups, skipped: Sequence[Unknown], *, before: str | None = None) -> None:
+    for each in skipped:
+        if not each.key.startswith(_INSIDE) and (before is None or _in_order(each.key) < _in_order(before)):
+            found.add(each)
 
 
 def undeclared_prefixes(incoming: ObjectStore, tables: Mapping[str, Table]) -> list[str]:

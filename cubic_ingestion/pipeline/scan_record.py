@@ -1,10 +1,17 @@
 """The record of scans: when each prefix was listed, and what was seen. Watchers read it; nothing is decided by it."""
 
 from dataclasses import replace
+from itertools import chain
 
-from cubic_ingestion.domain.incoming import Scan, Seen, UnknownGroups
-from cubic_ingestion.pipeline.scan import ScannedPage
+from cubic_ingestion.domain.incoming import Scan, Seen, UnknownGroup, UnknownGroups
+from cubic_ingestion.pipeline.scan import ScannedPage, outside
 from cubic_ingestion.ports import Platform
+
+
+def left_alone(platform: Platform) -> list[UnknownGroup]:
+    """Return what no table takes: below the streams' prefixes as the last scans saw it, and elsewhere as it is now."""
+    scanned = (scan.seen.unknown for scan in platform.repository.scans().values())
+    return [*outside(platform.stores.incoming), *chain.from_iterable(scanned)]
 
 
 class ScanRecord:

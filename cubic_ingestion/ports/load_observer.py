@@ -30,13 +30,15 @@ class OpenLoads:
 
 @dataclass(frozen=True, slots=True)
 class ErroredLoads:
-    """Loads of one table in Error for one reason, which nobody has acknowledged."""
+    """Loads of one table that were rejected for one reason, which nobody has acknowledged."""
 
     table: str
     code: str
     n_loads: int
     newest_at: datetime
-    """When the last of them was filed."""
+    """When the last of them was rejected or filed."""
+    n_moving: int = 0
+    """Those of them whose originals are not in Error yet."""
 
 
 @dataclass(frozen=True, slots=True)

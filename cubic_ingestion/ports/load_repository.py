@@ -260,10 +260,11 @@ class LoadRepository(CatalogLedger, DagsterLedger, ScanLedger, Protocol):
     def acknowledge(self, load_ids: Collection[int], by: str, reason: str) -> Sequence[int]:
         """Record that somebody knows of rejected loads, or of records in quarantine, and why nobody needs to act.
 
-        Another rejection, or another try, clears it.
+        Another rejection, or another try, clears it. Until then it stays: a second one does not replace it.
 
         Returns:
-            Ids of the loads acknowledged; the others have neither an error nor records in quarantine.
+            Ids of the loads acknowledged; the others have neither an error nor records in quarantine, or were
+            acknowledged before.
         """
         ...
 

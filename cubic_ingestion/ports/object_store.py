@@ -100,7 +100,12 @@ class ObjectStore(Protocol):
 
 
 class BucketMissingError(Exception):
-    """The bucket itself is not there, or may not be listed."""
+    """The bucket itself is not there, or may not be listed; what is wrong, and what to do."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        self.problem = problem
+        self.fix = fix
+        super().__init__(f"{problem} {fix}")
 
 
 class ObjectMissingError(Exception):

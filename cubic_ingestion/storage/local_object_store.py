@@ -54,9 +54,11 @@ class LocalObjectStore:
             try:
                 os.scandir(self._root).close()
             except FileNotFoundError as error:
-                raise BucketMissingError(f"There is no folder '{self._root}'.") from error
+                problem = f"There is no folder '{self._root}'."
+                raise BucketMissingError(problem, "Mount or make it, or name the right place.") from error
             except NotADirectoryError as error:
-                raise BucketMissingError(f"'{self._root}' is no folder.") from error
+                problem = f"'{self._root}' is a file, and no folder."
+                raise BucketMissingError(problem, "Move it away and make the folder, or name another place.") from error
 
     def list(
         self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None

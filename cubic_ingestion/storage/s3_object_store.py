@@ -44,8 +44,12 @@ class S3ObjectStore:
         try:
             with translated(self._bucket, self._prefix):
                 self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
-        except (SettingsError, ObjectMissingError) as error:
-            raise BucketMissingError(str(error)) from error
+        except SettingsError as error:
+            raise BucketMissingError(error.what, error.fix) from error
+        except ObjectMissingError as error:
+            raise BucketMissingError(
+                f"There is no bucket '{self._bucket}'.", "Create it, or name another one."
+            ) from error
 
     def list(
         self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None

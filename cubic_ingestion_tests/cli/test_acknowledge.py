@@ -42,6 +42,19 @@ def test_who_acknowledges_is_user_and_host_unless_said_otherwise(cubic: Cubic, h
     assert "@" in cubic("loads", "show", load_id, "--json").json["acknowledged_by"]
 
 
+def test_a_second_acknowledgement_is_refused_and_the_first_one_stays(cubic: Cubic, home: Path) -> None:
+    load_id = rejected(cubic, home)
+    cubic("loads", "acknowledge", load_id, "--reason", "A known test file", "--by", "ann")
+    first = cubic("loads", "show", load_id, "--json").json
+
+    outcome = cubic("loads", "acknowledge", load_id, "--reason", "I do not know", "--by", "bob")
+
+    assert outcome.exit_code == 1
+    assert f"Load {load_id} stays as it is: was acknowledged by ann at " in outcome.error
+    assert "A known test file" in outcome.error
+    assert cubic("loads", "show", load_id, "--json").json == first
+
+
 def test_a_load_with_nothing_to_acknowledge_is_refused_by_its_id(cubic: Cubic, home: Path) -> None:
     put_dmap(depot_of(home), "20220304.csv")
     cubic("ingest")

@@ -42,7 +42,7 @@ def test_what_is_wrong_is_named_with_its_load_and_the_remedy(cubic: Cubic, home:
         "remedy": "Restore it from a backup, or ask the vendor for the file again.",
     }
     unknown = "cubic/dmap/unknown/"
-    assert outcome.json["notes"] == [f"{unknown}: 1 objects left alone, no table declares it: {unknown}[red].csv"]
+    assert outcome.json["notes"] == [f"{unknown}: 1 object left alone, no table declares it: {unknown}[red].csv"]
     told = cubic("audit")
     assert told.exit_code == 1
     assert "original_missing" in told.text

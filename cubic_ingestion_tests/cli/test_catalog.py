@@ -26,7 +26,7 @@ def test_a_catalog_that_was_lost_is_made_again(cubic: Cubic, home: Path) -> None
     with duckdb.connect(home / "catalog.duckdb", read_only=True) as catalog:
         assert catalog.table(TABLE).count("*").fetchall() == [(1,)]
     assert cubic("audit").exit_code == 0
-    assert "knows all 1 partitions" in cubic("catalog", "refresh", "--table", TABLE).text
+    assert "has 1 partition. It lacks none." in cubic("catalog", "refresh", "--table", TABLE).text
 
 
 def test_what_the_catalog_refuses_is_shown_with_the_reason(

@@ -41,8 +41,13 @@ def line_of(text: str, key: str) -> str:
 
 def unnamed(cubic: Cubic, expected: dict[str, str]) -> list[str]:
     """Return the keys that are not named, with their reason, by all who should."""
-    assert cubic("ingest").exit_code == 0
+    ingest = cubic("ingest")
+    assert ingest.exit_code == 0
+    assert [line for line in ingest.out.splitlines() if "left alone" in line] == [
+        f"{len(expected)} objects are left alone in Incoming, since no table takes them. See which: cubic status"
+    ]
     status, audit = cubic("status"), cubic("audit")
+    assert f"Looked at: 1 archive objects, 0 error objects, {len(expected)} incoming objects" in audit.out
     assert (status.exit_code, audit.exit_code) == (0, 0)
     as_json = cubic("status", "--json").json["unknown_objects"]
     named = {f"{group['folder']}{name}": group["why"] for group in as_json for name in group["names"]}
@@ -104,6 +109,17 @@ def test_in_a_bucket(cubic: Cubic, home: Path, s3: Any, monkeypatch: pytest.Monk
 
     assert unnamed(cubic, expected) == []
     assert home.is_dir()
+
+
+def test_where_everything_is_left_alone_nobody_says_that_there_is_nothing(cubic: Cubic, home: Path) -> None:
+    path = home / "incoming/cubic/dmap/agg_smaple/20220304.csv "
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CSV)
+    ingest, status = cubic("ingest"), cubic("status")
+    assert "1 object is left alone in Incoming" in ingest.out
+    assert cubic("ingest", "--json").json["left_alone"] == 1
+    assert status.text.startswith("No loads: 1 object in Incoming, and no table takes any of them.")
+    assert r"cubic/dmap/agg_smaple/20220304.csv\x20" in status.out
 
 
 def test_many_objects_outside_are_looked_at_in_bounded_time(cubic: Cubic, home: Path) -> None:

@@ -20,6 +20,7 @@ from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion_tests.cli.conftest import Cubic
 from cubic_ingestion_tests.homes import BASE, CHANGES, clean_environment, depot_of, put_dmap, put_kafka, put_ods
+from cubic_ingestion_tests.permissions import permissions_count
 
 CUBIC = str(Path(sys.executable).with_name("cubic"))
 
@@ -89,6 +90,25 @@ def test_the_summary_for_people_says_what_to_do_next(cubic: Cubic, home: Path) -
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "waits for its .dfm sidecar" in cubic("loads", "list", "--status", "ready").text
+
+
+def test_a_rejected_load_that_cannot_be_moved_to_error_is_named_by_everybody(cubic: Cubic, home: Path) -> None:
+    put_dmap(depot_of(home), "20220304.csv", "1,a,many\n")
+    (home / "error").mkdir()
+    (home / "error").chmod(0o500)
+    try:
+        with permissions_count():
+            ingest = cubic("ingest")
+            status, audit, listed = cubic("status"), cubic("audit"), cubic("loads", "list")
+    finally:
+        (home / "error").chmod(0o700)
+
+    assert ingest.exit_code != 0
+    assert "cubic loads list --status errored --status ready_for_erroring" in ingest.out
+    assert "errored cubic__dmap__agg_sample: 1 load was sent to Error" in status.out
+    assert "1 original is not in Error yet" in status.out
+    assert "cubic__dmap__agg_sample: 1 rejected load is not in Error yet" in audit.out
+    assert "ready_for_erroring 2022-03-04 bad_value, not in Error yet" in listed.text
 
 
 def test_a_failing_table_is_exit_code_2_and_the_rest_is_done(cubic: Cubic, home: Path) -> None:
@@ -264,7 +284,7 @@ sample_id = "int64"
 def test_nothing_in_incoming_is_nothing_to_do(cubic: Cubic, home: Path) -> None:
     outcome = cubic("ingest")
     assert outcome.exit_code == 0
-    assert "Nothing new in Incoming." in outcome.out
+    assert "Nothing to ingest in Incoming." in outcome.out
     assert cubic("status").text.startswith("No loads yet.")
     assert home.is_dir()
 

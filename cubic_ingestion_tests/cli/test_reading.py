@@ -140,10 +140,10 @@ def test_what_was_put_and_ingested_before_is_not_again(cubic: Cubic, ingested_ho
     outcome = cubic("ingest", "--json")
 
     assert outcome.exit_code == 0
-    assert outcome.json == {"tables": [], "held": [], "failures": []}
+    assert outcome.json == {"tables": [], "held": [], "left_alone": 0, "failures": []}
     assert cubic("loads", "list", "--json").json == before
     assert len(list((ingested_home / "springboard").rglob("*.parquet"))) == 10
-    assert "Nothing new in Incoming." in cubic("ingest").out
+    assert "Nothing to ingest in Incoming." in cubic("ingest").out
 
 
 def test_upgrading_again_changes_nothing(cubic: Cubic) -> None:

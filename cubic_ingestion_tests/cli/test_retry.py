@@ -102,3 +102,15 @@ def test_what_is_still_wrong_is_in_error_again_after_the_next_pass(cubic: Cubic,
 def test_ids_or_something_to_select_by_are_needed(cubic: Cubic, home: Path, selection: tuple[object, ...]) -> None:
     del home
     assert cubic("loads", "retry", *selection).exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("retry",), ("acknowledge", "--reason", "Known")], ids=lambda command: command[0])
+def test_an_error_code_that_there_is_not_is_refused_and_the_known_ones_are_listed(
+    cubic: Cubic, errored: Path, command: tuple[str, ...]
+) -> None:
+    del errored
+    outcome = cubic("loads", *command, "--code", "bad_valeu")
+    assert outcome.exit_code == 2
+    assert "'bad_valeu'" in outcome.error
+    assert "'bad_value'" in outcome.error
+    assert cubic("loads", "list", "--status", "errored", "--json").json[1]["acknowledged_at"] is None

@@ -47,7 +47,7 @@ def test_a_problem_is_exit_code_1_unless_it_is_ignored_or_below_its_threshold(cu
     (problem,) = outcome.json["problems"]
     assert problem.keys() == {"code", "table", "since", "message", "remedy"}
     assert (problem["code"], problem["table"]) == ("errored", "cubic__dmap__agg_sample")
-    assert "errored cubic__dmap__agg_sample: 1 loads" in cubic("status", "--check").out
+    assert "errored cubic__dmap__agg_sample: 1 load" in cubic("status", "--check").out
     assert cubic("status", "--check", "--ignore", "errored").exit_code == 0
     assert cubic("status", "--check", "--errored-hours", "0").exit_code == 0
 

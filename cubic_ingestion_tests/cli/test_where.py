@@ -63,6 +63,8 @@ def test_an_incoming_that_is_not_there_is_an_error_and_a_problem(
     (problem,) = check.json["problems"]
     assert (problem["code"], problem["table"]) == ("incoming_missing", "")
     assert str(place) in problem["message"]
+    assert "make" in problem["remedy"]
+    assert "ake it" not in problem["message"]
     assert "incoming_missing: CUBIC_INCOMING_URL" in cubic("status").out
     assert place.exists() == (kind == "a regular file")
 
@@ -102,6 +104,28 @@ def test_a_bucket_that_is_not_there_is_an_error_and_a_problem(
         "incoming_missing"
     ]
     assert home.is_dir()
+
+
+def test_an_incoming_in_the_home_that_went_missing_is_an_error_and_is_not_made_again(cubic: Cubic, home: Path) -> None:
+    assert cubic("ingest").exit_code == 0
+    (home / "incoming").rmdir()
+    for command in ("ingest", "demo"):
+        outcome = cubic(command)
+        assert outcome.exit_code == 2
+        assert f"Incoming cannot be listed: There is no folder '{home}/incoming'." in outcome.error
+    assert [problem["code"] for problem in cubic("status", "--check", "--json").json["problems"]] == [
+        "incoming_missing"
+    ]
+    assert not (home / "incoming").exists()
+
+
+def test_a_file_in_the_place_of_incoming_is_named_with_what_to_do(cubic: Cubic, home: Path) -> None:
+    home.mkdir()
+    (home / "incoming").write_text("a file")
+    outcome = cubic("ingest")
+    assert outcome.exit_code == 2
+    assert f"'{home}/incoming' is a file, and no folder. Move it away" in outcome.error
+    assert "CUBIC_HOME" not in outcome.error
 
 
 def test_the_incoming_of_a_new_home_is_made(cubic: Cubic, home: Path) -> None:

@@ -59,6 +59,17 @@ def test_sound_loads_and_unknown_ids_cannot_be_acknowledged(repository: LoadRepo
     assert repository.acknowledge([sound.id, waiting.id, 99], "ann", "Why not?") == []
 
 
+def test_an_acknowledgement_is_not_replaced_by_another(repository: LoadRepository) -> None:
+    (load,) = register(repository, "a.csv")
+    repository.reject(load.id, ERROR)
+    repository.acknowledge([load.id], "ann", "Known.")
+    first = reread(repository, load)
+
+    assert repository.acknowledge([load.id], "bob", "Unknown.") == []
+
+    assert reread(repository, load) == first
+
+
 def test_all_are_counted_and_the_newest_are_shown(repository: LoadRepository) -> None:
     loads = register(repository, "a.csv", "b.csv", "c.csv")
     for load in loads:

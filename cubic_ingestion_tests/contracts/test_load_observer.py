@@ -121,10 +121,12 @@ def test_loads_in_error_are_counted_by_code_and_by_time(
     errored(repository, "b.csv", "bad_value")
     times.now = LATER
     errored(repository, "c.csv", "empty_file")
+    (given_up,) = ready(repository, "d.csv")
+    repository.reject(given_up.id, LoadError("empty_file", "why"))
 
-    assert [(one.code, one.n_loads, one.newest_at) for one in observer.errored()] == [
-        ("bad_value", 2, NOON),
-        ("empty_file", 1, LATER),
+    assert [(one.code, one.n_loads, one.newest_at, one.n_moving) for one in observer.errored()] == [
+        ("bad_value", 2, NOON, 0),
+        ("empty_file", 2, LATER, 1),
     ]
     assert [(one.table, one.code) for one in observer.errored(LATER)] == [(DMAP.name, "empty_file")]
 

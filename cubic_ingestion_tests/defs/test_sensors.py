@@ -94,7 +94,7 @@ def test_an_empty_incoming_and_one_seen_before_request_nothing(
     assert isinstance(ticker.tick(), list)
     sweep(definitions, instance, [tables[DMAP_TABLE]])
 
-    assert ticker.tick() == "Nothing new among 1 files."
+    assert ticker.tick() == "Nothing new among 1 file."
 
 
 @pytest.mark.parametrize(

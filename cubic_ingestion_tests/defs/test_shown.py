@@ -133,7 +133,7 @@ def test_partitions_with_rows_that_dagster_does_not_show_are_named_unless_they_w
 
     [(code, table, problem)] = found(depot, instance)
     assert (code, table) == ("not_in_dagster", KAFKA_TABLE)
-    assert problem == "2 partitions have rows, and Dagster does not show them, the first: a."
+    assert problem == "2 partitions with rows that Dagster does not show, the first: a."
 
 
 def test_partitions_that_show_without_rows_are_named(
@@ -147,7 +147,7 @@ def test_partitions_that_show_without_rows_are_named(
     [(code, table, problem)] = found(depot, instance)
 
     assert (code, table) == ("without_rows", DMAP_TABLE)
-    assert problem == "2 partitions show as materialised, and have no rows, the first: 2022-03-05."
+    assert problem == "2 partitions shown as materialised, without rows, the first: 2022-03-05."
 
 
 def test_changes_that_nobody_has_reported_for_hours_are_named(
@@ -245,5 +245,5 @@ def test_the_comparison_takes_the_same_memory_for_any_number_of_partitions(
         peaks.append(peak_bytes(lambda: list(check.check(collect))))
 
     [finding] = check.check(collect)
-    assert finding.problem == "6000 partitions show as materialised, and have no rows, the first: batch-000000."
+    assert finding.problem == "6,000 partitions shown as materialised, without rows, the first: batch-000000."
     assert peaks[1] < 1.2 * peaks[0]

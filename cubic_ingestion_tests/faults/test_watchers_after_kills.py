@@ -187,7 +187,7 @@ def of_status(home: Home) -> Iterator[str]:
     loads = home.platform.repository.loads(limit=100)
     expected = {
         ProblemCode.NOT_SCANNED: True,
-        ProblemCode.ERRORED: any(load.status is LoadStatus.ERRORED for load in loads),
+        ProblemCode.ERRORED: any(load.error and not load.location for load in loads),
         ProblemCode.UNREPORTED: bool(home.platform.repository.dagster_backlog()),
     }
     is_moving = any(load.status not in ENDED for load in loads)

@@ -143,7 +143,7 @@ def test_a_gap_in_the_counters_of_a_full_load_is_named_once_it_is_quiet(watched:
     assert codes(watched, NOON + 59 * MINUTE) == []
     (found,) = problems(watched, NOON + HOUR)
     assert (found.code, found.table) == (ProblemCode.MISSING_LOAD_FILE, BASE.name)
-    assert "lacks 1 files: LOAD00000002." in found.message
+    assert "lacks 1 file: LOAD00000002." in found.message
     watched.came(BASE, "LOAD00000002.csv.gz", NOON, partition_key="20220304T120000Z")
     assert codes(watched, NOON + HOUR) == []
 

@@ -290,8 +290,8 @@ def test_what_is_nobodys_is_noted(depot: Depot) -> None:
     done = audit(depot.platform)
     assert done.findings == []
     assert done.notes == [
-        "cubic/dmap/unknown/: 1 objects left alone, no table declares it: cubic/dmap/unknown/x.csv",
-        f"{BASE.prefix}: 1 objects left alone, sidecars whose files did not come: {BASE.prefix}LOAD00000009.dfm",
+        "cubic/dmap/unknown/: 1 object left alone, no table declares it: cubic/dmap/unknown/x.csv",
+        f"{BASE.prefix}: 1 object left alone, sidecars whose files did not come: {BASE.prefix}LOAD00000009.dfm",
     ]
 
 

@@ -93,7 +93,7 @@ def test_what_is_left_alone_is_counted_by_so_many_folders_and_no_more() -> None:
         done.leave_alone(f"folder {number}/", "no table declares it")
 
     assert len(done.notes) == KEPT_FOLDERS + 1
-    assert "elsewhere: 1000 objects left alone, no table declares it" in done.notes
+    assert "elsewhere: 1,000 objects left alone, no table declares it" in done.notes
 
 
 class CountedStore(LocalObjectStore):

@@ -134,7 +134,13 @@ def test_a_copy_that_no_move_goes_on_with_is_named(depot: Depot) -> None:
 
 
 def test_parquet_below_no_declared_table_is_noted(depot: Depot) -> None:
-    for key in ("derived/monthly/month=2022-03/part-0.parquet", "derived/monthly/month=2022-04/part-0.parquet", "top"):
+    for key in (
+        "derived/monthly/month=2022-03/part-0.parquet",
+        "derived/monthly/month=2022-04/part-0.parquet",
+        "reports/rides/partition_key=2022-03/part-0.parquet",
+        "reports/rides/partition_key=2022-04/part-0.parquet",
+        "top",
+    ):
         path = depot.root / "springboard" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
@@ -142,8 +148,9 @@ def test_parquet_below_no_declared_table_is_noted(depot: Depot) -> None:
     done = audit(depot.platform)
     assert done.findings == []
     assert done.notes == [
-        "springboard: : 1 objects left alone, of no declared table",
+        "springboard: : 1 object left alone, of no declared table",
         "springboard: derived/monthly/: 2 objects left alone, of no declared table",
+        "springboard: reports/rides/: 2 objects left alone, of a derived table, which an asset outside Cubic writes",
     ]
 
 

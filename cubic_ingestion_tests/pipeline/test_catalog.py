@@ -284,7 +284,7 @@ def test_the_audit_names_a_table_whose_partitions_are_missing(told: Depot, glue:
         (FindingCode.NOT_IN_CATALOG, DMAP.name),
         (FindingCode.NOT_IN_CATALOG, KAFKA_TABLE.name),
     ]
-    assert found[0].problem == "1 partitions are not in the catalog, the first: identifier=20220302.csv."
+    assert found[0].problem == "1 partition missing in the catalog, the first: identifier=20220302.csv."
     told.platform.repository.refresh_catalog()
     told.catalog()
     assert findings(told) == []

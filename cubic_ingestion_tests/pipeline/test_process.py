@@ -85,6 +85,19 @@ def test_everything_that_a_dead_process_held_is_given_back_and_nothing_of_a_livi
     assert [load.id for load in taken.loads] == [held[dead]]
 
 
+def test_a_dead_process_that_held_no_load_is_not_worth_a_warning(
+    depot: Depot, caplog: pytest.LogCaptureFixture
+) -> None:
+    repository, (now, expires_at) = depot.platform.repository, depot.platform.claim_term()
+    with an_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}") as engine:
+        SqlFeedRepository(engine, retry_seconds=1).lease("/feed", a_dead_holder(), now=now, expires_at=expires_at)
+
+    release_dead(repository, now)
+
+    assert repository.holdings() == []
+    assert "given back" not in caplog.text
+
+
 def test_where_nothing_tells_about_processes_nobody_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with another_process() as (other, claimant):
         other.kill()

@@ -10,6 +10,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.layout import (
     PART_NAME,
     partition_folder,
@@ -60,9 +61,9 @@ class CatalogCheck:
         names = dict.fromkeys(count.table for count in self._platform.repository.status_counts())
         for table in (self._platform.tables[name] for name in names if name in self._platform.tables):
             if lacking := missing.get(table.name):
-                yield self._counted(FindingCode.NOT_IN_CATALOG, table, "are not in the catalog", lacking)
+                yield self._counted(FindingCode.NOT_IN_CATALOG, table, "missing in the catalog", lacking)
             if strays := self._dangling(table):
-                yield self._counted(FindingCode.DANGLING_PARTITION, table, "lead nowhere", strays)
+                yield self._counted(FindingCode.DANGLING_PARTITION, table, "of the catalog without rows", strays)
         yield from self._unreadable.values()
 
     def _waiting(self) -> Iterator[Finding]:
@@ -73,7 +74,8 @@ class CatalogCheck:
             if table is not None and behind.oldest_at < since:
                 why = f"; it refused the table last: {behind.error}" if behind.error else ""
                 at = f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC"
-                problem = f"{behind.n_changes} changes wait for the catalog, the oldest since {at}{why}."
+                changes = counted(behind.n_changes, "change waits", "changes wait")
+                problem = f"{changes} for the catalog, the oldest since {at}{why}."
                 yield self._finding(FindingCode.CATALOG_BEHIND, table, problem)
 
     def _standing(self) -> Iterator[tuple[Table, Sequence[CatalogPartition]]]:
@@ -116,16 +118,16 @@ class CatalogCheck:
 
     def _dangling(self, table: Table) -> Counted | None:
         """Count the partitions that the catalog lists, that no load has, and whose folder holds no rows."""
-        counted = Counted()
+        dangling = Counted()
         if self._is_unreadable(table):
             return None
         try:
             for page in self._platform.catalog.partitions(table):
                 for values in self._strays(table, page):
-                    counted.add(values)
+                    dangling.add(values)
         except (CatalogUnavailableError, SettingsError) as error:
             self._unreadable[table.name] = self._finding(FindingCode.CATALOG_UNREADABLE, table, str(error))
-        return counted if counted.n else None
+        return dangling if dangling.n else None
 
     def _strays(self, table: Table, page: Sequence[Values]) -> Iterator[Values]:
         repository, width = self._platform.repository, len(partition_names(table))
@@ -154,9 +156,9 @@ class CatalogCheck:
     def _key(table: Table, values: Values) -> str:
         return partition_folder(table, values) + PART_NAME
 
-    def _counted(self, code: FindingCode, table: Table, what: str, counted: Counted) -> Finding:
-        first = "/".join(map("=".join, zip(partition_names(table), counted.first, strict=True)))
-        return self._finding(code, table, f"{counted.n} partitions {what}, the first: {first}.")
+    def _counted(self, code: FindingCode, table: Table, what: str, differing: Counted) -> Finding:
+        first = "/".join(map("=".join, zip(partition_names(table), differing.first, strict=True)))
+        return self._finding(code, table, f"{counted(differing.n, 'partition')} {what}, the first: {first}.")
 
     def _finding(self, code: FindingCode, table: Table, problem: str) -> Finding:
         return Finding.of(code, self.zone, table.catalog_name, problem)

@@ -50,8 +50,12 @@ class IncomingCheck:
         self._by_prefix = {table.prefix: table for table in platform.tables.values()}
 
     def pages(self) -> Iterator[Sequence[ObjectVersion]]:
-        """List Incoming; what is no object there is named."""
-        return self.store.list("", skipped=lambda key, why: self._audit.left_alone.add(Unknown(key, why)))
+        """List Incoming; what is no object there is counted, and named."""
+        return self.store.list("", skipped=self._skip)
+
+    def _skip(self, key: str, why: str) -> None:
+        self._audit.objects[self.zone] += 1
+        self._audit.left_alone.add(Unknown(key, why))
 
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
         """Check a page of the listing; one query, and one more if sidecars are left without their files."""

@@ -7,6 +7,8 @@ from itertools import takewhile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cubic_ingestion.domain.counted import counted
+from cubic_ingestion.domain.derived_table import DerivedTable
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.pipeline.audit.expected import (
     TO_ERROR,
@@ -23,6 +25,7 @@ from cubic_ingestion.pipeline.write import LOAD_ID
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Place, Platform
 
 _QUARANTINE = "quarantine/"
+_OF_A_DERIVED_TABLE = "of a derived table, which an asset outside Cubic writes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class SpringboardCheck:
         location = next(iter(self._locations(version.key)), "")
         folders = [location[: index + 1] for index, letter in enumerate(location) if letter == "/"]
         if self._prefixes.isdisjoint(folder.removeprefix("raw/") for folder in folders):
-            self._audit.leave_alone(f"{self.zone}: {_above_partitions(version.key)}", "of no declared table")
+            why = _OF_A_DERIVED_TABLE if DerivedTable.is_key(version.key) else "of no declared table"
+            self._audit.leave_alone(f"{self.zone}: {_above_partitions(version.key)}", why)
             return {}
         problem = "It holds the rows of no load."
         return {version: Finding.of(FindingCode.STRAY_OBJECT, self.zone, version.key, problem)}
@@ -128,7 +132,7 @@ class SpringboardCheck:
             )
             return Finding.of(FindingCode.PARQUET_DAMAGED, self.zone, version.key, problem, load)
         if footer.n_rows != load.n_rows:
-            problem = f"It has {footer.n_rows} rows, {load.n_rows} on record."
+            problem = f"It has {counted(footer.n_rows, 'row')}, {load.n_rows} on record."
             return Finding.of(FindingCode.ROW_COUNT_MISMATCH, self.zone, version.key, problem, load)
         if strange := sorted(footer.load_ids - {load.id}):
             problem = f"Its rows say that they are of load {', '.join(map(str, strange))}."
@@ -137,9 +141,9 @@ class SpringboardCheck:
 
     def _compare_quarantine(self, version: ObjectVersion, load: Load) -> Finding | None:
         footer = read_footer(self.store, version)
-        n_records = footer.n_rows if footer else "no readable"
-        if n_records != load.n_quarantined:
-            problem = f"It has {n_records} records, {load.n_quarantined or 0} on record."
+        if footer is None or footer.n_rows != load.n_quarantined:
+            records = counted(footer.n_rows, "record") if footer else "no readable records"
+            problem = f"It has {records}, {load.n_quarantined or 0} on record."
             return Finding.of(FindingCode.QUARANTINE_MISMATCH, self.zone, version.key, problem, load)
         return None
 

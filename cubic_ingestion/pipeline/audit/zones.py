@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.load import ObjectVersion
+from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import UnlistedFoldersError
 from cubic_ingestion.pipeline.audit.catalogued import CatalogCheck
 from cubic_ingestion.pipeline.audit.expected import Tally
@@ -85,6 +87,7 @@ def audit(
     )
     for finding in findings:
         done.report(finding)
+    done.pending += [*_rejected(platform)]
     done.pending += [*_pending("the catalog", platform.repository.catalog_backlog())]
     done.pending += [*_pending("Dagster", platform.repository.dagster_backlog())]
     return done
@@ -94,7 +97,16 @@ def _pending(consumer: str, backlog: Sequence[OutboxBacklog]) -> Iterator[str]:
     """Word what a consumer does not show yet; the findings say so where it has waited for too long."""
     for behind in backlog:
         since = f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC"
-        yield f"{behind.table}: {behind.n_changes} changes that {consumer} does not show yet, the oldest since {since}"
+        changes = counted(behind.n_changes, "change")
+        yield f"{behind.table}: {changes} that {consumer} does not show yet, the oldest since {since}"
+
+
+def _rejected(platform: Platform) -> Iterator[str]:
+    """Word which rejected loads are not in Error yet; where nothing moves, they are found nowhere else."""
+    for count in platform.repository.status_counts():
+        if count.status in {LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING}:
+            loads = counted(count.n_loads, "rejected load is", "rejected loads are")
+            yield f"{count.table}: {loads} not in Error yet, see 'cubic loads list --status {count.status.value}'"
 
 
 def _objects(zone: ZoneCheck, done: Audit, seen: Tally, tell: Tell) -> Iterator[Finding]:
@@ -102,7 +114,7 @@ def _objects(zone: ZoneCheck, done: Audit, seen: Tally, tell: Tell) -> Iterator[
     done.objects[zone.zone] = 0
     try:
         for page in zone.pages():
-            done.objects[zone.zone] += len(page)
+            done.objects[zone.zone] += sum(not version.key.endswith("/") for version in page)
             yield from _confirmed(zone, page, seen)
             tell(zone.zone, len(page))
     except UnlistedFoldersError as error:  # raised after the objects of all other folders
