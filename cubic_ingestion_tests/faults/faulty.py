@@ -1,4 +1,4 @@
-"""A platform that goes wrong at one call over its ports: an error, a lost answer, a kill, other bytes."""
+"""Stores and a catalog that go wrong at one call: an error, a lost answer, a kill, other bytes."""
 
 import io
 import os
@@ -10,19 +10,15 @@ from enum import StrEnum
 from typing import Any, BinaryIO
 
 from cubic_ingestion.domain.load import ObjectVersion
-from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import (
     CatalogUnavailableError,
     CubicIngestionError,
-    DatabaseUnavailableError,
-    RetriableError,
     StoreUnavailableError,
 )
 from cubic_ingestion.ports import (
     CatalogEntry,
     Committed,
-    LoadRepository,
     ObjectStore,
     ObjectWriter,
     Platform,
@@ -73,7 +69,7 @@ class FaultPlan:
         self.is_spent = True
         return self.fault
 
-    def around(self, call: str, work: Callable[[], Any], error: RetriableError) -> Any:
+    def around(self, call: str, work: Callable[[], Any], error: Exception) -> Any:
         """Do a call's work, or what its fault makes of it."""
         fault = self.strikes(call)
         if fault is Fault.ERROR:
@@ -91,12 +87,11 @@ class FaultPlan:
 
 
 def faulty(platform: Platform, plan: FaultPlan) -> Platform:
-    """Put a fault plan between a platform's verbs and its ports."""
+    """Put a fault plan between a platform's verbs, its stores and its catalog."""
     stores = platform.stores
     zones: Any = {zone.name: FaultyStore(zone.name, getattr(stores, zone.name), plan) for zone in fields(stores)}
-    repository: Any = FaultyRepository(platform.repository, plan)
     catalog = FaultyCatalog(platform.catalog, plan)
-    return replace(platform, stores=Stores(**zones), repository=repository, catalog=catalog)
+    return replace(platform, stores=Stores(**zones), catalog=catalog)
 
 
 class FaultyStore:
@@ -166,25 +161,6 @@ class FaultyWriter:
     def commit(self) -> Committed:
         """Publish."""
         return self._around(self._writer.commit)
-
-
-class FaultyRepository:
-    """The metadata database; its calls are ``repository.<method>``, of a claim with what it is for."""
-
-    def __init__(self, repository: LoadRepository, plan: FaultPlan) -> None:
-        self._repository = repository
-        self._plan = plan
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Return a method with the plan around it."""
-        method = getattr(self._repository, name)
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            work = next((f" {argument}" for argument in arguments if isinstance(argument, Work)), "")
-            error = DatabaseUnavailableError("server closed the connection unexpectedly")
-            return self._plan.around(f"repository.{name}{work}", lambda: method(*arguments, **named), error)
-
-        return call
 
 
 class FaultyCatalog:

@@ -16,9 +16,10 @@ from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
-from cubic_ingestion.ports import Limits
+from cubic_ingestion.ports import Limits, Platform
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
 
 KAFKA = a_table(
@@ -147,13 +148,18 @@ def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None 
 
     First comes what a person asks for, who asks once.
     """
-    platform = faulty(depot.platform, faults)
+    with faults_at_the_database(faults):
+        _work(depot, faulty(depot.platform, faults), ask)
+
+
+def _work(depot: Depot, platform: Platform, ask: Callable[[Depot], None] | None) -> None:
     struck = replace(depot, platform=platform)
     streams = [stream for stream in StreamName if any(table.stream is stream for table in platform.tables.values())]
     if ask:
         with suppress(RetriableError):
             ask(struck)
-        release(depot.platform, ASKED)
+        with suppress(RetriableError):
+            release(depot.platform, ASKED)
     for number in range(2):
         with suppress(RetriableError):
             for stream in streams:

@@ -21,9 +21,9 @@ from cubic_ingestion_tests.faults.second_looks import (
 
 pytestmark = pytest.mark.slow
 
-N_CALLS = {"retry": 36, "replay": 31, "superseding": 55}
+N_CALLS = {"retry": 40, "replay": 38, "superseding": 63}
 """How many calls an undisturbed story makes. Tests are collected by number, since recording takes seconds."""
-N_OPENED = {"retry": 2, "replay": 2, "superseding": 6}
+N_OPENED = {"retry": 2, "replay": 2, "superseding": 5}
 """How many of them open a body, which may end early."""
 FAULTS = (Fault.ERROR, Fault.TIMEOUT, Fault.KILLED_AFTER, Fault.TRUNCATED)
 """A kill before a call is one after the call before it."""

@@ -36,13 +36,14 @@ from cubic_ingestion.pipeline.audit import FindingCode, audit
 from cubic_ingestion.ports import Platform
 from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
+from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
 from cubic_ingestion_tests.faults.stage import PROCESSES
 from cubic_ingestion_tests.homes import clean_environment
 
 pytestmark = pytest.mark.slow
 
-N_STEPS = 36
+N_STEPS = 37
 """How many steps of ``cubic ingest`` change something. Tests are collected by number, since recording takes seconds."""
 NAMES = ("cubic__ods_qlik__edw_sample", "cubic__dmap__agg_sample", "cubic__kafka__sample")
 FILES: Mapping[str, bytes] = {
@@ -57,8 +58,7 @@ ENDED = {LoadStatus.ARCHIVED, LoadStatus.ERRORED}
 MOVES = {ProblemCode.WAITING_TOO_LONG, ProblemCode.CLAIM_EXPIRED}
 READING = re.compile(
     r"\w+\.(list|head|open|require|write)\b.*"
-    r"|repository\.(scans|newest_\w+|unplanned|loads_at|snapshots|placed_since|claimable .*|known_schemas|holds|n_rows)"
-    r"|repository\.(partition_totals|open_state|taken_keys|rejected_in|partitions_with_loads|columns_at|\w+_due)"
+    r"|database\.select .*"
     r"|dagster\.(ENGINE_EVENT|RESOURCE_\w+|LOGS_CAPTURED|STEP_OUTPUT|log)"
 )
 """Steps that change nothing that anybody shows. What is new is taken for one that does."""
@@ -79,14 +79,18 @@ class Home:
 
 @contextmanager
 def entered(root: Path, faults: FaultPlan | None = None) -> Generator[Home]:
-    """Be a process whose environment names a home, with faults at the ports and in Dagster's event log."""
+    """Be a process whose environment names a home, with faults at stores, database and Dagster's event log."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(clean_environment(), CUBIC_HOME=str(root), CUBIC_SETTLE_SECONDS="0", CUBIC_PARALLEL_LOADS="1")
     try:
         built = platform_from_environment()
         platform = replace(built, tables={name: built.tables[name] for name in NAMES})
-        with dagster_instance(read_settings()) as instance, pytest.MonkeyPatch.context() as patch:
+        with (
+            dagster_instance(read_settings()) as instance,
+            pytest.MonkeyPatch.context() as patch,
+            faults_at_the_database(faults or FaultPlan()),
+        ):
             if faults:
                 platform = faulty(platform, faults)
                 strike_events(faults, patch)
@@ -135,9 +139,8 @@ def ingest_and_be_killed(root: Path, step: str) -> None:
 
 
 def test_the_steps_that_change_something_are_as_many_as_there_are_tests_of_a_kill() -> None:
-    assert {"repository.register", "springboard.commit", "dagster.ASSET_MATERIALIZATION", "incoming.delete"} < {
-        *steps()
-    }
+    some = {"database.insert cubic_loads ready", "springboard.commit", "dagster.ASSET_MATERIALIZATION"}
+    assert some | {"incoming.delete"} < {*steps()}
     assert len(steps()) == N_STEPS
 
 

@@ -16,6 +16,7 @@ from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.ports import Limits
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
 
 DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
@@ -42,7 +43,7 @@ def put_dmap(depot: Depot, day: int, count: str = "5") -> None:
 def goes_wrong(depot: Depot, at: str, fault: Fault, work: Callable[[Depot], None]) -> None:
     """Do some work, of which one call goes wrong."""
     plan = FaultPlan(at, fault)
-    with suppress(RetriableError):
+    with suppress(RetriableError), faults_at_the_database(plan):
         work(replace(depot, platform=faulty(depot.platform, plan)))
     assert plan.is_spent
 
@@ -96,7 +97,7 @@ def test_o12_a_table_that_fails_delays_no_other(depot: Depot) -> None:
 
 def test_o13_work_of_a_process_that_died_is_resumed(depot: Depot) -> None:
     put_dmap(depot, 4)
-    goes_wrong(depot, "repository.claim ingest", Fault.TIMEOUT, ingested)
+    goes_wrong(depot, "database.update cubic_loads ingesting", Fault.TIMEOUT, ingested)
     assert depot.statuses() == {"20220304.csv": LoadStatus.INGESTING}
     healed(depot)
 
@@ -142,7 +143,7 @@ def test_d2_the_source_of_a_failed_upload_stays(depot: Depot, at: str) -> None:
     assert depot.files("incoming") == [f"{DMAP.prefix}20220304.csv"]
 
 
-@pytest.mark.parametrize("at", ["springboard.commit", "repository.complete_ingest"])
+@pytest.mark.parametrize("at", ["springboard.commit", "database.update cubic_loads ingesting ready_for_archiving"])
 def test_d3_rows_that_were_written_before_a_crash_are_not_there_twice(depot: Depot, at: str) -> None:
     put_dmap(depot, 4)
     goes_wrong(depot, at, Fault.TIMEOUT, ingested)
