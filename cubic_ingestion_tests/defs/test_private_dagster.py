@@ -83,7 +83,7 @@ def test_an_instance_called_temporary_keeps_everything_in_its_folder(tmp_path: P
         with instance.compute_log_manager.open_log_stream(["run"], ComputeIOType.STDERR) as written:
             assert written
             print("printed", file=cast("IO[str]", written))
-    assert "printed" in {path.read_text("utf-8") for path in (tmp_path / "compute_logs").rglob("*") if path.is_file()}
+    assert "printed\n" in {path.read_text("utf-8") for path in (tmp_path / "compute_logs").rglob("*") if path.is_file()}
 
 
 def test_overrides_count_more_than_dagster_yaml(tmp_path: Path) -> None:
