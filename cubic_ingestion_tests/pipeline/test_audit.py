@@ -37,6 +37,8 @@ from cubic_ingestion_tests.pipeline.audited import (
     the_load,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:

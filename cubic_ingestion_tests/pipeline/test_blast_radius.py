@@ -25,6 +25,8 @@ from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table,
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
 
+pytestmark = pytest.mark.slow
+
 DMAP = "cubic/dmap/agg_sample/"
 OTHER = a_table("cubic__dmap__other", prefix="cubic/dmap/other/", columns=(Column("sample_id", "int64"),))
 TEXT = b"sample_id,sample_name,sample_count\n1,a,5\n"

@@ -16,6 +16,8 @@ from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.s3 import new_bucket, s3
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["s3"]
 
 DMAP = "cubic/dmap/agg_sample/20220304.csv"

@@ -33,6 +33,8 @@ from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table,
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
 
+pytestmark = pytest.mark.slow
+
 BASE = "cubic/ods_qlik/EDW.SAMPLE/"
 CHANGES = "cubic/ods_qlik/EDW.SAMPLE__ct/"
 DMAP = "cubic/dmap/agg_sample/"

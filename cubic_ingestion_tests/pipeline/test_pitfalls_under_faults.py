@@ -19,6 +19,8 @@ from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
 
+pytestmark = pytest.mark.slow
+
 DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
 HEADER = "sample_id,sample_name,sample_count\n"
 CHANGE = f"{CHANGES.prefix}20220304-101500123"

@@ -19,6 +19,8 @@ from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_od
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
 
+pytestmark = pytest.mark.slow
+
 CSV, DFM = "cubic/ods_qlik/EDW.SAMPLE/LOAD1.csv.gz", "cubic/ods_qlik/EDW.SAMPLE/LOAD1.dfm"
 DAY = "cubic/dmap/agg_sample/20220304.csv"
 BATCH = "cubic/kafka/sample/id.json"
