@@ -124,7 +124,7 @@ def small(bench: Bench) -> None:
             for name, work in (("project", project.ingest_some), ("bare", project.convert_some)):
                 seconds = project.in_workers(work, Path(folder), SMALL_TABLES, n_workers)
                 rates[name].append(SMALL_TABLES * SMALL_FILES / seconds)
-            counts = platform.repository.status_counts()
+            counts = platform.ledger.queries.status_counts()
             print(f"  the ledger: {', '.join(f'{count.n_loads} {count.status}' for count in counts)}"[:100])
     ours, bare = (statistics.median(rates[name]) for name in ("project", "bare"))
     print(f"  {n_workers} processes: project {ours:.0f} files/s; bare pyarrow loop {bare:.0f}; reach 300 files/s")

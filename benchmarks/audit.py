@@ -32,7 +32,8 @@ from cubic_ingestion.defs.instance import dagster_instance
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.layout import PART_NAME, partition_folder, partition_names
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.ports import CatalogEntry, Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.ports import CatalogEntry
 from cubic_ingestion.settings import read_settings
 
 MOST_MIB = 400
@@ -123,7 +124,7 @@ def _platform(home: Path, n_tables: int) -> Platform:
 def _fill(platform: Platform, home: Path, n_loads: int, n_tables: int) -> None:
     """Make objects, their records and their views; a view is made while its table has one file, as in life."""
     originals, rows = _files(home, "original", _ORIGINAL), _files(home, "rows", _parquet(home))
-    platform.repository.sync_tables(platform.tables.values())
+    platform.ledger.tables.sync(platform.tables.values())
     known: set[str] = set()
     for key in _keys(n_loads, n_tables):
         prefix, _, name = key.rpartition("/")

@@ -21,8 +21,8 @@ from benchmarks.project import open_platform
 from cubic_ingestion.domain.batch import Position
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.fetchers.kinesis_record_source import KinesisRecordSource
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
+from cubic_ingestion.ledger.engine import make_engine
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.ports import Page, Record, RecordSource, Shard
 
@@ -103,8 +103,7 @@ def measure(source: RecordSource, home: Path) -> tuple[float, Iterator[list[int]
     platform = open_platform(home, TABLES)
     batcher = Batcher(
         source=source,
-        ledger=SqlBatchLedger(make_engine(f"sqlite:///{home / 'metadata.sqlite'}")),
-        repository=platform.repository,
+        ledger=Ledger(make_engine(f"sqlite:///{home / 'metadata.sqlite'}")),
         stores=platform.stores,
         tables=platform.tables,
         clock=platform.clock,

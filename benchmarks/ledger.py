@@ -14,11 +14,11 @@ from pathlib import Path
 from sqlalchemy import Engine, make_url
 
 from benchmarks.ledger_plans import plan_of, rolled_back
-from benchmarks.ledger_queries import Query, queries
+from benchmarks.ledger_queries import Query, ledger_on, queries
 from benchmarks.ledger_rows import fill
 from benchmarks.ledger_work import known_keys, let_wait, lives, waiting, work_off
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.upgrade import upgrade
+from cubic_ingestion.ledger.engine import make_engine
+from cubic_ingestion.ledger.upgrade import upgrade
 
 REPEATS = 5
 KNOWN_KEYS = 1_000_000
@@ -85,7 +85,7 @@ def _print(engine: Engine, query: Query) -> bool:
     while len(seconds) < REPEATS and sum(seconds) < 10:
         with rolled_back(engine) as connection:
             started = time.perf_counter()
-            query.ask(connection)
+            query.ask(ledger_on(connection))
             seconds.append(time.perf_counter() - started)
     plan = plan_of(engine, query)
     is_allowed = query.reads_all or (query.is_walk and engine.dialect.name == "sqlite")

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
-from benchmarks.ledger_queries import Query
+from benchmarks.ledger_queries import Query, ledger_on
 
 _EXPLAINABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 _Cursor = Any
@@ -32,7 +32,7 @@ def plan_of(engine: Engine, query: Query) -> Plan:
     """Ask once, and have the database tell how it runs each statement; nothing stays."""
     plan = Plan()
     with _explaining(engine, plan), rolled_back(engine) as connection:
-        query.ask(connection)
+        query.ask(ledger_on(connection))
     return plan
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Engine, text
 
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.metadata_db.models import CubicLoad
+from cubic_ingestion.ledger.models import CubicLoad
 
 N_TABLES = 400
 N_ODS = 372

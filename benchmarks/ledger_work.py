@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, func, select, text
 from benchmarks.ledger_rows import table_name
 from cubic_ingestion.domain.load import Arrival, Ingested, Load, ObjectVersion, Placement
 from cubic_ingestion.domain.status import LoadStatus, Work
-from cubic_ingestion.metadata_db.models import CubicLoad, CubicTable
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 
 PAGE = 1_000
 CHUNK = 500
@@ -25,12 +25,12 @@ def known_keys(engine: Engine, n_keys: int) -> tuple[int, float, float]:
 
     Reading the pages from the database takes a listing's place, and is not part of the time.
     """
-    repository = SqlLoadRepository(engine)
+    ledger = Ledger(engine)
     seconds, n_seen, before = 0.0, 0, _peak_mib()
     with engine.connect() as connection:
         for page in _listing(connection, n_keys):
             started = time.perf_counter()
-            n_new = repository.register(page)
+            n_new = ledger.intake.register(page)
             seconds += time.perf_counter() - started
             n_seen += len(page)
             if n_new:
@@ -48,7 +48,7 @@ def lives(engines: Mapping[str, Engine]) -> dict[str, list[float]]:
         for name, engine in engines.items():
             number = next(_round)
             started = time.perf_counter()
-            _live(SqlLoadRepository(engine), number)
+            _live(Ledger(engine), number)
             milliseconds[name].append((time.perf_counter() - started) * 1000 / CHUNK)
     return milliseconds
 
@@ -93,45 +93,45 @@ def let_wait(engine: Engine, n_loads: int) -> None:
     versions = [ObjectVersion(f"cubic/waiting/{n}.csv.gz", str(n), 5, now) for n in range(n_loads)]
     for start in range(0, n_loads, PAGE):
         page = [Arrival(table_name(0), is_raw=False, version=version) for version in versions[start : start + PAGE]]
-        SqlLoadRepository(engine).register(page)
+        Ledger(engine).intake.register(page)
 
 
 def work_off(engine: Engine) -> int:
     """Bring all that waits in the largest table to its end; returns how many loads were ingested."""
-    repository, n_ingested = SqlLoadRepository(engine), 0
+    ledger, n_ingested = Ledger(engine), 0
     while True:
-        n_planned, n_held, n_moving = _advance(repository, f"bench-{next(_round)}/a")
+        n_planned, n_held, n_moving = _advance(ledger, f"bench-{next(_round)}/a")
         n_ingested += n_held
         if not (n_planned or n_held or n_moving):
             return n_ingested
 
 
-def _live(repository: SqlLoadRepository, number: int) -> None:
+def _live(ledger: Ledger, number: int) -> None:
     """Register, plan, ingest and archive a chunk; where loads waited before, the oldest go first."""
     now = datetime.now(UTC)
     versions = [ObjectVersion(f"cubic/bench/{number}/{n}.csv.gz", f"{number}-{n}", 5, now) for n in range(CHUNK)]
-    repository.register([Arrival(table_name(0), is_raw=False, version=version) for version in versions])
-    if (moved := _advance(repository, f"bench-{number}/a")) != (CHUNK, CHUNK, CHUNK):
+    ledger.intake.register([Arrival(table_name(0), is_raw=False, version=version) for version in versions])
+    if (moved := _advance(ledger, f"bench-{number}/a")) != (CHUNK, CHUNK, CHUNK):
         raise SystemExit(f"{moved} loads instead of {CHUNK}: no measurement.")
 
 
-def _advance(repository: SqlLoadRepository, claimant: str) -> tuple[int, int, int]:
+def _advance(ledger: Ledger, claimant: str) -> tuple[int, int, int]:
     """Plan, ingest and archive up to a chunk each; returns how many."""
     now, tables = datetime.now(UTC), [table_name(0)]
-    waiting = repository.unplanned(tables, now, CHUNK)
-    repository.place([Placement(load.id, now, "2022-03-04", now) for load in waiting])
-    held = _claim(repository, tables, Work.INGEST, claimant)
+    waiting = ledger.plans.unplanned(tables, now, CHUNK)
+    ledger.plans.place([Placement(load.id, now, "2022-03-04", now) for load in waiting])
+    held = _claim(ledger, tables, Work.INGEST, claimant)
     done = [Ingested(load.id, load.partition_key or "", 9, 99, f"at/{load.id}/part-0.parquet") for load in held]
-    repository.complete_ingest(claimant, done)
-    moving = _claim(repository, tables, Work.ARCHIVE, claimant)
-    repository.complete_archive(claimant, {load.id: f"archive/{load.id}" for load in moving})
+    ledger.outcomes.complete_ingest(claimant, done)
+    moving = _claim(ledger, tables, Work.ARCHIVE, claimant)
+    ledger.outcomes.complete_archive(claimant, {load.id: f"archive/{load.id}" for load in moving})
     return len(waiting), len(held), len(moving)
 
 
-def _claim(repository: SqlLoadRepository, tables: Sequence[str], work: Work, claimant: str) -> Sequence[Load]:
+def _claim(ledger: Ledger, tables: Sequence[str], work: Work, claimant: str) -> Sequence[Load]:
     now = datetime.now(UTC)
     expires_at = now + timedelta(minutes=15)
-    return repository.claim(tables, work, claimant=claimant, now=now, expires_at=expires_at, limit=CHUNK)
+    return ledger.claims.take(tables, work, claimant=claimant, now=now, expires_at=expires_at, limit=CHUNK)
 
 
 def _peak_mib() -> float:

@@ -3,8 +3,9 @@
 import gzip
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -14,14 +15,11 @@ from pyarrow import csv, parquet
 
 from benchmarks.files import EVENT
 from cubic_ingestion.bootstrap import build_platform
-from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Column, StreamName, Table
-from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.ingest import ingest
-from cubic_ingestion.pipeline.plan import plan
-from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.pipeline.write import Written, write
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.passes import scan
+from cubic_ingestion.pipeline.write import write_load
 from cubic_ingestion.settings import Settings
 
 Work = Callable[[Path, list[int], Barrier, Barrier], None]
@@ -63,21 +61,13 @@ def load(platform: Platform) -> int:
         SystemExit: A load was not ingested; it would be no measurement.
     """
     for stream in {table.stream for table in platform.tables.values()}:
-        register(platform, stream)
-        plan(platform, stream)
+        scan(platform, stream)
     return sum(ingest_table(platform, table) for table in platform.tables.values())
 
 
 def ingest_table(platform: Platform, table: Table) -> int:
     """Ingest the ready loads of one table; return the rows written."""
-
-    def write_load(
-        claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
-    ) -> Written | None:
-        store = platform.stores.springboard
-        return write(store, key, schema, batches, load_id=load.id, may_publish=lambda: claim.holds(load))
-
-    report = ingest(platform, table, write_load, run_id=f"bench-{os.getpid()}")
+    report = ingest(platform, table, partial(write_load, platform.stores.springboard), run_id=f"bench-{os.getpid()}")
     if report.rejected or report.released:
         raise SystemExit(f"Loads were not ingested: {report.rejected[:1] or report.released[:1]}")
     return sum(ingested.n_rows for _, ingested in report.ingested)

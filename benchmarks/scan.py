@@ -24,8 +24,8 @@ from typing import Any
 from benchmarks.listing_server import folder, keys
 from cubic_ingestion.bootstrap import build_platform
 from cubic_ingestion.domain.table import Column, StreamName, Table
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.ports import Platform
 from cubic_ingestion.settings import Settings
 from cubic_ingestion.storage.s3_client import s3_client
 

@@ -126,7 +126,7 @@ class Workers:
         deadline = time.monotonic() + START_SECONDS
         while "Serving dagster-webserver" not in (said := path.read_text()):
             # It serves without sensors where the definitions do not load; a soak of that would prove nothing.
-            if "Error loading repository location" in said or time.monotonic() > deadline:
+            if "Error loading ledger location" in said or time.monotonic() > deadline:
                 raise SystemExit(f"dagster dev did not start with its sensors; see {path}")
             time.sleep(0.5)
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from cubic_ingestion.bootstrap import open_batcher
+from cubic_ingestion.bootstrap import build_batcher
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.fetchers.kinesis_event import pages_of
 from cubic_ingestion.settings import read_settings
@@ -25,14 +25,14 @@ def batch_kinesis(event: Mapping[str, Any], context: object) -> dict[str, Any]:
         The first record that could not be taken, from which AWS Lambda tries again; none if all went well.
     """
     del context
-    with open_batcher(read_settings(), _LOG.warning) as batcher:
-        if "Records" not in event:
-            report = batcher.cut_overdue()
-            return {"files": report.done.n_files, "problems": list(report.problems)}
-        for shard, first_sequence_number, page in pages_of(event):
-            try:
-                batcher.take_page(shard, page)
-            except RetriableError as error:
-                _LOG.warning("%s", error)
-                return {"batchItemFailures": [{"itemIdentifier": first_sequence_number}]}
+    batcher = build_batcher(read_settings(), _LOG.warning)
+    if "Records" not in event:
+        report = batcher.cut_overdue()
+        return {"files": report.done.n_files, "problems": list(report.problems)}
+    for shard, first_sequence_number, page in pages_of(event):
+        try:
+            batcher.take_page(shard, page)
+        except RetriableError as error:
+            _LOG.warning("%s", error)
+            return {"batchItemFailures": [{"itemIdentifier": first_sequence_number}]}
     return {"batchItemFailures": []}

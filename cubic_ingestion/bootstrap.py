@@ -12,21 +12,19 @@ from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, HomeMissingError, SchemaRevisionError, SettingsError
-from cubic_ingestion.metadata_db.engine import open_engine
-from cubic_ingestion.metadata_db.postgres import PostgresLimits
-from cubic_ingestion.metadata_db.server_clock import shared_clock
-from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
-from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
-from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
-from cubic_ingestion.metadata_db.upgrade import current_revision, require_newest, upgrade
+from cubic_ingestion.ledger.engine import open_engine
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.postgres import PostgresLimits
+from cubic_ingestion.ledger.server_clock import shared_clock
+from cubic_ingestion.ledger.upgrade import current_revision, require_newest, upgrade
 from cubic_ingestion.observability.logs import set_up_logs
 from cubic_ingestion.pipeline.dmap import Fetcher, FetchLimits
 from cubic_ingestion.pipeline.incoming import require_incoming
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.pipeline.process import this_process
-from cubic_ingestion.ports import FeedRepository, LoadObserver, Platform, Stores
+from cubic_ingestion.ports import Stores
 from cubic_ingestion.settings import DMAP_KEY_SETTINGS, ZONES, Settings, SystemClock, read_settings
 from cubic_ingestion.storage import S3Options, open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
@@ -51,7 +49,7 @@ def _wired(settings: Settings) -> Platform:
     clock = shared_clock(engine, SystemClock(), retry_seconds=settings.database_retry_seconds)
     return Platform(
         tables=load_tables(settings.tables_dir),
-        repository=SqlLoadRepository(engine, clock.now, retry_seconds=settings.database_retry_seconds),
+        ledger=Ledger(engine, clock.now, retry_seconds=settings.database_retry_seconds),
         stores=_open_stores(settings),
         catalog=open_catalog(settings.catalog, home=settings.home.absolute(), glue_database=settings.glue_database),
         clock=clock,
@@ -109,9 +107,8 @@ _BUILT: dict[str, Platform] = {}
 _CONNECTIONS = ExitStack()
 
 
-@contextmanager
-def open_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: None) -> Generator[Batcher]:
-    """Wire the Kafka batcher, and close its connections to the metadata database at the end.
+def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: None) -> Batcher:
+    """Wire the Kafka batcher.
 
     Args:
         settings: All settings.
@@ -126,24 +123,22 @@ def open_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: N
         raise SettingsError("CUBIC_KINESIS_STREAM", "It is not set.", "Name the Kinesis stream to read.")
     platform = platform_from_environment()
     require_incoming(platform.stores.incoming)
-    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
-        yield Batcher(
-            source=KinesisRecordSource(settings.kinesis_stream),
-            ledger=SqlBatchLedger(engine, retry_seconds=settings.database_retry_seconds),
-            repository=platform.repository,
-            stores=platform.stores,
-            tables=platform.tables,
-            clock=platform.clock,
-            limits=BatcherLimits(
-                CutLimits(settings.kafka_batch_records, settings.kafka_batch_seconds, settings.kafka_batch_bytes),
-                settings.kinesis_lease_seconds,
-                settings.kinesis_poll_seconds,
-                settings.kafka_commit_seconds,
-                settings.kafka_commit_bytes,
-            ),
-            owner=_owner(),
-            tell=tell,
-        )
+    return Batcher(
+        source=KinesisRecordSource(settings.kinesis_stream),
+        ledger=platform.ledger,
+        stores=platform.stores,
+        tables=platform.tables,
+        clock=platform.clock,
+        limits=BatcherLimits(
+            CutLimits(settings.kafka_batch_records, settings.kafka_batch_seconds, settings.kafka_batch_bytes),
+            settings.kinesis_lease_seconds,
+            settings.kinesis_poll_seconds,
+            settings.kafka_commit_seconds,
+            settings.kafka_commit_bytes,
+        ),
+        owner=_owner(),
+        tell=tell,
+    )
 
 
 @contextmanager
@@ -162,23 +157,15 @@ def open_fetcher(settings: Settings) -> Generator[Fetcher]:
     client = HttpFeedClient(
         settings.dmap_base_url, settings.dmap_api_keys, DMAP_KEY_SETTINGS, settings.dmap_requests_per_second
     )
-    with closing(client), open_feed_repository(settings) as feeds:
+    with closing(client):
         yield Fetcher(
             client=client,
-            feeds=feeds,
-            loads=platform.repository,
+            ledger=platform.ledger,
             incoming=platform.stores.incoming,
             clock=platform.clock,
             limits=FetchLimits(settings.dmap_parallel_downloads, settings.claim_timeout_seconds),
             owner=_owner(),
         )
-
-
-@contextmanager
-def open_feed_repository(settings: Settings) -> Generator[FeedRepository]:
-    """Wire what is on record of the DMAP feeds, and close its connections at the end."""
-    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
-        yield SqlFeedRepository(engine, retry_seconds=settings.database_retry_seconds)
 
 
 def missing_for_dmap(settings: Settings) -> SettingsError | None:
@@ -200,31 +187,17 @@ def _owner() -> str:
     return f"{secrets.token_hex(4)}/{this_process()}"
 
 
-def observer_from_environment() -> LoadObserver:
-    """Return what reads the metadata database that the environment names, for those who watch it.
-
-    Raises:
-        FatalError: A setting is wrong, or the metadata database needs an upgrade.
-    """
-    settings = read_settings()
-    make_home(settings)
-    return _observer(settings)
-
-
-def existing_observer() -> LoadObserver:
-    """Return what reads the metadata database, for a command that only looks at what there is.
+def existing_ledger() -> Ledger:
+    """Return the ledger for a command that only looks, and would rather know at once that the database is away.
 
     Raises:
         HomeMissingError: There is no home. None is made.
     """
     settings = read_settings()
     require_home(settings)
-    return _observer(settings)
-
-
-def _observer(settings: Settings) -> LoadObserver:
     prepare_database(settings)
-    return SqlLoadObserver(_CONNECTIONS.enter_context(open_engine(settings.metadata_url, postgres_limits(settings))))
+    connections = open_engine(settings.metadata_url, postgres_limits(settings))
+    return Ledger(_CONNECTIONS.enter_context(connections), retry_seconds=0)
 
 
 def logs_from_environment() -> None:
@@ -260,8 +233,8 @@ def _was_used(settings: Settings) -> bool:
             require_newest(engine)
         except SchemaRevisionError:
             return current_revision(engine) is not None
-        repository = SqlLoadRepository(engine, SystemClock().now, retry_seconds=settings.database_retry_seconds)
-        return bool(repository.scans() or repository.newest_id())
+        ledger = Ledger(engine, retry_seconds=settings.database_retry_seconds)
+        return bool(ledger.intake.scans() or ledger.queries.newest_id())
 
 
 def require_home(settings: Settings) -> None:

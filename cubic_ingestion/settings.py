@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cubic_ingestion.domain.feed import ApiKey
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.errors import SettingsError
-from cubic_ingestion.ports import Limits
 
 Zone = Literal["incoming", "archive", "error", "springboard"]
 ZONES: tuple[Zone, ...] = get_args(Zone)

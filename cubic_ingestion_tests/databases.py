@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.upgrade import upgrade
+from cubic_ingestion.ledger.engine import make_engine
+from cubic_ingestion.ledger.upgrade import upgrade
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 

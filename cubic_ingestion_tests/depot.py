@@ -11,20 +11,21 @@ import pyarrow.parquet as pq
 
 from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
 from cubic_ingestion.domain.layout import springboard_prefix
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.ledger.engine import make_engine
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import CatalogReport, catalog
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.ingest import Report, ingest
-from cubic_ingestion.pipeline.plan import plan
-from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.pipeline.write import Written, write
-from cubic_ingestion.ports import CatalogEntry, Limits, Platform, Stores
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.passes import scan
+from cubic_ingestion.pipeline.write import Written, write_load
+from cubic_ingestion.ports import CatalogEntry, Stores
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.databases import migrated_sqlite
 
@@ -87,7 +88,7 @@ class Depot:
         zones = {zone: LocalObjectStore(root / zone) for zone in ("incoming", "archive", "error", "springboard")}
         platform = Platform(
             tables={table.name: table for table in tables},
-            repository=SqlLoadRepository(engine, now=clock.now),
+            ledger=Ledger(engine, now=clock.now),
             stores=Stores(**zones),
             catalog=DuckDBTableCatalog(root / "catalog.duckdb"),
             clock=clock,
@@ -108,8 +109,7 @@ class Depot:
     def ingest(self, partition_keys: Collection[str] | None = None) -> list[Report]:
         """Register, plan and ingest everything once; with partitions, those are replayed."""
         for stream in StreamName:
-            register(self.platform, stream)
-            plan(self.platform, stream)
+            scan(self.platform, stream)
         return [
             ingest(self.platform, table, self.write_load, run_id="test", partition_keys=partition_keys)
             for table in self.platform.tables.values()
@@ -134,12 +134,11 @@ class Depot:
         self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
     ) -> Written | None:
         """Write a load as the IO manager does."""
-        springboard = self.platform.stores.springboard
-        return write(springboard, key, schema, batches, load_id=load.id, may_publish=lambda: claim.holds(load))
+        return write_load(self.platform.stores.springboard, claim, load, key, schema, batches)
 
     def loads(self) -> list[Load]:
         """Return all loads, oldest first."""
-        return sorted(self.platform.repository.loads(limit=100_000), key=lambda load: load.id)
+        return sorted(self.platform.ledger.queries.loads(limit=100_000), key=lambda load: load.id)
 
     def statuses(self) -> dict[str, LoadStatus]:
         """Return the status of each load by the name of its file; the newest version counts."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cubic_ingestion.cli.changed_loads import Outcome
     from cubic_ingestion.domain.load import Load
-    from cubic_ingestion.ports import Platform
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 
 def acknowledge(

@@ -8,7 +8,7 @@ from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
 from cubic_ingestion.domain.counted import counted
 
 if TYPE_CHECKING:
-    from cubic_ingestion.ports import Platform
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 catalog = typer.Typer(name="catalog", help="Where people find the tables to query.", no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def refresh(*, table: Tables = None, as_json: AsJson = False) -> None:
     platform = existing_platform()
     if unknown := [name for name in table or () if name not in platform.tables]:
         raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
-    n_places = platform.repository.refresh_catalog(table)
+    n_places = platform.ledger.catalog.refresh(table)
     with dagster_instance(read_settings()) as instance:
         failures = bring_catalog_up_to_date(build_definitions(platform.tables), instance, platform)
     rows = _rows(platform)
@@ -75,5 +75,5 @@ def _rows(platform: "Platform") -> list[dict[str, object]]:
             "due": behind.due_at,
             "refused": behind.error,
         }
-        for behind in platform.repository.catalog_backlog()
+        for behind in platform.ledger.catalog.backlog()
     ]

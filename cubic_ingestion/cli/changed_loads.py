@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cubic_ingestion.domain.load import Load
-    from cubic_ingestion.ports import Platform
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
     Outcome = tuple[Sequence[Load], Sequence[tuple[int, str]]]
     """Of a page: the loads that were changed, and the ids of the others with the reason."""

@@ -43,7 +43,7 @@ def _put_sample() -> None:
     new = {
         key: data
         for key, data in files.items()
-        if incoming.head(key) is None and not platform.repository.versions(_load_key(key))
+        if incoming.head(key) is None and not platform.ledger.queries.versions(_load_key(key))
     }
     for key, data in new.items():
         with incoming.writer(key) as out:

@@ -31,13 +31,10 @@ def list_feeds(*, as_json: AsJson = False) -> None:
 
     Example: `cubic dmap list --json`
     """
-    from cubic_ingestion.bootstrap import declared_tables, existing_platform, open_feed_repository
+    from cubic_ingestion.bootstrap import declared_tables, existing_platform
     from cubic_ingestion.domain.feed import feeds_of
-    from cubic_ingestion.settings import read_settings
 
-    existing_platform()  # whose database is there then
-    with open_feed_repository(read_settings()) as feeds:
-        progress = {known.relative_url: known for known in feeds.progress()}
+    progress = {known.relative_url: known for known in existing_platform().ledger.feeds.progress()}
     rows: list[dict[str, object]] = []
     for feed in feeds_of(declared_tables().values()):
         known = progress.get(feed.relative_url)

@@ -14,7 +14,7 @@ from cubic_ingestion.cli.ingest_summary import ENDED, Counts, counts, print_summ
 from cubic_ingestion.cli.output import AsJson, console, print_json, print_places
 
 if TYPE_CHECKING:
-    from cubic_ingestion.ports import Platform
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 _POLL_SECONDS = 0.5
 

@@ -13,7 +13,8 @@ from cubic_ingestion.domain.holding import Holding, Right
 from cubic_ingestion.domain.status import LoadStatus, Work
 
 if TYPE_CHECKING:
-    from cubic_ingestion.ports import Platform, StatusCount
+    from cubic_ingestion.ledger.records import StatusCount
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 Counts = Mapping[tuple[str, LoadStatus], "StatusCount"]
 """Loads, rows and records in quarantine, by table and status."""
@@ -45,7 +46,7 @@ class Summary:
 
 def counts(platform: "Platform") -> Counts:
     """Count the loads as they are now."""
-    return {(count.table, count.status): count for count in platform.repository.status_counts()}
+    return {(count.table, count.status): count for count in platform.ledger.queries.status_counts()}
 
 
 def summarise(platform: "Platform", before: Counts) -> Summary:
@@ -72,7 +73,7 @@ def print_summary(platform: "Platform", summary: Summary, failures: Iterable[str
     if summary.n_left_alone:
         left_alone = counted(summary.n_left_alone, "object is", "objects are")
         say(f"{left_alone} left alone in Incoming, since no table takes them. See which: cubic status")
-    for behind in platform.repository.catalog_backlog():
+    for behind in platform.ledger.catalog.backlog():
         if behind.error:
             say(f"Not in the catalog yet: {behind.table}: {behind.error}")
     queryable = next((platform.tables[str(row["table"])] for row in summary.tables if row["loads"]), None)
@@ -82,7 +83,7 @@ def print_summary(platform: "Platform", summary: Summary, failures: Iterable[str
 
 
 def _web_ui() -> str:
-    """Return a command that works in the working directory: outside the repository there is no Makefile."""
+    """Return a command that works in the working directory: outside the ledger there is no Makefile."""
     from cubic_ingestion.settings import read_settings
 
     if Path("Makefile").is_file() and Path("workspace.yaml").is_file():
@@ -113,7 +114,7 @@ def _held(platform: "Platform") -> list[Holding]:
     """Return the claims on loads that are neither expired nor made by a clock that is ahead."""
     now = platform.clock.now()
     latest_end = platform.limits.latest_end(Right.LOADS, now)
-    holdings = platform.repository.holdings()
+    holdings = platform.ledger.claims.holdings()
     return [held for held in holdings if held.right is Right.LOADS and now < held.ends_at <= latest_end]
 
 

@@ -28,17 +28,17 @@ def batch(*, follow: Follow = False, as_json: AsJson = False) -> None:
 
     Example: `CUBIC_KINESIS_STREAM=fares cubic kafka batch --follow`
     """
-    from cubic_ingestion.bootstrap import open_batcher
+    from cubic_ingestion.bootstrap import build_batcher
     from cubic_ingestion.settings import read_settings
 
-    with open_batcher(read_settings(), warn) as batcher:
-        if follow:
-            stopped = threading.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stopped.set())
-            report = batcher.follow(stopped.is_set, stopped.wait)
-        else:
-            report = batcher.run_once()
+    batcher = build_batcher(read_settings(), warn)
+    if follow:
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        report = batcher.follow(stopped.is_set, stopped.wait)
+    else:
+        report = batcher.run_once()
     _print(report, as_json=as_json)
     raise typer.Exit(1 if report.problems and not follow else 0)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cubic_ingestion.domain.load import Load
-    from cubic_ingestion.ports import Platform
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 _MOST = 2**63 - 1
 """The largest whole number that a database takes."""
@@ -58,7 +58,7 @@ def load_pages(
     """Yield loads, newest first, page by page: there may be millions."""
     before: int | None = None
     while limit > 0 and (
-        page := platform.repository.loads(
+        page := platform.ledger.queries.loads(
             tables=tables, statuses=statuses, limit=min(limit, _PAGE_LOADS), before=before
         )
     ):
@@ -77,7 +77,7 @@ def show(
     """
     from cubic_ingestion.bootstrap import existing_platform
 
-    load = existing_platform().repository.load(load_id)
+    load = existing_platform().ledger.queries.load(load_id)
     if load is None:
         warn(f"There is no load {load_id}. 'cubic loads list' shows the newest.")
         print_places(is_error=True)
@@ -91,7 +91,7 @@ def show(
 
 def one_load(platform: "Platform", load_id: int) -> "Load | None":
     """Look a load up; None if there is none, or cannot be any, with this id."""
-    return platform.repository.load(load_id) if 0 < load_id <= _MOST else None
+    return platform.ledger.queries.load(load_id) if 0 < load_id <= _MOST else None
 
 
 def check_tables(platform: "Platform", names: list[str] | None) -> None:

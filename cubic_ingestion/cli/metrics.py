@@ -20,7 +20,7 @@ def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None
 
     Example: `cubic metrics --port 9464`
     """
-    from cubic_ingestion.bootstrap import existing_observer, existing_platform, logs_from_environment
+    from cubic_ingestion.bootstrap import existing_ledger, existing_platform, logs_from_environment
     from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
     from cubic_ingestion.observability.problems import Thresholds
     from cubic_ingestion.settings import read_settings
@@ -30,7 +30,7 @@ def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None
     platform = existing_platform()
     thresholds = Thresholds(limits=platform.limits)
     collector = LedgerCollector(
-        platform.tables, existing_observer(), platform.clock, thresholds, platform.stores.incoming
+        platform.tables, existing_ledger(), platform.clock, thresholds, platform.stores.incoming
     )
     if once:
         write(exposition(collector))

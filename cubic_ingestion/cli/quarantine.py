@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cubic_ingestion.domain.load import Load
-    from cubic_ingestion.ports import Platform
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 _PAGE_LOADS = 5_000
 
@@ -81,7 +81,7 @@ def _loads(platform: "Platform", names: list[str] | None) -> "Iterator[Load]":
 def quarantined_pages(platform: "Platform", names: list[str] | None) -> "Iterator[Sequence[Load]]":
     """Yield the loads with records in quarantine, oldest first, page by page."""
     last = 0
-    while page := platform.repository.quarantined(names, after=last, limit=_PAGE_LOADS):
+    while page := platform.ledger.trouble.quarantined(names, after=last, limit=_PAGE_LOADS):
         yield page
         last = page[-1].id
 
@@ -102,7 +102,7 @@ def _row(platform: "Platform", load: "Load") -> dict[str, object]:
 
 
 def _outcome(platform: "Platform", before: "Load") -> dict[str, object]:
-    after = platform.repository.load(before.id) or before
+    after = platform.ledger.queries.load(before.id) or before
     return {
         "load": after.id,
         "table": after.table,

@@ -19,8 +19,9 @@ from cubic_ingestion.observability.problems import (
 if TYPE_CHECKING:
     from cubic_ingestion.domain.batch import ShardProgress
     from cubic_ingestion.domain.incoming import UnknownGroup
+    from cubic_ingestion.ledger.records import StatusCount
     from cubic_ingestion.observability.health import Health
-    from cubic_ingestion.ports import Platform, StatusCount
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 SCHEMA_VERSION = 1
 """Of the JSON; docs/observability.md describes it. Fields may be added within a version, none changes or goes."""
@@ -51,13 +52,13 @@ def status(
 
     Example: `cubic status --check --ignore errored`
     """
-    from cubic_ingestion.bootstrap import existing_observer, existing_platform
+    from cubic_ingestion.bootstrap import existing_ledger, existing_platform
     from cubic_ingestion.observability.health import health
 
     platform = existing_platform()
     thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds, platform.limits)
     now, incoming = platform.clock.now(), platform.stores.incoming
-    found = health(platform.tables, existing_observer(), now, thresholds, incoming)
+    found = health(platform.tables, existing_ledger(), now, thresholds, incoming)
     if check:
         _check(found, as_json=as_json)
     else:
@@ -78,7 +79,7 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
     rows = table_rows(platform)
     is_there = all(problem.code is not ProblemCode.INCOMING_MISSING for problem in found.problems)
     undeclared, unknown = _not_taken(platform) if is_there else ([], [])
-    shards = [_shard_row(platform, shard) for shard in platform.repository.shard_progress()]
+    shards = [_shard_row(platform, shard) for shard in platform.ledger.shards.progress()]
     if as_json:
         report = {
             "streams": stream_rows(rows),
@@ -149,7 +150,7 @@ def _stream_row(stream: str, rows: Sequence[Mapping[str, object]]) -> dict[str, 
 def table_rows(platform: "Platform") -> list[dict[str, object]]:
     """Return one row a table that has loads, in the order of the declarations."""
     by_table: dict[str, list[StatusCount]] = {}
-    for count in platform.repository.status_counts():
+    for count in platform.ledger.queries.status_counts():
         by_table.setdefault(count.table, []).append(count)
     names = [name for name in platform.tables if name in by_table]
     names += sorted(by_table.keys() - platform.tables.keys())

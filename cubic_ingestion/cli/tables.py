@@ -63,7 +63,7 @@ def changes(
         raise typer.BadParameter(f"no such table: {table}; 'cubic tables list' shows them")
     rows = [
         {"load": after.load_id, "file": after.key, **asdict(change)}
-        for before, after in platform.repository.schema_changes(table)
+        for before, after in platform.ledger.schemas.changes(table)
         for change in schema_changes(before.columns, after.columns)
     ]
     if as_json:

@@ -10,11 +10,11 @@ from typing import Any
 
 import dagster as dg
 
+from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert, listed
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.problems import ARRIVAL_CODES, Problem, ProblemCode
 
@@ -40,12 +40,8 @@ _SHOWN = 50
 )
 def expected_arrivals(platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any]]:
     """Do what the sensor does, at once."""
-    try:
+    with step_failures(retry_after_seconds=60):
         found = _found(platform)
-    except RetriableError as error:
-        raise dg.RetryRequested(max_retries=3, seconds_to_wait=60) from error
-    except FatalError as error:
-        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
     results = [
         dg.AssetCheckResult(
             passed=not problems, check_name=code.value, asset_key=ARRIVALS, metadata=_metadata(problems)
@@ -86,7 +82,7 @@ def missing_arrivals_sensor(context: dg.SensorEvaluationContext, platform: Platf
 
 def _found(platform: PlatformResource) -> dict[ProblemCode, list[Problem]]:
     built = platform.platform()
-    problems = missing_arrivals(built.tables, platform.observer(), built.clock.now())
+    problems = missing_arrivals(built.tables, built.ledger, built.clock.now())
     return {code: [problem for problem in problems if problem.code is code] for code in ARRIVAL_CODES}
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.backfills import leave_out
 from cubic_ingestion.defs.checks import RECORD_COUNT, RECORD_COUNT_DESCRIPTION, open_state, record_count_result
+from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.partitions import partitions_of
@@ -15,7 +16,6 @@ from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_spec
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.release import release
 
@@ -54,7 +54,7 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
         built = platform.platform()
         keys = _requested_partitions(context)
         outcome = Outcome()
-        try:
+        with step_failures(retry_after_seconds=10):
             if context.retry_number:
                 release(built, context.run.run_id)  # what this step held when it failed, which it could not take again
             report = ingest(built, table, springboard.write_load, run_id=context.run.run_id, partition_keys=keys)
@@ -64,10 +64,6 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
             else:
                 outcome = reporter.report_requested(table, keys, report)
             state = open_state(built, table)
-        except RetriableError as error:
-            raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
-        except FatalError as error:
-            raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
         leave_out(context, table, outcome.without_loads)
         _log_report(context, report, outcome)
         yield record_count_result(table, state, report)

@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from cubic_ingestion.defs.inert_text import inert, listed
+from cubic_ingestion.defs.failures import step_failures
+from cubic_ingestion.defs.inert_text import listed
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.shown import DagsterCheck
-from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.audit import Audit, audit
 
 AUDIT = dg.AssetKey("audit")
@@ -31,13 +31,9 @@ _SHOWN = 50
 )
 def audit_zones(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any]]:
     """Do what ``cubic audit`` does."""
-    try:
+    with step_failures(retry_after_seconds=60):
         built = platform.platform()
         done = audit(built, further=[DagsterCheck(built, context.instance)])
-    except RetriableError as error:
-        raise dg.RetryRequested(max_retries=3, seconds_to_wait=60) from error
-    except FatalError as error:
-        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
     yield dg.MaterializeResult(metadata=done.proved, check_results=[audit_result(done)])
 
 

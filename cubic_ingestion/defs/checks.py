@@ -12,9 +12,10 @@ from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.ledger.records import OpenState, SomeLoads
 from cubic_ingestion.observability.problems import MAX_WAIT_SECONDS
 from cubic_ingestion.pipeline.ingest import Report
-from cubic_ingestion.ports import OpenState, Platform, SomeLoads
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 RECORD_COUNT = "record_count"
 RECORD_COUNT_DESCRIPTION = (
@@ -32,7 +33,7 @@ _REMEDY = (
 def open_state(platform: Platform, table: Table) -> OpenState:
     """Read what of a table waits for a person now."""
     waiting_since = platform.clock.now() - timedelta(seconds=MAX_WAIT_SECONDS)
-    return platform.repository.open_state(table.name, waiting_since, _SHOWN)
+    return platform.ledger.trouble.open_state(table.name, waiting_since, _SHOWN)
 
 
 def record_count_result(table: Table, state: OpenState, report: Report) -> dg.AssetCheckResult:

@@ -7,11 +7,11 @@ from typing import Any
 import dagster as dg
 
 from cubic_ingestion.bootstrap import missing_for_dmap, open_fetcher
+from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import code, inert, listed
 from cubic_ingestion.defs.translator import feed_key, fetch_tags
 from cubic_ingestion.domain.feed import Feed
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.dmap import FetchReport
 from cubic_ingestion.settings import read_settings
 
@@ -33,13 +33,8 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec(COMPLETE, asset=key, description=_COMPLETE_DESCRIPTION)],
     )
     def dmap_feed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        try:
-            with open_fetcher(read_settings()) as fetcher:
-                report = fetcher.fetch(feed)
-        except RetriableError as error:
-            raise dg.RetryRequested(max_retries=3, seconds_to_wait=300) from error
-        except FatalError as error:
-            raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
+        with step_failures(retry_after_seconds=300), open_fetcher(read_settings()) as fetcher:
+            report = fetcher.fetch(feed)
         for problem in report.problems:
             context.log.warning("%s", inert(problem))
         yield dg.MaterializeResult(metadata=_metadata(report), check_results=[_complete(report, key)])

@@ -9,16 +9,14 @@ import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
 from cubic_ingestion.defs.reporting import report_unreported
-from cubic_ingestion.defs.sensors import has_catalog_changes, has_originals, ingest_request
+from cubic_ingestion.defs.sensors import ingest_request
 from cubic_ingestion.defs.translator import asset_key, catalog_tags, stream_tags
-from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import CubicIngestionError, UnlistedFoldersError
-from cubic_ingestion.pipeline.plan import plan
-from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.pipeline.release import release, release_dead
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.passes import has_originals_to_move, has_work, is_catalog_update_due, scan
+from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.pipeline.tries import last_resort
-from cubic_ingestion.ports import Platform
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -97,8 +95,7 @@ def bring_catalog_up_to_date(
     failures: list[str] = []
     try:
         with last_resort():
-            release_dead(platform.repository, platform.clock.now())
-            if has_catalog_changes(platform):
+            if is_catalog_update_due(platform):
                 job = definitions.resolve_job_def(update_catalog.name)
                 tags = catalog_tags(in_lane=False)
                 result = job.execute_in_process(run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False)
@@ -128,16 +125,16 @@ class _StreamTurns:
 
     def take_turn(self) -> bool:
         """Make one pass, and return True if there was something to do."""
-        has_work = False
+        is_working = False
         try:
             with last_resort():
-                has_work = self._has_work()
-                if has_work:
+                is_working = self._has_work()
+                if is_working:
                     _pass(self.definitions, self.instance, self.platform, self.stream, self.failures)
         except CubicIngestionError as error:
             self.failures.append(f"{self.stream}: {error.problem}")
-        self.is_over = bool(self.failures) or (self.newest_id is not None and not has_work)
-        return has_work
+        self.is_over = bool(self.failures) or (self.newest_id is not None and not is_working)
+        return is_working
 
     def all_failures(self) -> list[str]:
         """Return what went wrong, and what could not be listed."""
@@ -146,20 +143,13 @@ class _StreamTurns:
 
     def _has_work(self) -> bool:
         """Register and plan what is in Incoming; return True if a load that was there at the start can be claimed."""
-        release_dead(self.platform.repository, self.platform.clock.now())  # first: what is given back is planned anew
         began_at = monotonic()
-        registration = register(self.platform, self.stream)
+        registration = scan(self.platform, self.stream)
         self.unlisted = registration.unlisted
         # A file that somebody writes to for hours does not settle, and must not keep the command from ending.
         if self.newest_id is None and (not registration.n_unsettled or began_at >= self.settled_at):
-            self.newest_id = self.platform.repository.newest_id()
-        plan(self.platform, self.stream)
-        names = [table.name for table in self.platform.tables.values() if table.stream is self.stream]
-        now, expires_at = self.platform.claim_term()
-        return any(
-            self.platform.repository.claimable(names, work, now=now, expires_at=expires_at, through=self.newest_id)
-            for work in Work
-        )
+            self.newest_id = self.platform.ledger.queries.newest_id()
+        return has_work(self.platform, self.stream, through=self.newest_id)
 
 
 def _pass(
@@ -184,7 +174,7 @@ def _pass(
             platform,
             failures,
         )
-    if has_originals(platform, stream):
+    if has_originals_to_move(platform, stream):
         config = {**move_run_config(stream).to_config_dict(), **_QUIET}
         job = definitions.resolve_job_def(move_originals.name)
         result = job.execute_in_process(

@@ -11,7 +11,7 @@ from dagster._core.instance.ref import InstanceRef
 from filelock import FileLock
 
 from cubic_ingestion.errors import SettingsError
-from cubic_ingestion.metadata_db.dagster_storage import dagster_storage_errors
+from cubic_ingestion.ledger.dagster_storage import dagster_storage_errors
 from cubic_ingestion.settings import Settings
 
 CONFIG_FILE = "dagster.yaml"

@@ -17,8 +17,8 @@ from cubic_ingestion.domain.load import Load
 from cubic_ingestion.parsing.common_schema import common_schema
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.derive import catalog_derived, derive, missing_partitions
-from cubic_ingestion.pipeline.write import Written, write
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.write import Written, write_load
 
 _HIVE = pa.schema([("snapshot", pa.string()), ("identifier", pa.string())])
 """Folders of the layout that become columns, where they occur."""
@@ -43,8 +43,7 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
         self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
     ) -> Written | None:
         """Write one load's rows under its key; None if the claim was lost meanwhile."""
-        springboard = self._platform().stores.springboard
-        return write(springboard, key, schema, batches, load_id=load.id, may_publish=lambda: claim.holds(load))
+        return write_load(self._platform().stores.springboard, claim, load, key, schema, batches)
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Write what an asset returned, one file per partition, and make it queryable by name."""
@@ -81,7 +80,7 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
     def _locations(self, context: dg.InputContext, partition_keys: Sequence[str]) -> Sequence[str]:
         """Return the keys of the files to read; of a derived table exactly one for each partition."""
         if name := _cubic_table(context):
-            return self._platform().repository.locations(name, partition_keys)
+            return self._platform().ledger.partitions.locations(name, partition_keys)
         table = _derived_table(context)
         keys = list(partition_keys) or [None]
         missing = missing_partitions(self._platform(), table, keys)

@@ -4,10 +4,10 @@ from typing import cast
 
 import dagster as dg
 
+from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.release import release
@@ -25,14 +25,10 @@ def move(context: dg.OpExecutionContext, config: MoveConfig, platform: PlatformR
     built = platform.platform()
     stream = StreamName(config.stream)
     names = [table.name for table in built.tables.values() if table.stream is stream]
-    try:
+    with step_failures(retry_after_seconds=10):
         if context.retry_number:
             release(built, context.run_id)  # what this step held when it failed, which it could not take again
         report = archive(built, names, run_id=context.run_id)
-    except RetriableError as error:
-        raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
-    except FatalError as error:
-        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
     context.log.info("%s archived, %s errored", report.n_archived, report.n_errored)
     for load, why in report.released:
         context.log.warning("Load %s (%s) given back: %s", load.id, inert(load.version.key), inert(why))
@@ -53,10 +49,8 @@ def move_run_config(stream: StreamName) -> dg.RunConfig:
 def tell_catalog(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     """Bring the catalog up to date; what it refuses for a while is tried again by a later run."""
     built = platform.platform()
-    try:
+    with step_failures(retry_after_seconds=10):
         report = catalog(built, list(built.tables), run_id=context.run_id)
-    except RetriableError as error:
-        raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
     context.log.info("%s changes told", report.n_changes)
     for table, why in report.refused.items():
         context.log.warning("Not in the catalog yet: %s: %s", table, inert(why))

@@ -4,24 +4,20 @@ from typing import cast
 
 import dagster as dg
 
-from cubic_ingestion.bootstrap import open_batcher
+from cubic_ingestion.bootstrap import build_batcher
+from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.translator import fetch_tags
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion.errors import FatalError, RetriableError
 from cubic_ingestion.settings import read_settings
 
 
 @dg.op(description="Reads the Kinesis stream up to its newest record, and cuts what is due.")
 def batch_kinesis(context: dg.OpExecutionContext) -> None:
     """Do what ``cubic kafka batch`` does."""
-    try:
-        with open_batcher(read_settings(), lambda problem: context.log.warning("%s", inert(problem))) as batcher:
-            report = batcher.run_once()
-    except RetriableError as error:
-        raise dg.RetryRequested(max_retries=3, seconds_to_wait=30) from error
-    except FatalError as error:
-        raise dg.Failure(description=inert(str(error)), allow_retries=False) from error
+    with step_failures(retry_after_seconds=30):
+        batcher = build_batcher(read_settings(), lambda problem: context.log.warning("%s", inert(problem)))
+        report = batcher.run_once()
     context.log.info(
         "%s records, %s files, %s dead letters", report.done.n_records, report.done.n_files, report.done.n_dead_letters
     )

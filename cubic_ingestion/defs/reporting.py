@@ -25,12 +25,13 @@ from cubic_ingestion.defs.translator import asset_key, materialization_metadata
 from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.ledger.records import WHOLE_TABLE, OutboxWork, PartitionTotal
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.pipeline.claim import claimant_of
 from cubic_ingestion.pipeline.ingest import Report
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.preview import first_rows
 from cubic_ingestion.pipeline.release import release_dead
-from cubic_ingestion.ports import WHOLE_TABLE, OutboxWork, PartitionTotal, Platform
 
 N_CHANGES = 500
 """Changes of a table that are reported under one lease."""
@@ -108,7 +109,7 @@ class Reporter:
         if (outcome.rejected or in_trouble) and missing:
             report_attempt(self.instance, table, missing)  # the run fails, and they have not
         if work:
-            self.platform.repository.complete_dagster(self._claimant, work)
+            self.platform.ledger.dagster.complete(self._claimant, work)
         return outcome
 
     def postpone(self, table: Table, reason: str) -> None:
@@ -117,18 +118,18 @@ class Reporter:
         if work:
             pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)
             due_at = self.platform.clock.now() + pause
-            self.platform.repository.postpone_dagster(self._claimant, work, due_at, reason)
+            self.platform.ledger.dagster.postpone(self._claimant, work, due_at, reason)
 
     def _claim(self, table: Table, partition_keys: Collection[str] | None = None) -> OutboxWork | None:
         now, expires_at = self.platform.claim_term()
-        claimed = self.platform.repository.claim_dagster(
+        claimed = self.platform.ledger.dagster.claim(
             [table.name],
             claimant=self._claimant,
             now=now,
             expires_at=expires_at,
             n_tables=1,
             n_changes=N_CHANGES,
-            partition_keys=partition_keys,
+            subjects=partition_keys,
         )
         return claimed[0] if claimed else None
 
@@ -141,18 +142,18 @@ class Reporter:
         gone = remove_partitions(self.instance, table, ever_materialized(self.instance, table, outcome.without_loads))
         if gone:
             report_attempt(self.instance, table, gone, _GONE)
-        self.platform.repository.complete_dagster(self._claimant, work)
+        self.platform.ledger.dagster.complete(self._claimant, work)
 
     def _show(self, table: Table, partition_keys: Collection[str], ingested: Report | None) -> Outcome:
         """Log a materialisation of each partition that has a file in Springboard, and sort the others."""
-        repository = self.platform.repository
-        totals = repository.partition_totals(table.name, partition_keys)
+        ledger = self.platform.ledger
+        totals = ledger.partitions.totals(table.name, partition_keys)
         self._log_materializations(table, totals, ingested)
         others = sorted(set(partition_keys) - totals.keys())
         if not others:
             return Outcome()
-        rejected = _reasons(repository.rejected_in(table.name, others))
-        with_loads = repository.partitions_with_loads(table.name, others)
+        rejected = _reasons(ledger.partitions.rejected(table.name, others))
+        with_loads = ledger.partitions.with_loads(table.name, others)
         return Outcome(
             rejected,
             [key for key in others if key in with_loads and key not in rejected],
@@ -166,8 +167,8 @@ class Reporter:
             return
         add_partitions(self.instance, table, list(totals))
         springboard = self.platform.stores.springboard
-        n_table_rows = self.platform.repository.n_rows(table.name)
-        files = self.platform.repository.newest_files(table.name, totals.keys(), _LOCATIONS)
+        n_table_rows = self.platform.ledger.queries.n_rows(table.name)
+        files = self.platform.ledger.partitions.newest_files(table.name, totals.keys(), _LOCATIONS)
         events: list[dg.AssetMaterialization] = []
         for key in sorted(totals):
             newest = files[key][0]
@@ -202,10 +203,10 @@ def report_unreported(
         The number of changes reported. A table that cannot be reported is tried again later.
     """
     now, expires_at = platform.claim_term()
-    release_dead(platform.repository, now)
+    release_dead(platform.ledger, now)
     recorded_before, ends_at = now - timedelta(seconds=older_than_seconds), monotonic() + timeout_seconds
     n_changes = 0
-    for name in platform.repository.dagster_due(
+    for name in platform.ledger.dagster.due(
         list(platform.tables), now=now, expires_at=expires_at, recorded_before=recorded_before
     ):
         if monotonic() > ends_at:

@@ -12,13 +12,11 @@ from cubic_ingestion.defs.reporting import report_open_state, report_unreported
 from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
 from cubic_ingestion.domain.counted import counted
-from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.observability.health import tables_that_wait_too_long
-from cubic_ingestion.pipeline.plan import plan
-from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.pipeline.release import release, release_dead
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.passes import has_originals_to_move, is_catalog_update_due, scan, tables_to_ingest
+from cubic_ingestion.pipeline.release import release
 
 INTERVAL_SECONDS = 10
 TICK_SECONDS = 20
@@ -43,10 +41,7 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
     )
     def incoming(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
         built = platform.platform()
-        release_dead(built.repository, built.clock.now())  # first: what is given back is planned anew
-        after = _key(context.cursor or "")
-        registration = register(built, stream, after=after, timeout_seconds=TICK_SECONDS)
-        plan(built, stream)
+        registration = scan(built, stream, after=_key(context.cursor or ""), timeout_seconds=TICK_SECONDS)
         context.update_cursor(_cursor(registration.resume_after))
         for unknown in registration.unknown:
             context.log.warning("%s", inert(str(unknown)))
@@ -71,18 +66,11 @@ def _key(cursor: str) -> str:
 
 
 def ingest_request(platform: Platform, stream: StreamName) -> dg.RunRequest | None:
-    """Request one run over all tables of a stream that have loads to claim; None if there are none."""
-    names = [table.name for table in platform.tables.values() if table.stream is stream and table.is_active]
-    now, expires_at = platform.claim_term()
-    claimable = {
-        name
-        for work in (Work.INGEST, Work.REPLAY)
-        for name in platform.repository.claimable(names, work, now=now, expires_at=expires_at)
-    }
-    if not claimable:
+    """Request one run over all tables of a stream that have loads to ingest; None if there are none."""
+    tables = tables_to_ingest(platform, stream)
+    if not tables:
         return None
-    selection = [asset_key(platform.tables[name]) for name in sorted(claimable)]
-    return dg.RunRequest(asset_selection=selection, tags=lane_tags(stream, "ingest"))
+    return dg.RunRequest(asset_selection=[asset_key(table) for table in tables], tags=lane_tags(stream, "ingest"))
 
 
 def build_originals_sensor() -> dg.SensorDefinition:
@@ -97,23 +85,12 @@ def build_originals_sensor() -> dg.SensorDefinition:
     )
     def originals(context: dg.SensorEvaluationContext, platform: PlatformResource) -> Iterator[dg.RunRequest]:
         built = platform.platform()
-        release_dead(built.repository, built.clock.now())
         for stream in StreamName:
             tags = lane_tags(stream, "move")
-            if has_originals(built, stream) and not _is_waiting(context.instance, tags):
+            if has_originals_to_move(built, stream) and not _is_waiting(context.instance, tags):
                 yield dg.RunRequest(run_config=move_run_config(stream), tags=tags)
 
     return originals
-
-
-def has_originals(platform: Platform, stream: StreamName) -> bool:
-    """Say whether a stream has originals to move."""
-    names = [table.name for table in platform.tables.values() if table.stream is stream]
-    now, expires_at = platform.claim_term()
-    return any(
-        platform.repository.claimable(names, work, now=now, expires_at=expires_at)
-        for work in (Work.ARCHIVE, Work.ERROR)
-    )
 
 
 def build_catalog_sensor() -> dg.SensorDefinition:
@@ -128,20 +105,13 @@ def build_catalog_sensor() -> dg.SensorDefinition:
     )
     def catalog(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
         tags, built = catalog_tags(in_lane=True), platform.platform()
-        release_dead(built.repository, built.clock.now())
-        if not has_catalog_changes(built):
+        if not is_catalog_update_due(built):
             return dg.SkipReason("The catalog knows everything, or is not to be asked again yet.")
         if _is_waiting(context.instance, tags):
             return dg.SkipReason("A run that will tell it has not started yet.")
         return dg.RunRequest(tags=tags)
 
     return catalog
-
-
-def has_catalog_changes(platform: Platform) -> bool:
-    """Say whether the catalog is to be told something now."""
-    now, expires_at = platform.claim_term()
-    return bool(platform.repository.catalog_due(list(platform.tables), now=now, expires_at=expires_at))
 
 
 @dg.sensor(
@@ -158,7 +128,7 @@ def unreported_partitions(context: dg.SensorEvaluationContext, platform: Platfor
     )
     # Time alone makes a load wait too long, and no transaction records that.
     before: set[str] = set(json.loads(context.cursor or "[]"))
-    now = tables_that_wait_too_long(built.tables, platform.observer(), built.clock.now())
+    now = tables_that_wait_too_long(built.tables, built.ledger, built.clock.now())
     for name in before ^ now:
         if name in built.tables:
             report_open_state(built, context.instance, built.tables[name])
@@ -204,7 +174,7 @@ def _is_silent(instance: dg.DagsterInstance, run_id: str, since: datetime) -> bo
 
 
 def _is_at_work(platform: Platform, run_id: str) -> bool:
-    return platform.repository.is_at_work(run_id, platform.clock.now())
+    return platform.ledger.claims.is_at_work(run_id, platform.clock.now())
 
 
 def _is_waiting(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.audit import Finding, FindingCode
 from cubic_ingestion.pipeline.audit.findings import Counted, Tell
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 PAGE_SIZE = 5_000
 _LONGEST_PAUSE = timedelta(hours=1)
@@ -34,14 +34,14 @@ class DagsterCheck:
     def check(self, tell: Tell) -> Iterator[Finding]:
         """Yield what is wrong, one finding per table and kind."""
         yield from self._waiting()
-        names = dict.fromkeys(count.table for count in self._platform.repository.status_counts())
+        names = dict.fromkeys(count.table for count in self._platform.ledger.queries.status_counts())
         for table in (self._platform.tables[name] for name in names if name in self._platform.tables):
             yield from self._differing(table, tell)
 
     def _waiting(self) -> Iterator[Finding]:
         patience = _LONGEST_PAUSE + timedelta(seconds=2 * self._platform.limits.claim_timeout_seconds)
         since = self._platform.clock.now() - patience
-        for behind in self._platform.repository.dagster_backlog():
+        for behind in self._platform.ledger.dagster.backlog():
             table = self._platform.tables.get(behind.table)
             if table is not None and behind.oldest_at < since:
                 why = f"; the last report failed: {behind.error}" if behind.error else ""
@@ -68,7 +68,7 @@ class DagsterCheck:
 
     def _pages(self, table: Table) -> Iterator[Sequence[str]]:
         last = ""
-        while partitions := self._platform.repository.partitions_with_rows(table.name, last, PAGE_SIZE):
+        while partitions := self._platform.ledger.partitions.with_rows(table.name, last, PAGE_SIZE):
             yield partitions
             last = partitions[-1]
 
@@ -95,10 +95,10 @@ class DagsterCheck:
         return {key for key, is_under_way in shown(self._instance, table, partitions).items() if not is_under_way}
 
     def _pending(self, table: Table, partitions: Collection[str]) -> set[str]:
-        return set(self._platform.repository.dagster_pending(table.name, partitions))
+        return set(self._platform.ledger.dagster.pending(table.name, partitions))
 
     def _with_rows(self, table: Table, partitions: Collection[str]) -> set[str]:
-        return set(self._platform.repository.partition_totals(table.name, partitions))
+        return set(self._platform.ledger.partitions.totals(table.name, partitions))
 
     def _finding(self, code: FindingCode, table: Table, what: str, differing: Counted) -> Finding:
         problem = f"{counted(differing.n, 'partition')} {what}, the first: {differing.first[0]}."

@@ -10,7 +10,7 @@ from dagster import MetadataValue
 
 from cubic_ingestion.defs.inert_text import code, inert, listed
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.ports import PartitionTotal
+from cubic_ingestion.ledger.records import PartitionTotal
 
 TABLE_METADATA_KEY = "cubic/table"
 """Tells the IO manager which declared table an asset is."""

@@ -20,28 +20,28 @@ from cubic_ingestion.domain.arrivals import (
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.observability.problems import Problem, ProblemCode
-from cubic_ingestion.ports import LoadObserver
 from cubic_ingestion.streams.ods import load_counter
 
 _FILES_SHOWN = 10
 _WEEKS_HEARD = 3
 
 
-def missing_arrivals(tables: Mapping[str, Table], observer: LoadObserver, now: datetime) -> list[Problem]:
+def missing_arrivals(tables: Mapping[str, Table], ledger: Ledger, now: datetime) -> list[Problem]:
     """Find what active tables should have received by now, and did not; ordered by table."""
     active = [table for table in tables.values() if table.is_active]
     found = [
-        *_missing_days([table for table in active if table.stream is StreamName.DMAP], observer, now),
-        *_missing_files([table for table in active if table.stream is StreamName.ODS], observer, now),
-        *_silent([table for table in active if table.base or table.stream is StreamName.KAFKA], observer, now),
-        *_stale(active, observer, now),
+        *_missing_days([table for table in active if table.stream is StreamName.DMAP], ledger, now),
+        *_missing_files([table for table in active if table.stream is StreamName.ODS], ledger, now),
+        *_silent([table for table in active if table.base or table.stream is StreamName.KAFKA], ledger, now),
+        *_stale(active, ledger, now),
     ]
     return sorted(found, key=lambda problem: (problem.table, problem.code))
 
 
-def _missing_days(tables: Sequence[Table], observer: LoadObserver, now: datetime) -> Iterator[Problem]:
-    by_table = observer.days([table.name for table in tables], now - LOOKBACK) if tables else {}
+def _missing_days(tables: Sequence[Table], ledger: Ledger, now: datetime) -> Iterator[Problem]:
+    by_table = ledger.counts.days([table.name for table in tables], now - LOOKBACK) if tables else {}
     for table, delivered in by_table.items():
         if days := missing_days(delivered, now):
             yield Problem(
@@ -55,9 +55,9 @@ def _missing_days(tables: Sequence[Table], observer: LoadObserver, now: datetime
             )
 
 
-def _missing_files(tables: Sequence[Table], observer: LoadObserver, now: datetime) -> Iterator[Problem]:
+def _missing_files(tables: Sequence[Table], ledger: Ledger, now: datetime) -> Iterator[Problem]:
     bases = [table.name for table in tables if table.base is None]
-    for full_load in observer.full_loads(bases) if bases else ():
+    for full_load in ledger.counts.full_loads(bases) if bases else ():
         if now - full_load.newest_at < QUIET:
             continue
         counters = [counter for name in full_load.file_names if (counter := load_counter(name))]
@@ -73,12 +73,12 @@ def _missing_files(tables: Sequence[Table], observer: LoadObserver, now: datetim
             )
 
 
-def _silent(tables: Sequence[Table], observer: LoadObserver, now: datetime) -> Iterator[Problem]:
-    times = observer.source_times([table.name for table in tables], MAX_GAPS + 1) if tables else {}
+def _silent(tables: Sequence[Table], ledger: Ledger, now: datetime) -> Iterator[Problem]:
+    times = ledger.counts.source_times([table.name for table in tables], MAX_GAPS + 1) if tables else {}
     habits = {table: usual for table, each in times.items() if (usual := habit(each))}
     silent = {table: max(times[table]) for table, usual in habits.items() if now - max(times[table]) > usual.limit}
     stretches = {table: same_stretch_of_past_weeks(since, now) for table, since in silent.items()}
-    n_heard = observer.n_heard(stretches) if stretches else {}
+    n_heard = ledger.counts.n_heard(stretches) if stretches else {}
     for table, since in silent.items():
         # It is news if most of the past weeks were not silent at these hours.
         if not stretches[table] or n_heard[table] >= _WEEKS_HEARD:
@@ -96,9 +96,9 @@ def _silence(table: str, usual: Habit, since: datetime) -> Problem:
     )
 
 
-def _stale(tables: Sequence[Table], observer: LoadObserver, now: datetime) -> Iterator[Problem]:
+def _stale(tables: Sequence[Table], ledger: Ledger, now: datetime) -> Iterator[Problem]:
     declared = {table.name: table.fresh_within_hours for table in tables if table.fresh_within_hours}
-    newest = observer.newest() if declared else {}
+    newest = ledger.counts.newest() if declared else {}
     for name, hours in declared.items():
         if name in newest and now - newest[name].registered_at > timedelta(hours=hours):
             since = newest[name].registered_at

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.records import ErroredLoads
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.incoming import incoming_missing, not_scanned
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
-from cubic_ingestion.ports import ErroredLoads, LoadObserver, ObjectStore
+from cubic_ingestion.ports import ObjectStore
 
 CLAIM_GRACE = timedelta(minutes=5)
 """A claim that expired is taken over by the next run, which may take so long to come."""
@@ -30,7 +32,7 @@ class Health:
 
 def health(
     tables: Mapping[str, Table],
-    observer: LoadObserver,
+    ledger: Ledger,
     now: datetime,
     thresholds: Thresholds | None = None,
     incoming: ObjectStore | None = None,
@@ -39,7 +41,7 @@ def health(
 
     Args:
         tables: The declared tables by name; what lies ready of an inactive one waits on purpose.
-        observer: Reads the metadata database.
+        ledger: Reads the metadata database.
         now: The present moment.
         thresholds: From when on something is a problem.
         incoming: The Incoming bucket; without it, what only a look at it can tell is left out.
@@ -48,28 +50,28 @@ def health(
     missing = incoming_missing(incoming) if incoming else []
     found = [
         *missing,
-        *not_scanned(tables, observer, None if missing else incoming, now, timedelta(seconds=limits.max_scan_seconds)),
-        *_standing_still(tables, observer, now, limits),
-        *_ahead(observer, now, limits),
-        *_errored(observer, now, limits),
-        *_quarantined(observer),
-        *_unreported(observer, now, limits),
-        *missing_arrivals(tables, observer, now),
+        *not_scanned(tables, ledger, None if missing else incoming, now, timedelta(seconds=limits.max_scan_seconds)),
+        *_standing_still(tables, ledger, now, limits),
+        *_ahead(ledger, now, limits),
+        *_errored(ledger, now, limits),
+        *_quarantined(ledger),
+        *_unreported(ledger, now, limits),
+        *missing_arrivals(tables, ledger, now),
     ]
     return Health(now, [problem for problem in found if problem.code not in limits.ignored])
 
 
-def tables_that_wait_too_long(tables: Mapping[str, Table], observer: LoadObserver, now: datetime) -> set[str]:
+def tables_that_wait_too_long(tables: Mapping[str, Table], ledger: Ledger, now: datetime) -> set[str]:
     """Return the tables with a load that lacks nothing and that no run takes."""
-    problems = _standing_still(tables, observer, now, Thresholds())
+    problems = _standing_still(tables, ledger, now, Thresholds())
     return {problem.table for problem in problems if problem.code is ProblemCode.WAITING_TOO_LONG}
 
 
 def _standing_still(
-    tables: Mapping[str, Table], observer: LoadObserver, now: datetime, limits: Thresholds
+    tables: Mapping[str, Table], ledger: Ledger, now: datetime, limits: Thresholds
 ) -> Iterator[Problem]:
     longest = timedelta(seconds=limits.max_wait_seconds)
-    for loads in observer.open_loads(now):
+    for loads in ledger.counts.open_loads(now):
         table = tables.get(loads.table)
         if table is None or not table.is_active:
             continue  # nobody is to work on them; the audit names them
@@ -92,8 +94,8 @@ def _standing_still(
             )
 
 
-def _ahead(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterator[Problem]:
-    for holding in observer.holdings():
+def _ahead(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterator[Problem]:
+    for holding in ledger.claims.holdings():
         if holding.ends_at > limits.limits.latest_end(holding.right, now):
             yield Problem(
                 ProblemCode.CLAIM_AHEAD,
@@ -105,10 +107,10 @@ def _ahead(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterato
             )
 
 
-def _errored(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterator[Problem]:
+def _errored(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterator[Problem]:
     hours = limits.errored_hours
     within = "" if hours is None else f" within {hours} hours"
-    for loads in observer.errored(None if hours is None else now - timedelta(hours=hours)):
+    for loads in ledger.counts.errored(None if hours is None else now - timedelta(hours=hours)):
         yield Problem(
             ProblemCode.ERRORED,
             loads.table,
@@ -128,8 +130,8 @@ def _on_the_way(loads: ErroredLoads) -> str:
     return f" {originals} not in Error yet: 'cubic loads list --table {loads.table} --status ready_for_erroring'."
 
 
-def _quarantined(observer: LoadObserver) -> Iterator[Problem]:
-    for loads in observer.quarantined():
+def _quarantined(ledger: Ledger) -> Iterator[Problem]:
+    for loads in ledger.counts.quarantined():
         yield Problem(
             ProblemCode.QUARANTINED,
             loads.table,
@@ -141,8 +143,8 @@ def _quarantined(observer: LoadObserver) -> Iterator[Problem]:
         )
 
 
-def _unreported(observer: LoadObserver, now: datetime, limits: Thresholds) -> Iterator[Problem]:
-    for behind in observer.unreported():
+def _unreported(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterator[Problem]:
+    for behind in ledger.dagster.backlog():
         if behind.error or now - behind.oldest_at > timedelta(seconds=limits.max_wait_seconds):
             why = f" The last report failed: {behind.error}" if behind.error else ""
             yield Problem(

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from cubic_ingestion.domain.incoming import UNLISTED, Scan, UnknownGroup
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import SettingsError, StoreUnavailableError
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.observability.problems import Problem, ProblemCode
 from cubic_ingestion.pipeline.incoming import require_incoming
-from cubic_ingestion.ports import LoadObserver, ObjectStore
+from cubic_ingestion.ports import ObjectStore
 
 _REMEDY = "Start the daemon, or look at the sensors whose names end in '_incoming'; 'cubic ingest' scans once."
 
@@ -29,7 +30,7 @@ def _missing(what: str, fix: str) -> Problem:
 
 
 def not_scanned(
-    tables: Mapping[str, Table], observer: LoadObserver, incoming: ObjectStore | None, now: datetime, longest: timedelta
+    tables: Mapping[str, Table], ledger: Ledger, incoming: ObjectStore | None, now: datetime, longest: timedelta
 ) -> Iterator[Problem]:
     """Yield one problem for all streams that nobody has listed for too long, and one for those never listed.
 
@@ -37,7 +38,7 @@ def not_scanned(
     """
     streams = {table.stream for table in tables.values() if table.is_active}
     prefixes = [stream.prefix for stream in StreamName if stream in streams]
-    scans = observer.scans()
+    scans = ledger.intake.scans()
     # A time that lies as far ahead was written by a clock that is wrong, and proves nothing.
     late = [scans[prefix] for prefix in prefixes if prefix in scans and abs(now - scans[prefix].active_at) > longest]
     if late:

@@ -19,11 +19,13 @@ from typing_extensions import override
 from cubic_ingestion.domain.batch import ShardProgress
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.records import LoadTotal
 from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.problems import Thresholds
 from cubic_ingestion.observability.totals import Totals
 from cubic_ingestion.outside_text import visible
-from cubic_ingestion.ports import Clock, LoadObserver, LoadTotal, ObjectStore
+from cubic_ingestion.ports import Clock, ObjectStore
 
 RECENT_LOADS = 1_000
 """Loads, the newest, whose durations are told."""
@@ -36,7 +38,7 @@ class LedgerCollector(Collector):
 
     Args:
         tables: The declared tables by name.
-        observer: Reads the metadata database.
+        ledger: Reads the metadata database.
         clock: Tells the time.
         thresholds: From when on something is a problem.
         incoming: The Incoming bucket, which is looked at once per scrape; None leaves out what only that can show.
@@ -45,17 +47,17 @@ class LedgerCollector(Collector):
     def __init__(
         self,
         tables: Mapping[str, Table],
-        observer: LoadObserver,
+        ledger: Ledger,
         clock: Clock,
         thresholds: Thresholds | None = None,
         incoming: ObjectStore | None = None,
     ) -> None:
         self._tables = tables
-        self._observer = observer
+        self._ledger = ledger
         self._clock = clock
         self._thresholds = thresholds
         self._incoming = incoming
-        self._totals = Totals(observer)
+        self._totals = Totals(ledger)
         self._one_at_a_time = Lock()
 
     @override
@@ -108,7 +110,7 @@ class LedgerCollector(Collector):
     def _waiting(self, now: datetime) -> Iterator[Metric]:
         oldest: dict[str, float] = {stream.value: 0.0 for stream in {table.stream for table in self._tables.values()}}
         lacking: dict[str, float] = dict.fromkeys(oldest, 0.0)
-        for loads in self._observer.open_loads(now):
+        for loads in self._ledger.counts.open_loads(now):
             stream = self._stream(loads.table)
             lacking[stream] = lacking.get(stream, 0.0) + loads.n_lacking
             if loads.oldest_at and loads.table in self._tables and self._tables[loads.table].is_active:
@@ -123,7 +125,7 @@ class LedgerCollector(Collector):
             "Rejected loads that nobody has acknowledged, by the code of their reason.",
             labels=labels,
         )
-        for loads in self._observer.errored():
+        for loads in self._ledger.counts.errored():
             failures.add_metric([self._stream(loads.table), loads.table, loads.code], loads.n_loads)
         return failures
 
@@ -133,7 +135,7 @@ class LedgerCollector(Collector):
             "Changes of partitions that Dagster does not show yet.",
             labels=["stream", "table"],
         )
-        return self._by_table(changes, {behind.table: behind.n_changes for behind in self._observer.unreported()})
+        return self._by_table(changes, {behind.table: behind.n_changes for behind in self._ledger.dagster.backlog()})
 
     def _lags(self, now: datetime) -> Metric:
         lags = GaugeMetricFamily(
@@ -141,11 +143,11 @@ class LedgerCollector(Collector):
             "Age, by the source's own time, of the newest data that can be queried.",
             labels=["stream", "table"],
         )
-        newest = self._observer.newest().items()
+        newest = self._ledger.counts.newest().items()
         return self._by_table(lags, {table: (now - data.source_at).total_seconds() for table, data in newest})
 
     def _durations(self) -> Iterator[Metric]:
-        passages = self._observer.passages(RECENT_LOADS)
+        passages = self._ledger.counts.passages(RECENT_LOADS)
         yield self._quantiles(
             "cubic_recent_load_duration_seconds",
             f"Time from landing to Archive, of the newest {RECENT_LOADS} loads that are there.",
@@ -172,14 +174,14 @@ class LedgerCollector(Collector):
         labels = ["code", "stream", "table"]
         metric = GaugeMetricFamily("cubic_problems", "What `cubic status --check` finds, by code.", labels=labels)
         found: dict[tuple[str, str, str], int] = defaultdict(int)
-        for problem in health(self._tables, self._observer, now, self._thresholds, self._incoming).problems:
+        for problem in health(self._tables, self._ledger, now, self._thresholds, self._incoming).problems:
             found[problem.code.value, self._stream(problem.table), problem.table] += 1
         for key, n_problems in found.items():
             metric.add_metric(list(key), n_problems)
         return metric
 
     def _scans(self, now: datetime) -> Iterator[Metric]:
-        scans = self._observer.scans()
+        scans = self._ledger.intake.scans()
         by_stream = {stream.value: scans[stream.prefix] for stream in StreamName if stream.prefix in scans}
         ages = {stream: (now - scan.active_at).total_seconds() for stream, scan in by_stream.items()}
         yield _by_stream("last_scan_age_seconds", "Time since Incoming was last listed.", ages)
@@ -199,7 +201,7 @@ class LedgerCollector(Collector):
             "open_records": "Records in them.",
             "oldest_open_seconds": "Age of the oldest of them; 0 if there is none.",
         }
-        shards = [shard for shard in self._observer.shard_progress() if not shard.is_ended]
+        shards = [shard for shard in self._ledger.shards.progress() if not shard.is_ended]
         for name, text in texts.items():
             metric = GaugeMetricFamily(f"cubic_kafka_{name}", text, labels=["kinesis_stream", "shard"])
             for shard in shards:

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from cubic_ingestion.ports import LoadObserver, LoadTotal
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.records import LoadTotal
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.status import LoadStatus
@@ -28,12 +29,12 @@ class Totals:
     """Sums by table and status; one object is kept from reading to reading.
 
     Args:
-        observer: Reads the metadata database.
+        ledger: Reads the metadata database.
         still_coming: Newest ids that are not kept.
     """
 
-    def __init__(self, observer: LoadObserver, still_coming: int = STILL_COMING) -> None:
-        self._observer = observer
+    def __init__(self, ledger: Ledger, still_coming: int = STILL_COMING) -> None:
+        self._ledger = ledger
         self._still_coming = still_coming
         self._kept: list[LoadTotal] = []
         self._apart: list[int] = []
@@ -45,17 +46,17 @@ class Totals:
         if self._summed_at is None or now - self._summed_at > REFRESHED:
             self._kept, self._apart, self._through, self._summed_at = [], [], 0, now
         self._keep_more()
-        return _added(self._kept, self._observer.totals_of(self._apart), self._observer.totals(self._through))
+        return _added(self._kept, self._ledger.counts.totals_of(self._apart), self._ledger.counts.totals(self._through))
 
     def _keep_more(self) -> None:
-        through = self._observer.newest_id() - self._still_coming
+        through = self._ledger.queries.newest_id() - self._still_coming
         room = MOST_APART - len(self._apart)
         if through <= self._through or room == 0:
             return
-        under_way = self._observer.open_ids(self._through, through, room)
+        under_way = self._ledger.counts.open_ids(self._through, through, room)
         if len(under_way) == room:
             through = under_way[-1]
-        self._kept = _added(self._kept, self._observer.totals(self._through, through, under_way))
+        self._kept = _added(self._kept, self._ledger.counts.totals(self._through, through, under_way))
         self._apart += under_way
         self._through = through
 

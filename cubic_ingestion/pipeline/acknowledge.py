@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 
 @dataclass(slots=True)
@@ -22,12 +22,12 @@ def acknowledge(platform: Platform, loads: Sequence[Load], by: str, reason: str)
     Whatever is acknowledged is no problem any more. Another try that fails, or another rejection, is one again.
     """
     report = AcknowledgeReport()
-    acknowledged = set(platform.repository.acknowledge([load.id for load in loads], by, reason))
+    acknowledged = set(platform.ledger.trouble.acknowledge([load.id for load in loads], by, reason))
     for load in loads:
         if load.id in acknowledged:
             report.acknowledged.append(load)
         else:
-            report.refused.append((load, _reason_against(platform.repository.load(load.id) or load)))
+            report.refused.append((load, _reason_against(platform.ledger.queries.load(load.id) or load)))
     return report
 
 

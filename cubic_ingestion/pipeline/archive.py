@@ -14,13 +14,14 @@ from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import InvalidKeyError, RejectedLoadError, RetriableError
 from cubic_ingestion.pipeline.claim import Claim, claim
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.log_context import about
 from cubic_ingestion.pipeline.move import choose_filing, move_load
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.quarantine import empty_quarantine
 from cubic_ingestion.pipeline.read import original_of
 from cubic_ingestion.pipeline.tries import last_resort, recorded_whatever_happens
-from cubic_ingestion.ports import ObjectStore, Platform
+from cubic_ingestion.ports import ObjectStore
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -47,13 +48,13 @@ class MoveReport:
 
 def archive(platform: Platform, tables: Collection[str], *, run_id: str) -> MoveReport:
     """Move the originals of all loads that wait for it, chunk by chunk."""
-    report, repository = MoveReport(), platform.repository
+    report, ledger = MoveReport(), platform.ledger
     while (held := claim(platform, tables, Work.ARCHIVE, run_id=run_id, limit=CHUNK_LOADS)).loads:
         mover = _Mover(platform, platform.stores.archive, held, archive_filing, report)
-        report.n_archived += mover.move(_archive_one, repository.complete_archive)
+        report.n_archived += mover.move(_archive_one, ledger.outcomes.complete_archive)
     while (held := claim(platform, tables, Work.ERROR, run_id=run_id, limit=CHUNK_LOADS)).loads:
         mover = _Mover(platform, platform.stores.error, held, error_filing, report)
-        report.n_errored += mover.move(_error_one, repository.complete_error)
+        report.n_errored += mover.move(_error_one, ledger.outcomes.complete_error)
     return report
 
 
@@ -108,7 +109,9 @@ class _Mover:
         except (RetriableError, InvalidKeyError) as error:  # a name may fit one store and not another
             now, reason = self.platform.clock.now(), str(error)
             retry_at = now + min(max((now - load.waiting_since) / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id], reason=reason)
+            self.platform.ledger.claims.release(
+                self.held.claimant, retry_at=retry_at, load_ids=[load.id], reason=reason
+            )
             self.report.released.append((load, reason))
             _log.warning("load given back", reason=reason, retry_at=retry_at.isoformat())
             return None
@@ -118,7 +121,7 @@ class _Mover:
 
     def _taken(self) -> dict[str, int]:
         plain = ((load, self._rule(load, is_taken=False)) for load in self.held.loads)
-        return dict(self.platform.repository.taken_keys([filing.key(load.version.key) for load, filing in plain]))
+        return dict(self.platform.ledger.queries.taken_keys([filing.key(load.version.key) for load, filing in plain]))
 
     def _filing(self, load: Load, taken: dict[str, int]) -> Filing:
         if load.error_key and self.destination is self.platform.stores.error:
@@ -140,7 +143,7 @@ def _archive_one(mover: _Mover, load: Load, filing: Filing) -> str | None:
         key = mover.move_files(load, filing, must_be_whole=True)
     except RejectedLoadError as error:
         _remove_rows(mover.platform, load)
-        mover.platform.repository.reject(load.id, LoadError.of(error), claimant=mover.held.claimant)
+        mover.platform.ledger.outcomes.reject(load.id, LoadError.of(error), claimant=mover.held.claimant)
         return None
     if load.error_key:
         _remove_reason(mover.platform.stores.error, load, load.error_key)
@@ -185,7 +188,7 @@ def _remove_rows(platform: Platform, load: Load) -> None:
     if load.location is None:
         return
     standing = platform.stores.springboard.head(load.location)
-    owner = platform.repository.newest_at([load.location]).get(load.location)
+    owner = platform.ledger.queries.newest_at([load.location]).get(load.location)
     if standing and owner and owner.id == load.id:
         platform.stores.springboard.delete(load.location, standing.etag)
         if load.n_quarantined:

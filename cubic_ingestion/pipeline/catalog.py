@@ -23,12 +23,14 @@ from cubic_ingestion.errors import (
     SettingsError,
     UnforeseenError,
 )
+from cubic_ingestion.ledger.records import OutboxWork
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
 from cubic_ingestion.pipeline.claim import claimant_of
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
-from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, OutboxWork, Platform
+from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition
 
 CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
 """Tables, and changes of each, that the catalog is told of under one claim; at Glue's pace well within its time."""
@@ -60,7 +62,7 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
     report = CatalogReport()
     whole: CubicIngestionError | None = None
     claimant = claimant_of(run_id)
-    release_dead(platform.repository, platform.clock.now())
+    release_dead(platform.ledger, platform.clock.now())
     while claimed := _claim(platform, tables, claimant):
         failures: Mapping[str, CubicIngestionError] = {}
         try:
@@ -75,7 +77,7 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
 
 def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequence[OutboxWork]:
     now, expires_at = platform.claim_term()
-    return platform.repository.claim_catalog(
+    return platform.ledger.catalog.claim(
         tables,
         claimant=claimant,
         now=now,
@@ -121,7 +123,7 @@ def _conclude(
 ) -> None:
     """Forget the changes of a table that the catalog took, or give it a pause."""
     if failure is None:
-        if platform.repository.complete_catalog(claimant, work):
+        if platform.ledger.catalog.complete(claimant, work):
             report.n_changes += len(work.changes)
         return
     report.refused[work.table] = str(failure)
@@ -129,7 +131,7 @@ def _conclude(
     if isinstance(failure, FatalError):
         report.fatal = failure
     pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), MAX_PAUSE)
-    platform.repository.postpone_catalog(claimant, work, platform.clock.now() + pause, str(failure))
+    platform.ledger.catalog.postpone(claimant, work, platform.clock.now() + pause, str(failure))
 
 
 def _entry(platform: Platform, work: OutboxWork) -> CatalogEntry:
@@ -137,7 +139,7 @@ def _entry(platform: Platform, work: OutboxWork) -> CatalogEntry:
     table, springboard = platform.tables[work.table], platform.stores.springboard
     partitions, gone = _changed_partitions(platform, table, work.changes.values())
     parts: list[CatalogPart] = []
-    if have_conflict(map(arrow_schema, platform.repository.known_schemas(table.name))):
+    if have_conflict(map(arrow_schema, platform.ledger.schemas.known(table.name))):
         parts = _parts(platform, table.name)
     return CatalogEntry(
         table,
@@ -159,7 +161,7 @@ def _changed_partitions(
     """
     values = {place: found for place in locations if (found := partition_values(table, place)) is not None}
     keys = {found: partition_folder(table, found) + PART_NAME for found in values.values()}
-    standing = platform.repository.columns_at({*values, *keys.values()})
+    standing = platform.ledger.schemas.columns_at({*values, *keys.values()})
     uri = platform.stores.springboard.uri
     partitions = [
         CatalogPartition(found, uri(partition_folder(table, found)), _schema(standing[key]))
@@ -172,7 +174,7 @@ def _changed_partitions(
 
 def _parts(platform: Platform, name: str) -> list[CatalogPart]:
     uri = platform.stores.springboard.uri
-    by_schema = platform.repository.locations_by_schema(name)
+    by_schema = platform.ledger.schemas.locations(name)
     return [CatalogPart(_schema(columns), [uri(key) for key in keys]) for columns, keys in by_schema.items()]
 
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import Work
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.process import this_process
 from cubic_ingestion.pipeline.release import release_dead
-from cubic_ingestion.ports import Platform
 
 
 @dataclass(slots=True)
@@ -31,12 +31,12 @@ class Claim:
         now = self.platform.clock.now()
         timeout = timedelta(seconds=self.platform.limits.claim_timeout_seconds)
         if now - self._renewed_at > timeout / 3:
-            self.platform.repository.renew(self.claimant, now + timeout)
+            self.platform.ledger.claims.renew(self.claimant, now + timeout)
             self._renewed_at = now
 
     def holds(self, load: Load) -> bool:
         """Say whether the load is still ours: the fence before anything is published."""
-        return self.platform.repository.holds(self.claimant, load.id)
+        return self.platform.ledger.claims.holds(self.claimant, load.id)
 
 
 def claimant_of(run_id: str) -> str:
@@ -68,8 +68,8 @@ def claim(
     """
     held = Claim(platform, claimant_of(run_id))
     now, expires_at = platform.claim_term()
-    release_dead(platform.repository, now)
-    held.loads = platform.repository.claim(
+    release_dead(platform.ledger, now)
+    held.loads = platform.ledger.claims.take(
         tables,
         work,
         claimant=held.claimant,

@@ -9,8 +9,9 @@ from cubic_ingestion.domain.derived_table import PARTITION_COLUMN, DerivedTable
 from cubic_ingestion.domain.layout import PART_NAME
 from cubic_ingestion.errors import CubicIngestionError, DerivedTableError
 from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.write import Written, write
-from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, Platform
+from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition
 
 
 def derive(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import structlog
 
 from cubic_ingestion.domain.layout import springboard_key
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Ingested, Load, version_order
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import MAX_COLUMNS, RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, Table
@@ -19,6 +20,7 @@ from cubic_ingestion.parsing.records import Records
 from cubic_ingestion.pipeline.claim import Claim, claim
 from cubic_ingestion.pipeline.convert import TimestampUnitError
 from cubic_ingestion.pipeline.ingest_report import Report
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.isolation import HeldIsolation
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.quarantine import Quarantine, empty_quarantine, quarantine
@@ -30,7 +32,6 @@ from cubic_ingestion.pipeline.time_units import TimeUnits
 from cubic_ingestion.pipeline.tries import is_exhausted, last_resort, recorded_whatever_happens
 from cubic_ingestion.pipeline.withdraw import withdraw
 from cubic_ingestion.pipeline.write import Written
-from cubic_ingestion.ports import Limits, Platform
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -78,7 +79,7 @@ def ingest(
     report = Report()
     for work in (Work.REPLAY, Work.INGEST):
         held = claim(platform, [table.name], work, run_id=run_id, partition_keys=partition_keys)
-        schemas = list(platform.repository.known_schemas(table.name)) if held.loads else []
+        schemas = list(platform.ledger.schemas.known(table.name)) if held.loads else []
         worker = _Worker(
             platform, table, write_load, held, report, HeldIsolation(platform, table, held, report), schemas
         )
@@ -130,7 +131,7 @@ class _Worker:
         finished is recorded first, and the others are given back without a try.
         """
         newest = self._newest(loads)
-        self.platform.repository.count_tries(self.held.claimant, loads)
+        self.platform.ledger.claims.count_tries(self.held.claimant, loads)
         done: dict[int, _Done] = {}
 
         def ingest_one(load: Load) -> None:
@@ -173,17 +174,19 @@ class _Worker:
         return True
 
     def _complete(self, done: Sequence[_Done]) -> None:
-        lost = set(self.platform.repository.complete_ingest(self.held.claimant, [ingested for _, ingested in done]))
+        lost = set(
+            self.platform.ledger.outcomes.complete_ingest(self.held.claimant, [ingested for _, ingested in done])
+        )
         self.report.ingested += [(load, ingested) for load, ingested in done if load.id not in lost]
 
     def _give_back_untried(self, load_ids: Collection[int]) -> None:
         now = self.platform.clock.now()
-        self.platform.repository.release(self.held.claimant, retry_at=now, load_ids=load_ids, is_try=False)
+        self.platform.ledger.claims.release(self.held.claimant, retry_at=now, load_ids=load_ids, is_try=False)
 
     def _newest(self, loads: Sequence[Load]) -> dict[str, Load]:
         """Find out which version owns each place in Springboard: the newest, whether it is ours or not."""
         newest = {springboard_key(self.table, load): load for load in sorted(loads, key=version_order)}
-        for key, owner in self.platform.repository.newest_at(list(newest)).items():
+        for key, owner in self.platform.ledger.queries.newest_at(list(newest)).items():
             newest[key] = max(owner, newest[key], key=version_order)
         return newest
 

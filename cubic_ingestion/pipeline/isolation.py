@@ -16,10 +16,10 @@ from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RejectedLoadError, RetriableError
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.ingest_report import Report
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.log_context import about
 from cubic_ingestion.pipeline.tries import given_up, is_exhausted, isolated, pause_after
 from cubic_ingestion.pipeline.withdraw import withdraw, withdraw_if_possible
-from cubic_ingestion.ports import Platform
 
 Outcome = TypeVar("Outcome")
 
@@ -57,7 +57,7 @@ class HeldIsolation:
 
     def _reject(self, load: Load, error: RejectedLoadError) -> None:
         reason = LoadError.of(error)
-        if self.platform.repository.reject(load.id, reason, claimant=self.held.claimant):
+        if self.platform.ledger.outcomes.reject(load.id, reason, claimant=self.held.claimant):
             self.report.rejected.append((load, reason))
             _log.warning("load rejected", code=reason.code, reason=reason.message, row=reason.row, column=reason.column)
 
@@ -66,7 +66,9 @@ class HeldIsolation:
             self.give_up(load, error)
             return
         retry_at = self.platform.clock.now() + pause_after(load.attempts)
-        self.platform.repository.release(self.held.claimant, retry_at=retry_at, load_ids=[load.id], reason=str(error))
+        self.platform.ledger.claims.release(
+            self.held.claimant, retry_at=retry_at, load_ids=[load.id], reason=str(error)
+        )
         self.report.released.append((load, str(error)))
         _log.warning("load given back", reason=str(error), attempts=load.attempts, retry_at=retry_at.isoformat())
 
@@ -87,12 +89,12 @@ class FreeIsolation:
     def _reject(self, load: Load, error: RejectedLoadError) -> None:
         if load.source_at:  # it was placed before, so a try may have published its rows
             withdraw(self.platform, self.platform.tables[load.table], load, self._is_free)
-        self.platform.repository.reject(load.id, LoadError.of(error))
+        self.platform.ledger.outcomes.reject(load.id, LoadError.of(error))
 
     def _retry(self, load: Load, error: RetriableError) -> None:
         tried = replace(load, attempts=min(load.attempts + 1, self.platform.limits.max_attempts))
         retry_at = self.platform.clock.now() + pause_after(tried.attempts)
-        self.platform.repository.wait(load.id, str(error), retry_at, attempts=tried.attempts)
+        self.platform.ledger.plans.wait(load.id, str(error), retry_at, attempts=tried.attempts)
         _log.warning("load not planned", reason=str(error), attempts=tried.attempts, retry_at=retry_at.isoformat())
         if is_exhausted(tried, self.platform.limits):
             self._give_up(tried, error)
@@ -100,8 +102,8 @@ class FreeIsolation:
     def _give_up(self, load: Load, error: RetriableError) -> None:
         if load.source_at:
             withdraw_if_possible(self.platform, self.platform.tables[load.table], load, self._is_free)
-        self.platform.repository.reject(load.id, LoadError.of(given_up(load, error)))
+        self.platform.ledger.outcomes.reject(load.id, LoadError.of(given_up(load, error)))
 
     def _is_free(self, load: Load) -> bool:
-        now = self.platform.repository.load(load.id)
+        now = self.platform.ledger.queries.load(load.id)
         return now is not None and now.status is LoadStatus.READY and now.claimed_by is None

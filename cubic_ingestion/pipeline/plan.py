@@ -12,11 +12,12 @@ from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot, owning_snapshot
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RejectedLoadError
+from cubic_ingestion.ledger.records import Place
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.isolation import FreeIsolation
 from cubic_ingestion.pipeline.parallel import in_parallel
 from cubic_ingestion.pipeline.read import Original, original_of, read_sidecar, sidecar_of, superseded
 from cubic_ingestion.pipeline.register import is_settled
-from cubic_ingestion.ports import Place, Platform
 from cubic_ingestion.streams import STREAMS
 
 PAGE_SIZE = 5_000
@@ -55,12 +56,12 @@ def plan(platform: Platform, stream: StreamName) -> int:
         The number of loads that have their partition now.
     """
     names = [table.name for table in platform.tables.values() if table.stream is stream]
-    loads = platform.repository.unplanned(names, platform.clock.now(), PAGE_SIZE)
+    loads = platform.ledger.plans.unplanned(names, platform.clock.now(), PAGE_SIZE)
     n_placed = 0
     while loads:
         n_placed += _plan_page(platform, loads)
         n_page = len(loads)
-        loads = platform.repository.unplanned(names, platform.clock.now(), PAGE_SIZE) if n_page == PAGE_SIZE else ()
+        loads = platform.ledger.plans.unplanned(names, platform.clock.now(), PAGE_SIZE) if n_page == PAGE_SIZE else ()
     return n_placed
 
 
@@ -68,7 +69,7 @@ def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
     admitted, opened = _open_snapshots(platform, _admitted(platform, loads))
     placed = _place(platform, admitted)
     for table in opened:
-        waiting = platform.repository.unplanned(_followers(platform, table), _WHENEVER, PAGE_SIZE)
+        waiting = platform.ledger.plans.unplanned(_followers(platform, table), _WHENEVER, PAGE_SIZE)
         woken = [load for load in waiting if load.waits_for == _FOR_SNAPSHOT]
         placed += _place(platform, _admitted(platform, woken))
     return placed
@@ -76,7 +77,7 @@ def _plan_page(platform: Platform, loads: Sequence[Load]) -> int:
 
 def _admitted(platform: Platform, loads: Sequence[Load]) -> list[_Admitted]:
     has_sidecar = [load.version.key for load in loads if _sidecar_key(platform, load)]
-    versions = platform.repository.loads_at(Place.INCOMING, has_sidecar) if has_sidecar else {}
+    versions = platform.ledger.queries.loads_at(Place.INCOMING, has_sidecar) if has_sidecar else {}
     # Nothing but sidecars is read here, so no load is large; and with S3 nearly all the time goes into waiting.
     at_once = platform.limits.parallel_loads
 
@@ -200,23 +201,23 @@ def _open_snapshot(platform: Platform, table: Table, ready: _Admitted) -> Snapsh
     The take-over is repeated for a snapshot that is on record already: its recorder may have crashed half-way.
     """
     snapshot = Snapshot(ready.source_at.replace(microsecond=0), ready.load.version.key)
-    platform.repository.open_snapshot(table.name, snapshot)
+    platform.ledger.plans.open_snapshot(table.name, snapshot)
     _take_over(platform, table, snapshot)
     return snapshot
 
 
 def _take_over(platform: Platform, table: Table, opened: Snapshot) -> None:
     """Give a snapshot that became known late the loads that are its own, ingested or not."""
-    starts = [snapshot.started_at for snapshot in platform.repository.snapshots(table.name)]
+    starts = [snapshot.started_at for snapshot in platform.ledger.plans.snapshots(table.name)]
     later = [start for start in starts if start > opened.started_at]
     since = opened.started_at if min(starts) < opened.started_at else datetime.min.replace(tzinfo=UTC)
-    candidates = platform.repository.placed_since(_followers(platform, table), since, min(later) if later else None)
+    candidates = platform.ledger.plans.placed_since(_followers(platform, table), since, min(later) if later else None)
     placements = [
         placement
         for load in candidates
         if (placement := _placement(platform, _placed_before(load), starts)) and placement.snapshot != load.snapshot
     ]
-    platform.repository.place(placements)
+    platform.ledger.plans.place(placements)
 
 
 def _placed_before(load: Load) -> _Admitted:
@@ -231,14 +232,14 @@ def _place(platform: Platform, admitted: Sequence[_Admitted]) -> int:
         table = platform.tables[ready.load.table]
         owner = table.snapshot_table
         if STREAMS[table.stream].has_snapshots and owner not in starts:
-            starts[owner] = [snapshot.started_at for snapshot in platform.repository.snapshots(owner)]
+            starts[owner] = [snapshot.started_at for snapshot in platform.ledger.plans.snapshots(owner)]
         known = starts.get(owner, [])
         placement = isolation.run(
             ready.load, lambda ready=ready, known=known: _placed_or_waiting(platform, ready, known)
         )
         if placement:
             placements.append(placement)
-    platform.repository.place(placements)
+    platform.ledger.plans.place(placements)
     return len(placements)
 
 
@@ -279,6 +280,6 @@ def _wait(platform: Platform, load: Load, reason: str, code: str, deadline_secon
     deadline = load.waiting_since + timedelta(seconds=deadline_seconds)
     if now < deadline:
         pause = min(max((now - load.waiting_since) / 4, _SHORTEST_WAIT), _LONGEST_WAIT)
-        platform.repository.wait(load.id, reason, min(now + pause, deadline))
+        platform.ledger.plans.wait(load.id, reason, min(now + pause, deadline))
         return
     raise RejectedLoadError(code, f"It {reason}, which did not come within {deadline_seconds} seconds.")

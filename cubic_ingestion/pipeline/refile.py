@@ -7,10 +7,11 @@ from cubic_ingestion.domain.layout import Filing, archive_filing, springboard_ke
 from cubic_ingestion.domain.load import Load, version_order
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.claim import Claim
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.move import copy_verified
 from cubic_ingestion.pipeline.quarantine import empty_quarantine
 from cubic_ingestion.pipeline.read import Original
-from cubic_ingestion.ports import ObjectMissingError, Platform
+from cubic_ingestion.ports import ObjectMissingError
 from cubic_ingestion.streams import STREAMS
 
 
@@ -27,7 +28,7 @@ def refile(platform: Platform, table: Table, held: Claim, load: Load) -> None:
         _retire_rows(platform, table, load, load.location)
         if load.n_quarantined:
             empty_quarantine(platform.stores.springboard, table, load.location)
-    platform.repository.complete_archive(held.claimant, {load.id: archive_key})
+    platform.ledger.outcomes.complete_archive(held.claimant, {load.id: archive_key})
 
 
 def locate_original(platform: Platform, table: Table, load: Load) -> Load:
@@ -37,7 +38,7 @@ def locate_original(platform: Platform, table: Table, load: Load) -> Load:
         return load
     for is_taken in (False, True):
         key = archive_filing(table, load, is_taken=is_taken).key(load.version.key)
-        if platform.repository.taken_keys([key]).get(key, load.id) == load.id and archive.head(key):
+        if platform.ledger.queries.taken_keys([key]).get(key, load.id) == load.id and archive.head(key):
             return replace(load, archive_key=key)
     return load
 
@@ -63,7 +64,7 @@ def _refile_original(platform: Platform, table: Table, load: Load, archive_key: 
 
 def _free_filing(platform: Platform, load: Load, plain: Filing, versioned: Filing) -> Filing:
     key = plain.key(load.version.key)
-    owner = platform.repository.taken_keys([key]).get(key, load.id)
+    owner = platform.ledger.queries.taken_keys([key]).get(key, load.id)
     return plain if owner == load.id else versioned
 
 
@@ -80,10 +81,10 @@ def _retire_rows(platform: Platform, table: Table, load: Load, location: str) ->
     """Remove rows from where they no longer belong, or have the version that they covered there written again."""
     others = [
         other
-        for other in platform.repository.versions(load.version.key)
+        for other in platform.ledger.queries.versions(load.version.key)
         if other.id != load.id and other.archive_key and springboard_key(table, other) == location
     ]
     if others:
-        platform.repository.mark_replay([max(others, key=version_order).id])
+        platform.ledger.outcomes.mark_replay([max(others, key=version_order).id])
     elif standing := platform.stores.springboard.head(location):
         platform.stores.springboard.delete(location, standing.etag)

@@ -11,9 +11,9 @@ from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import SettingsError, StoreUnavailableError
 from cubic_ingestion.pipeline.incoming import require_incoming
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.scan import scan
 from cubic_ingestion.pipeline.scan_record import ScanRecord
-from cubic_ingestion.ports import Platform
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -42,7 +42,7 @@ def register(
     New is the difference between the listing and the database; there is no watermark. A page is one transaction, so a
     crash loses at most the work of a page, which the next pass does again.
     """
-    platform.repository.sync_tables(platform.tables.values())
+    platform.ledger.tables.sync(platform.tables.values())
     record = ScanRecord(platform, stream.prefix, after)
     deadline = monotonic() + timeout_seconds
     n_seen = n_new = n_unsettled = 0
@@ -58,7 +58,7 @@ def register(
             n_seen += len(page.arrivals)
             n_unsettled += len(page.arrivals) - len(settled)
             record.add(page, n_unsettled=len(page.arrivals) - len(settled))
-            if n_registered := platform.repository.register(settled):
+            if n_registered := platform.ledger.intake.register(settled):
                 _log.info("loads registered", stream=stream.value, n_new=n_registered)
             n_new += n_registered
             unlisted |= page.unlisted

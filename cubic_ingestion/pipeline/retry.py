@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ def retry(platform: Platform, loads: Sequence[Load]) -> RetryReport:
     """
     report = RetryReport()
     reasons = {load.id: _reason_against(platform, load) for load in loads}
-    brought_back = set(platform.repository.retry([load.id for load in loads if reasons[load.id] is None]))
+    brought_back = set(platform.ledger.outcomes.retry([load.id for load in loads if reasons[load.id] is None]))
     for load in loads:
         if load.id in brought_back:
             report.retried.append(load)

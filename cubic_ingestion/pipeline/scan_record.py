@@ -4,13 +4,13 @@ from dataclasses import replace
 from itertools import chain
 
 from cubic_ingestion.domain.incoming import Scan, Seen, UnknownGroup, UnknownGroups
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.scan import ScannedPage, outside
-from cubic_ingestion.ports import Platform
 
 
 def left_alone(platform: Platform) -> list[UnknownGroup]:
     """Return what no table takes: below the streams' prefixes as the last scans saw it, and elsewhere as it is now."""
-    scanned = (scan.seen.unknown for scan in platform.repository.scans().values())
+    scanned = (scan.seen.unknown for scan in platform.ledger.intake.scans().values())
     return [*outside(platform.stores.incoming), *chain.from_iterable(scanned)]
 
 
@@ -26,7 +26,7 @@ class ScanRecord:
     def __init__(self, platform: Platform, prefix: str, after: str) -> None:
         self._platform = platform
         now = platform.clock.now()
-        known = platform.repository.scans().get(prefix, Scan(prefix, now, now))
+        known = platform.ledger.intake.scans().get(prefix, Scan(prefix, now, now))
         self._scan = known if after else replace(known, started_at=now)
         self._goes_on = bool(after)
         self._is_known_from_start = not after or known.resume_after == after
@@ -63,7 +63,7 @@ class ScanRecord:
 
     def fail(self, problem: str) -> None:
         """Record that Incoming could not be listed; the next pass begins where this one did."""
-        self._platform.repository.record_scan(replace(self._scan, problem=problem))
+        self._platform.ledger.intake.record_scan(replace(self._scan, problem=problem))
 
     def _record(self, scan: Scan) -> None:
-        self._platform.repository.record_scan(replace(scan, active_at=self._platform.clock.now(), problem=None))
+        self._platform.ledger.intake.record_scan(replace(scan, active_at=self._platform.clock.now(), problem=None))

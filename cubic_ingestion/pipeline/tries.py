@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.errors import (
     CubicIngestionError,
@@ -23,7 +24,6 @@ from cubic_ingestion.errors import (
     RetriableError,
     UnforeseenError,
 )
-from cubic_ingestion.ports import Limits
 
 Outcome = TypeVar("Outcome")
 

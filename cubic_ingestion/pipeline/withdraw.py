@@ -16,9 +16,10 @@ from cubic_ingestion.domain.layout import quarantine_key, springboard_key
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.pipeline.write import LOAD_ID
-from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Platform
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -37,14 +38,14 @@ def withdraw(platform: Platform, table: Table, load: Load, may_remove: Callable[
     for place in _places(platform, table, load):
         if place == load.location:
             continue
-        owner = platform.repository.newest_at([place]).get(place)
+        owner = platform.ledger.queries.newest_at([place]).get(place)
         for version in _published(platform.stores.springboard, table, load, place):
             if not may_remove(load):
                 return
             if owner is None:
                 platform.stores.springboard.delete(version.key, version.etag)
             else:
-                platform.repository.mark_replay([owner.id])
+                platform.ledger.outcomes.mark_replay([owner.id])
 
 
 def withdraw_if_possible(platform: Platform, table: Table, load: Load, may_remove: Callable[[Load], bool]) -> None:
@@ -58,7 +59,7 @@ def withdraw_if_possible(platform: Platform, table: Table, load: Load, may_remov
 
 def _places(platform: Platform, table: Table, load: Load) -> Iterator[str]:
     """Yield the keys that the load may ever have had: one a snapshot."""
-    snapshots = platform.repository.snapshots(table.snapshot_table) if load.snapshot else ()
+    snapshots = platform.ledger.plans.snapshots(table.snapshot_table) if load.snapshot else ()
     for started_at in [snapshot.started_at for snapshot in snapshots] or [None]:
         yield springboard_key(table, replace(load, snapshot=started_at))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.encode import Encoder
 from cubic_ingestion.ports import ObjectStore
 
@@ -68,6 +70,18 @@ def write(
             return None
         size_bytes = out.commit().size_bytes
         return Written(n_rows, size_bytes, schema.empty_table() if preview is None else preview)
+
+
+def write_load(
+    springboard: ObjectStore,
+    claim: Claim,
+    load: Load,
+    key: str,
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+) -> Written | None:
+    """Write one load's rows under its key; None if the claim was lost meanwhile."""
+    return write(springboard, key, schema, batches, load_id=load.id, may_publish=lambda: claim.holds(load))
 
 
 def load_id_metadata(load_id: int) -> dict[bytes, bytes]:

@@ -114,3 +114,13 @@ class ObjectMissingError(Exception):
 
 class ObjectChangedError(Exception):
     """The object under the key is another version than the one asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The four zones."""
+
+    incoming: ObjectStore
+    archive: ObjectStore
+    error: ObjectStore
+    springboard: ObjectStore

@@ -1,28 +1,12 @@
 """From a bucket's URL to the adapter that serves it."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from cubic_ingestion.errors import SettingsError
 from cubic_ingestion.ports import ObjectStore
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
-
-AddressingStyle = Literal["auto", "path", "virtual"]
-
-
-@dataclass(frozen=True, slots=True)
-class S3Options:
-    """How S3 is spoken to; credentials, region and endpoint come from AWS's own chain."""
-
-    addressing_style: AddressingStyle = "auto"
-    """Where a bucket's name stands in a URL; ``path`` for most servers that only speak as S3 does."""
-    kms_key_id: str = ""
-    """Key that new objects are encrypted with; the bucket's own setting if empty."""
-    connections: int = 32
-    """Connections that the process keeps; one that is needed beside them is closed after its request."""
-
+from cubic_ingestion.storage.s3_options import S3Options
 
 _DEFAULT = S3Options()
 

@@ -1,21 +1,19 @@
 """The client that S3 is spoken to with, and the store behind a URL."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from boto3.session import Session
 from botocore.config import Config
 
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
-
-if TYPE_CHECKING:
-    from cubic_ingestion.storage.open_store import AddressingStyle, S3Options
+from cubic_ingestion.storage.s3_options import AddressingStyle, S3Options
 
 TRIES = 6
 """``SlowDown``, 5xx and lost connections are tried again, after pauses that grow, with jitter."""
 
 
-def open_s3_store(url: str, options: "S3Options") -> S3ObjectStore:
+def open_s3_store(url: str, options: S3Options) -> S3ObjectStore:
     """Return the store of ``s3://bucket/prefix``; nothing is asked of S3."""
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -24,7 +22,7 @@ def open_s3_store(url: str, options: "S3Options") -> S3ObjectStore:
 
 
 @lru_cache
-def s3_client(addressing_style: "AddressingStyle", connections: int) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
+def s3_client(addressing_style: AddressingStyle, connections: int) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
     """Return the one client of this process; boto3's clients may be used by several threads."""
     config = Config(
         retries={"mode": "standard", "total_max_attempts": TRIES},

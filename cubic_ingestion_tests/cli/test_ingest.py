@@ -175,12 +175,12 @@ def test_a_command_that_was_killed_is_finished_at_once_by_the_next(cubic: Cubic,
 _DIE_IN_THE_MIDST = """
 import os, signal, sys
 from cubic_ingestion.cli import main
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.ledger.outcomes import Outcomes
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(SqlLoadRepository, {"ingesting": "complete_ingest", "archiving": "complete_archive"}[sys.argv.pop()], die)
+setattr(Outcomes, {"ingesting": "complete_ingest", "archiving": "complete_archive"}[sys.argv.pop()], die)
 main()
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 from cubic_ingestion.cli import loads as loads_module
 from cubic_ingestion.cli import output
-from cubic_ingestion.metadata_db.upgrade import NEWEST
+from cubic_ingestion.ledger.upgrade import NEWEST
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.cli.conftest import Cubic
 

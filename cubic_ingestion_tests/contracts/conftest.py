@@ -3,8 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
-from cubic_ingestion.ports import LoadRepository
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP
 from cubic_ingestion_tests.databases import database_url, engine, postgres_url
 from cubic_ingestion_tests.glue import database, glue, glue_url
@@ -16,15 +15,15 @@ __all__ = [
     "engine",
     "glue",
     "glue_url",
+    "ledger",
     "postgres_url",
-    "repository",
     "s3",
 ]
 
 
 @pytest.fixture
-def repository(engine: Engine) -> LoadRepository:
-    """Return a repository with the sample tables and no loads, on each database in turn."""
-    repository = SqlLoadRepository(engine)
-    repository.sync_tables([DMAP, BASE, CHANGES])
-    return repository
+def ledger(engine: Engine) -> Ledger:
+    """Return a ledger with the sample tables and no loads, on each database in turn."""
+    ledger = Ledger(engine)
+    ledger.tables.sync([DMAP, BASE, CHANGES])
+    return ledger

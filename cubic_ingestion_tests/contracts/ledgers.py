@@ -1,4 +1,4 @@
-"""What the suites of the load repository share: a repository with tables, and short ways to a load in any status."""
+"""What the suites of the load ledger share: a ledger with tables, and short ways to a load in any status."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 from cubic_ingestion.domain.load import Ingested, Load, Placement
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.ports import LoadRepository
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_arrival, an_ods_table
 
 DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
@@ -27,15 +27,15 @@ AT_LATER: Term = {"now": LATER, "expires_at": LATER + (LATER - NOON)}
 DAY = "2022-03-04"
 
 
-def register(repository: LoadRepository, *names: str, table: Table = DMAP) -> list[Load]:
+def register(ledger: Ledger, *names: str, table: Table = DMAP) -> list[Load]:
     """Register a file for each name; returns the loads in that order."""
-    repository.register([an_arrival(table, key=table.prefix + name) for name in names])
-    by_key = {load.version.key: load for load in repository.loads(limit=10_000)}
+    ledger.intake.register([an_arrival(table, key=table.prefix + name) for name in names])
+    by_key = {load.version.key: load for load in ledger.queries.loads(limit=10_000)}
     return [by_key[table.prefix + name] for name in names]
 
 
 def place(
-    repository: LoadRepository,
+    ledger: Ledger,
     loads: Sequence[Load],
     partition_key: str = DAY,
     *,
@@ -43,18 +43,18 @@ def place(
     snapshot: datetime | None = None,
 ) -> None:
     """Place loads, all in the same partition."""
-    repository.place([Placement(load.id, source_at, partition_key, snapshot) for load in loads])
+    ledger.plans.place([Placement(load.id, source_at, partition_key, snapshot) for load in loads])
 
 
-def ready(repository: LoadRepository, *names: str, table: Table = DMAP, snapshot: datetime | None = None) -> list[Load]:
+def ready(ledger: Ledger, *names: str, table: Table = DMAP, snapshot: datetime | None = None) -> list[Load]:
     """Register and place a file for each name."""
-    loads = register(repository, *names, table=table)
-    place(repository, loads, snapshot=snapshot)
+    loads = register(ledger, *names, table=table)
+    place(ledger, loads, snapshot=snapshot)
     return loads
 
 
 def claim(
-    repository: LoadRepository,
+    ledger: Ledger,
     work: Work = Work.INGEST,
     claimant: str = "run-1/a",
     *,
@@ -65,7 +65,7 @@ def claim(
     partition_keys: Sequence[str] | None = None,
 ) -> Sequence[Load]:
     """Claim a table's loads at noon for a quarter of an hour."""
-    return repository.claim(
+    return ledger.claims.take(
         [table.name],
         work,
         claimant=claimant,
@@ -82,28 +82,24 @@ def an_ingested(load: Load, partition_key: str = DAY, **changes: Any) -> Ingeste
     return Ingested(load.id, partition_key, **(fields | changes))
 
 
-def ingested(
-    repository: LoadRepository, *names: str, table: Table = DMAP, snapshot: datetime | None = None
-) -> list[Load]:
+def ingested(ledger: Ledger, *names: str, table: Table = DMAP, snapshot: datetime | None = None) -> list[Load]:
     """Bring a file for each name to ``ready_for_archiving``."""
-    loads = ready(repository, *names, table=table, snapshot=snapshot)
-    claim(repository, table=table)
-    repository.complete_ingest("run-1/a", [an_ingested(load) for load in loads])
+    loads = ready(ledger, *names, table=table, snapshot=snapshot)
+    claim(ledger, table=table)
+    ledger.outcomes.complete_ingest("run-1/a", [an_ingested(load) for load in loads])
     return loads
 
 
-def archived(
-    repository: LoadRepository, *names: str, table: Table = DMAP, snapshot: datetime | None = None
-) -> list[Load]:
+def archived(ledger: Ledger, *names: str, table: Table = DMAP, snapshot: datetime | None = None) -> list[Load]:
     """Bring a file for each name to ``archived``."""
-    loads = ingested(repository, *names, table=table, snapshot=snapshot)
-    claim(repository, Work.ARCHIVE, table=table)
-    repository.complete_archive("run-1/a", {load.id: f"archive/{load.version.key}" for load in loads})
+    loads = ingested(ledger, *names, table=table, snapshot=snapshot)
+    claim(ledger, Work.ARCHIVE, table=table)
+    ledger.outcomes.complete_archive("run-1/a", {load.id: f"archive/{load.version.key}" for load in loads})
     return loads
 
 
-def reread(repository: LoadRepository, load: Load) -> Load:
+def reread(ledger: Ledger, load: Load) -> Load:
     """Return a load as it is now."""
-    now = repository.load(load.id)
+    now = ledger.queries.load(load.id)
     assert now is not None
     return now

@@ -127,12 +127,12 @@ def test_a_refusal_that_passes_fails_no_run_and_is_requested_again_after_its_pau
     with monkeypatch.context() as patch:
         patch.setattr(type(depot.platform.catalog), "register", CatalogThatIsDown.register)
         assert ingest_incoming(definitions, instance, depot.platform) == []
-    (behind,) = depot.platform.repository.catalog_backlog()
+    (behind,) = depot.platform.ledger.catalog.backlog()
     assert "throttled" in str(behind.error)
     ticker = Ticker(definitions, instance, "catalog")
     assert "not to be asked again yet" in str(ticker.tick())
 
-    depot.platform.repository.refresh_catalog()
+    depot.platform.ledger.catalog.refresh()
 
     assert isinstance(ticker.tick(), list)
 
@@ -148,7 +148,7 @@ def test_what_a_person_has_to_permit_fails_the_run_with_the_fix(
 
     assert "Remove the table, or name another database" in failure
     assert depot.statuses() == {"20220304.csv": LoadStatus.ARCHIVED}
-    depot.platform.repository.refresh_catalog()
+    depot.platform.ledger.catalog.refresh()
     assert "was made by somebody else" in failures(tell(definitions, instance))[0]
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_tells_the_catalog_for_long_is_not_taken_for_dead(
     depot.ingest()
     working, dead = (a_run(instance, catalog_tags(in_lane=True), dg.DagsterRunStatus.STARTED) for _ in range(2))
     now = depot.clock.now()
-    depot.platform.repository.claim_catalog(
+    depot.platform.ledger.catalog.claim(
         [DMAP_TABLE],
         claimant=f"{working.run_id}/a",
         now=now,

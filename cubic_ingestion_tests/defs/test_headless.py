@@ -10,13 +10,14 @@ import dagster as dg
 import pytest
 
 from cubic_ingestion.defs.headless import ingest_incoming
-from cubic_ingestion.defs.sensors import has_catalog_changes
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import SettingsError, StoreUnavailableError
-from cubic_ingestion.ports import Platform, TellSkipped
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.passes import is_catalog_update_due
+from cubic_ingestion.ports import TellSkipped
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
@@ -91,7 +92,7 @@ def test_streams_take_turns_and_files_that_keep_arriving_do_not_prolong_the_comm
     assert {name: depot.statuses()[name] for name in there_at_the_start} == dict.fromkeys(
         there_at_the_start, LoadStatus.ARCHIVED
     )
-    assert not has_catalog_changes(depot.platform)
+    assert not is_catalog_update_due(depot.platform)
 
 
 def test_the_catalog_is_brought_up_to_date_after_each_round(
@@ -255,7 +256,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failure_and_everything_else_is_inge
 
     assert failures == [f"ods: Folders could not be listed: '{CHANGES}' (Permission denied)."]
     assert depot.statuses() == {"20220304.csv": LoadStatus.ARCHIVED, "LOAD1.csv.gz": LoadStatus.ARCHIVED}
-    (group,) = depot.platform.repository.scans()[StreamName.ODS.prefix].seen.unknown
+    (group,) = depot.platform.ledger.intake.scans()[StreamName.ODS.prefix].seen.unknown
     assert (group.folder + group.names[0], group.why) == (CHANGES, "it cannot be listed (Permission denied)")
 
 

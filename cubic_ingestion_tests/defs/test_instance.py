@@ -150,7 +150,7 @@ def test_telemetry_is_off_unless_somebody_turns_it_on(
 
 @pytest.mark.slow
 def test_a_wheel_brings_the_settings_to_any_working_directory(tmp_path: Path) -> None:
-    """The wheel is unpacked, and comes first on the path of a process that is far from the repository."""
+    """The wheel is unpacked, and comes first on the path of a process that is far from the ledger."""
     source = tmp_path / "source"
     shutil.copytree(ROOT / "cubic_ingestion", source / "cubic_ingestion", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):

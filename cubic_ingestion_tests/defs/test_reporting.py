@@ -89,7 +89,7 @@ def test_a_run_reports_what_an_earlier_one_could_not(
     result = sweep(definitions, instance, [tables[DMAP_TABLE]])
 
     assert list(materialized(result, tables[DMAP_TABLE])) == DAYS[:2]
-    assert depot.platform.repository.dagster_backlog() == []
+    assert depot.platform.ledger.dagster.backlog() == []
 
 
 def test_cubic_ingest_reports_what_an_earlier_one_could_not_though_nothing_is_new(
@@ -142,7 +142,7 @@ def test_a_table_that_cannot_be_reported_waits_with_its_reason_and_stops_no_othe
     report_unreported(depot.platform, instance)
 
     assert shown(instance, tables[KAFKA_TABLE], ["a"]) == ["MATERIALIZED"]
-    [behind] = depot.platform.repository.dagster_backlog()
+    [behind] = depot.platform.ledger.dagster.backlog()
     assert (behind.table, behind.error) == (DMAP_TABLE, "RuntimeError: the event log is full")
     assert behind.due_at is not None
 

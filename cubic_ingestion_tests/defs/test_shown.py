@@ -93,7 +93,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 def forget_changes(depot: Depot) -> None:
     """Delete what waits to be reported, as a defect would."""
-    claimed = depot.platform.repository.claim_dagster(
+    claimed = depot.platform.ledger.dagster.claim(
         list(depot.platform.tables),
         claimant="test",
         now=depot.clock.moment,
@@ -102,7 +102,7 @@ def forget_changes(depot: Depot) -> None:
         n_changes=100,
     )
     for work in claimed:
-        depot.platform.repository.complete_dagster("test", work)
+        depot.platform.ledger.dagster.complete("test", work)
 
 
 def test_what_was_reported_agrees_with_the_ledger(

@@ -16,16 +16,8 @@ from cubic_ingestion.errors import (
     CubicIngestionError,
     StoreUnavailableError,
 )
-from cubic_ingestion.ports import (
-    CatalogEntry,
-    Committed,
-    ObjectStore,
-    ObjectWriter,
-    Platform,
-    Stores,
-    TableCatalog,
-    TellSkipped,
-)
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.ports import CatalogEntry, Committed, ObjectStore, ObjectWriter, Stores, TableCatalog, TellSkipped
 
 _CUT_BYTES = 3
 

@@ -7,16 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.ingest import ingest
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
-from cubic_ingestion.ports import Limits, Platform
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
@@ -197,7 +198,7 @@ def is_settled(depot: Depot) -> bool:
         bool(statuses)
         and statuses <= {LoadStatus.ARCHIVED, LoadStatus.ERRORED}
         and not depot.files("incoming")
-        and not depot.platform.repository.catalog_backlog()
+        and not depot.platform.ledger.catalog.backlog()
     )
 
 

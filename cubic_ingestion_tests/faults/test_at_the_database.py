@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine, insert, text
 
 from cubic_ingestion.errors import DatabaseUnavailableError
-from cubic_ingestion.metadata_db.engine import reading, writing
-from cubic_ingestion.metadata_db.models import CubicTable
+from cubic_ingestion.ledger.engine import reading, writing
+from cubic_ingestion.ledger.models import CubicTable
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.databases import database_url, engine
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database

@@ -111,7 +111,7 @@ def test_after_a_fault_all_is_as_if_nothing_had_happened(tmp_path: Path, kind: s
 
     assert outcome(healed, kind) == undisturbed(kind), at
     assert audit(healed.platform).findings == [], at
-    assert healed.platform.repository.catalog_backlog() == [], at
+    assert healed.platform.ledger.catalog.backlog() == [], at
 
 
 @pytest.mark.parametrize(("kind", "fault", "number"), cells(Fault.OVERWRITTEN))

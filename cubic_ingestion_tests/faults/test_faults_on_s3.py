@@ -71,4 +71,4 @@ def test_after_a_fault_on_s3_all_is_as_in_a_folder_where_nothing_happened(
 
     assert outcome(healed) == expected, calls[number]
     assert audit(healed.platform).findings == [], calls[number]
-    assert healed.platform.repository.catalog_backlog() == [], calls[number]
+    assert healed.platform.ledger.catalog.backlog() == [], calls[number]

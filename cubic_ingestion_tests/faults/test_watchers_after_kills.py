@@ -20,7 +20,7 @@ import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from cubic_ingestion import bootstrap
-from cubic_ingestion.bootstrap import close_platforms, observer_from_environment, platform_from_environment
+from cubic_ingestion.bootstrap import close_platforms, existing_ledger, platform_from_environment
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.instance import dagster_instance
@@ -33,7 +33,7 @@ from cubic_ingestion.errors import DatabaseUnavailableError
 from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.problems import ProblemCode
 from cubic_ingestion.pipeline.audit import FindingCode, audit
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
@@ -169,7 +169,7 @@ def of_audit(home: Home) -> Iterator[str]:
     """Hold the audit against a listing: it names what nobody's record knows, and nothing else."""
     done = audit(home.platform, further=[DagsterCheck(home.platform, home.instance)])
     named = {(finding.code, finding.key) for finding in done.findings}
-    loads = home.platform.repository.loads(limit=100)
+    loads = home.platform.ledger.queries.loads(limit=100)
     registered = {load.version.key for load in loads}
     unregistered = {key for key in FILES if not key.endswith(".dfm") and key not in registered}
     expected = {(FindingCode.UNREGISTERED, key) for key in unregistered}
@@ -185,13 +185,13 @@ def of_status(home: Home) -> Iterator[str]:
     """Hold ``cubic status --check`` against the loads, as if nobody had done anything for a day."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     incoming = home.platform.stores.incoming
-    observed = health(home.tables, observer_from_environment(), tomorrow, incoming=incoming)
+    observed = health(home.tables, existing_ledger(), tomorrow, incoming=incoming)
     found = {problem.code for problem in observed.problems}
-    loads = home.platform.repository.loads(limit=100)
+    loads = home.platform.ledger.queries.loads(limit=100)
     expected = {
         ProblemCode.NOT_SCANNED: True,
         ProblemCode.ERRORED: any(load.error and not load.location for load in loads),
-        ProblemCode.UNREPORTED: bool(home.platform.repository.dagster_backlog()),
+        ProblemCode.UNREPORTED: bool(home.platform.ledger.dagster.backlog()),
     }
     is_moving = any(load.status not in ENDED for load in loads)
     for code, is_so in expected.items():
@@ -203,8 +203,8 @@ def of_status(home: Home) -> Iterator[str]:
 
 def of_dagster(home: Home) -> Iterator[str]:
     """Hold Dagster's pages against the loads; what is still to be reported may differ."""
-    behind = {backlog.table for backlog in home.platform.repository.dagster_backlog()}
-    loads = [load for load in home.platform.repository.loads(limit=100) if load.partition_key]
+    behind = {backlog.table for backlog in home.platform.ledger.dagster.backlog()}
+    loads = [load for load in home.platform.ledger.queries.loads(limit=100) if load.partition_key]
     for table in home.tables.values():
         of_table = [load for load in loads if load.table == table.name]
         expected: dict[str, str] = {str(load.partition_key): "missing" for load in of_table}
@@ -224,9 +224,9 @@ def statuses(instance: dg.DagsterInstance, table: Table, partitions: list[str]) 
 
 def unfinished(home: Home) -> Iterator[str]:
     """Yield what is left to do."""
-    loads = home.platform.repository.loads(limit=100)
+    loads = home.platform.ledger.queries.loads(limit=100)
     yield from (f"{load.version.key} is {load.status}" for load in loads if load.status not in ENDED)
-    yield from (f"Dagster has yet to show {backlog.table}" for backlog in home.platform.repository.dagster_backlog())
-    yield from (f"the catalog has yet to show {each.table}" for each in home.platform.repository.catalog_backlog())
+    yield from (f"Dagster has yet to show {backlog.table}" for backlog in home.platform.ledger.dagster.backlog())
+    yield from (f"the catalog has yet to show {each.table}" for each in home.platform.ledger.catalog.backlog())
     if len(loads) != len(FILES) - 1:
         yield f"{len(loads)} loads are on record"

@@ -14,9 +14,8 @@ from sqlalchemy import make_url
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
-from cubic_ingestion.metadata_db.upgrade import upgrade
-from cubic_ingestion.ports import LoadRepository
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.upgrade import upgrade
 from cubic_ingestion_tests.databases import an_engine
 from cubic_ingestion_tests.homes import KAFKA, clean_environment
 
@@ -87,15 +86,15 @@ def put_files(zones: Path) -> None:
         (folder / f"batch{number}.json").write_text(f'{{"event_id": "{number}"}}\n')
 
 
-def wait_for_work(repository: LoadRepository, process: subprocess.Popen[str]) -> None:
+def wait_for_work(ledger: Ledger, process: subprocess.Popen[str]) -> None:
     """Wait until a run holds loads."""
-    while not repository.loads(statuses=[LoadStatus.INGESTING], limit=1):
+    while not ledger.queries.loads(statuses=[LoadStatus.INGESTING], limit=1):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
-def all_loads(repository: LoadRepository) -> list[Load]:
-    return list(repository.loads(limit=10 * N_FILES))
+def all_loads(ledger: Ledger) -> list[Load]:
+    return list(ledger.queries.loads(limit=10 * N_FILES))
 
 
 def test_a_server_that_restarts_in_the_midst_of_an_ingest_is_waited_for(tmp_path: Path, server: Server) -> None:
@@ -103,13 +102,13 @@ def test_a_server_that_restarts_in_the_midst_of_an_ingest_is_waited_for(tmp_path
     url = server.make_database("restarted")
     process = start_ingest(tmp_path / "home", tmp_path, url)
     with an_engine(url) as engine:
-        repository = SqlLoadRepository(engine)
-        wait_for_work(repository, process)
+        ledger = Ledger(engine)
+        wait_for_work(ledger, process)
         server.stop()
         time.sleep(AWAY_SECONDS)
         server.start()
         out, err = process.communicate(timeout=ENOUGH_SECONDS)
-        loads = all_loads(repository)
+        loads = all_loads(ledger)
 
     assert process.returncode == 0, out + err
     assert "The metadata database could not be reached" in err
@@ -126,7 +125,7 @@ def test_two_machines_at_once_ingest_each_file_once(tmp_path: Path, server: Serv
 
     assert [code for *_, code in ended] == [0, 0], ended
     with an_engine(url) as engine:
-        loads = all_loads(SqlLoadRepository(engine))
+        loads = all_loads(Ledger(engine))
     assert [load.status for load in loads] == [LoadStatus.ARCHIVED] * N_FILES
     assert len({load.version.key for load in loads}) == N_FILES
     written = [path.parent.name for path in (tmp_path / "springboard").rglob("*.parquet")]

@@ -164,7 +164,7 @@ def test_a_platform_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     platform = platform_from_environment()
     assert MARK not in repr(platform)
-    assert MARK not in repr([vars(platform.repository), platform.stores])
+    assert MARK not in repr([vars(platform.ledger), platform.stores])
     assert MARK not in repr(CubicIngestionError(repr(platform)))
 
 

@@ -8,8 +8,7 @@ from sqlalchemy import Engine
 
 from cubic_ingestion.domain.load import Placement
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_arrival, an_ods_table
 from cubic_ingestion_tests.databases import database_url, engine, postgres_url
 
@@ -28,8 +27,8 @@ class Watched:
 
     def __post_init__(self) -> None:
         """Open it."""
-        self.repository = SqlLoadRepository(self.engine, now=self.now)
-        self.observer = SqlLoadObserver(self.engine)
+        self.ledger = Ledger(self.engine, now=self.now)
+        self.observer = Ledger(self.engine, retry_seconds=0)
         self.declare(a_table(), an_ods_table(), a_change_table(), KAFKA)
 
     def now(self) -> datetime:
@@ -39,16 +38,16 @@ class Watched:
     def declare(self, *tables: Table) -> None:
         """Declare tables, in place of those of the same names."""
         self.tables |= {table.name: table for table in tables}
-        self.repository.sync_tables(self.tables.values())
+        self.ledger.tables.sync(self.tables.values())
 
     def came(
         self, table: Table, name: str, source_at: datetime, *, at: datetime | None = None, partition_key: str = "p"
     ) -> int:
         """Let a file of a source time be registered and placed at a moment; returns its load's id."""
         self.moment = at or source_at
-        self.repository.register([an_arrival(table, key=table.prefix + name, modified_at=self.moment)])
-        (load,) = self.repository.loads(limit=1)
-        self.repository.place([Placement(load.id, source_at, partition_key)])
+        self.ledger.intake.register([an_arrival(table, key=table.prefix + name, modified_at=self.moment)])
+        (load,) = self.ledger.queries.loads(limit=1)
+        self.ledger.plans.place([Placement(load.id, source_at, partition_key)])
         return load.id
 
 

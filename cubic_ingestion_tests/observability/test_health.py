@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cubic_ingestion.domain.arrivals import MAX_GAPS
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.observability.health import Thresholds, health
 from cubic_ingestion.observability.problems import Problem, ProblemCode
-from cubic_ingestion.ports import Limits
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_ods_table
 from cubic_ingestion_tests.contracts.ledgers import an_ingested, archived, claim
 from cubic_ingestion_tests.observability.conftest import KAFKA, Watched
@@ -51,18 +51,18 @@ def test_a_load_of_an_inactive_table_waits_on_purpose(watched: Watched) -> None:
 
 def test_a_claim_that_nobody_took_over_is_named(watched: Watched) -> None:
     watched.came(DMAP, "a.csv", NOON)
-    claim(watched.repository, expires_at=NOON + MINUTE)
+    claim(watched.ledger, expires_at=NOON + MINUTE)
     assert codes(watched, NOON + 2 * MINUTE) == []
     assert codes(watched, NOON + 10 * MINUTE) == [("claim_expired", DMAP.name)]
 
 
 def test_what_a_clock_holds_that_is_ahead_is_named(watched: Watched) -> None:
     watched.came(DMAP, "a.csv", NOON)
-    claim(watched.repository, expires_at=NOON + 16 * MINUTE)
-    feeds = SqlFeedRepository(watched.engine, retry_seconds=1)
+    claim(watched.ledger, expires_at=NOON + 16 * MINUTE)
+    feeds = Ledger(watched.engine, retry_seconds=1).feeds
     feeds.lease("/feed", "one", now=NOON, expires_at=NOON + 15 * MINUTE)
     assert codes(watched, NOON) == []
-    watched.repository.renew("run-1/a", NOON + DAY)
+    watched.ledger.claims.renew("run-1/a", NOON + DAY)
     feeds.renew("/feed", "one", NOON + DAY)
     assert codes(watched, NOON) == [("claim_ahead", DMAP.name), ("claim_ahead", "")]
     of_loads, of_feed = (problem.message for problem in problems(watched, NOON))
@@ -70,29 +70,29 @@ def test_what_a_clock_holds_that_is_ahead_is_named(watched: Watched) -> None:
     assert of_feed.startswith("one holds the feed /feed until 2022-03-05 12:00:00 UTC")
     thresholds = Thresholds(limits=Limits(claim_timeout_seconds=2 * 86_400))
     assert codes(watched, NOON, thresholds) == []
-    claim(watched.repository, claimant="run-2/b")
+    claim(watched.ledger, claimant="run-2/b")
     assert codes(watched, NOON) == [("claim_ahead", "")]
 
 
 def test_loads_sent_to_error_count_until_somebody_acknowledges_them(watched: Watched) -> None:
     load_id = watched.came(DMAP, "a.csv", NOON)
-    watched.repository.reject(load_id, LoadError("bad_value", "why"))
-    claim(watched.repository, Work.ERROR)
-    watched.repository.complete_error("run-1/a", {load_id: "e"})
+    watched.ledger.outcomes.reject(load_id, LoadError("bad_value", "why"))
+    claim(watched.ledger, Work.ERROR)
+    watched.ledger.outcomes.complete_error("run-1/a", {load_id: "e"})
     (found,) = problems(watched, NOON + HOUR)
     assert (found.code, found.since) == (ProblemCode.ERRORED, NOON)
     assert "bad_value" in found.message
     assert codes(watched, NOON + 25 * HOUR) == [("errored", DMAP.name)]
     assert codes(watched, NOON + HOUR, Thresholds(errored_hours=0)) == []
-    watched.repository.acknowledge([load_id], "ann", "It is known.")
+    watched.ledger.trouble.acknowledge([load_id], "ann", "It is known.")
     assert codes(watched, NOON + HOUR) == []
-    assert watched.observer.errored() == []
+    assert watched.observer.counts.errored() == []
 
 
 def test_partitions_that_nobody_reports_to_dagster_are_named(watched: Watched) -> None:
     load_id = watched.came(DMAP, "a.csv", NOON)
-    claim(watched.repository)
-    watched.repository.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
+    claim(watched.ledger)
+    watched.ledger.outcomes.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
     watched.moment = NOON + HOUR
     assert unreported(watched) == []
     watched.moment += MINUTE
@@ -102,11 +102,11 @@ def test_partitions_that_nobody_reports_to_dagster_are_named(watched: Watched) -
 
 def test_a_report_to_dagster_that_failed_is_named_at_once_with_its_reason(watched: Watched) -> None:
     load_id = watched.came(DMAP, "a.csv", NOON)
-    claim(watched.repository)
-    watched.repository.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
+    claim(watched.ledger)
+    watched.ledger.outcomes.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
     limits = {"now": NOON, "expires_at": NOON + HOUR, "n_tables": 1, "n_changes": 1}
-    (work,) = watched.repository.claim_dagster([DMAP.name], claimant="run-1/a", **limits)  # pyright: ignore[reportArgumentType] - a short way to write it
-    watched.repository.postpone_dagster("run-1/a", work, NOON + HOUR, "the event log is full")
+    (work,) = watched.ledger.dagster.claim([DMAP.name], claimant="run-1/a", **limits)  # pyright: ignore[reportArgumentType] - a short way to write it
+    watched.ledger.dagster.postpone("run-1/a", work, NOON + HOUR, "the event log is full")
     (found,) = unreported(watched)
     assert "the event log is full" in found.message
 
@@ -118,9 +118,9 @@ def unreported(watched: Watched) -> list[Problem]:
 
 def test_problems_that_are_ignored_are_left_out(watched: Watched) -> None:
     load_id = watched.came(DMAP, "a.csv", NOON)
-    watched.repository.reject(load_id, LoadError("bad_value", "why"))
-    claim(watched.repository, Work.ERROR)
-    watched.repository.complete_error("run-1/a", {load_id: "e"})
+    watched.ledger.outcomes.reject(load_id, LoadError("bad_value", "why"))
+    claim(watched.ledger, Work.ERROR)
+    watched.ledger.outcomes.complete_error("run-1/a", {load_id: "e"})
     assert codes(watched, NOON + HOUR, Thresholds(ignored=[ProblemCode.ERRORED])) == []
 
 
@@ -129,15 +129,15 @@ def test_a_dmap_day_that_did_not_come_is_named(watched: Watched) -> None:
         if n != 7:
             day = datetime(2022, 3, 1, tzinfo=UTC) + n * DAY
             load_id = watched.came(DMAP, f"{day:%Y%m%d}.csv", day, at=day + DAY + 15 * HOUR)
-            claim(watched.repository)
-            watched.repository.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
+            claim(watched.ledger)
+            watched.ledger.outcomes.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
     now = datetime(2022, 3, 14, 14, tzinfo=UTC)
     found = [one for one in problems(watched, now) if one.code is ProblemCode.MISSING_DAY]
     assert [(one.table, "2022-03-08." in one.message) for one in found] == [(DMAP.name, True)]
 
 
 def test_a_gap_in_the_counters_of_a_full_load_is_named_once_it_is_quiet(watched: Watched) -> None:
-    watched.repository.open_snapshot(BASE.name, Snapshot(NOON, "k"))
+    watched.ledger.plans.open_snapshot(BASE.name, Snapshot(NOON, "k"))
     for name in ("LOAD00000001.csv.gz", "LOAD00000003.csv.gz"):
         watched.came(BASE, name, NOON, partition_key="20220304T120000Z")
     assert codes(watched, NOON + 59 * MINUTE) == []
@@ -171,7 +171,7 @@ def test_a_table_that_is_silent_at_these_hours_every_week_is_not(watched: Watche
 
 def test_a_declared_freshness_is_held_against_when_the_newest_data_came(watched: Watched) -> None:
     watched.declare(replace(DMAP, fresh_within_hours=36))
-    archived(watched.repository, "a.csv")
+    archived(watched.ledger, "a.csv")
     assert codes(watched, NOON + 36 * HOUR) == []
     assert codes(watched, NOON + 37 * HOUR) == [("stale", DMAP.name)]
     watched.declare(replace(DMAP, is_active=False, fresh_within_hours=36))
@@ -180,6 +180,6 @@ def test_a_declared_freshness_is_held_against_when_the_newest_data_came(watched:
 
 def watched_load(watched: Watched, load_id: int) -> Load:
     """Return a load that is there."""
-    load = watched.repository.load(load_id)
+    load = watched.ledger.queries.load(load_id)
     assert load
     return load

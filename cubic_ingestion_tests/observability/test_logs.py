@@ -73,7 +73,9 @@ def test_threads_of_a_run_log_what_their_run_bound(depot: Depot) -> None:
         depot.put(f"cubic/dmap/agg_sample/{day}.csv", b"sample_id,sample_name,sample_count\n1,a,5\n")
     depot.settle()
     with structlog.contextvars.bound_contextvars(run_id="r"):
-        seen = in_parallel(lambda _load: structlog.contextvars.get_contextvars(), depot.platform.repository.loads(), 2)
+        seen = in_parallel(
+            lambda _load: structlog.contextvars.get_contextvars(), depot.platform.ledger.queries.loads(), 2
+        )
     assert seen == [{"run_id": "r"}] * 3
 
 

@@ -15,11 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
-from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.records import LoadTotal
 from cubic_ingestion.observability import totals as totals_module
 from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
 from cubic_ingestion.observability.totals import REFRESHED, Totals
-from cubic_ingestion.ports import LoadTotal
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table
 from cubic_ingestion_tests.contracts.ledgers import archived, claim, ready
 from cubic_ingestion_tests.databases import an_engine, migrated_sqlite
@@ -60,12 +60,12 @@ def scrape(url: str) -> Samples:
 
 def fill(watched: Watched) -> None:
     """Two loads archived, one in Error, one that waits since noon."""
-    archived(watched.repository, "a.csv", "b.csv")
-    (bad,) = ready(watched.repository, "c.csv")
-    watched.repository.reject(bad.id, LoadError("bad_value", "why"))
-    claim(watched.repository, Work.ERROR, "run-2/a")
-    watched.repository.complete_error("run-2/a", {bad.id: "e"})
-    ready(watched.repository, "d.csv")
+    archived(watched.ledger, "a.csv", "b.csv")
+    (bad,) = ready(watched.ledger, "c.csv")
+    watched.ledger.outcomes.reject(bad.id, LoadError("bad_value", "why"))
+    claim(watched.ledger, Work.ERROR, "run-2/a")
+    watched.ledger.outcomes.complete_error("run-2/a", {bad.id: "e"})
+    ready(watched.ledger, "d.csv")
 
 
 def test_a_scrape_tells_of_everything_in_the_ledger(watched: Watched) -> None:
@@ -89,15 +89,15 @@ def test_a_scrape_tells_of_everything_in_the_ledger(watched: Watched) -> None:
         assert of(samples, "cubic_problems", code="waiting_too_long", **table) == 1
         assert of(samples, "cubic_problems", code="errored", **table) == 1
 
-        archived(watched.repository, "e.csv")
+        archived(watched.ledger, "e.csv")
         assert of(scrape(url), "cubic_loads", status="archived", **table) == 3
 
 
 def test_labels_act_on_nobody_who_reads_them(watched: Watched) -> None:
-    (bad,) = ready(watched.repository, "c.csv")
-    watched.repository.reject(bad.id, LoadError("x\x1b[2J\n", "why"))
-    claim(watched.repository, Work.ERROR, "run-2/a")
-    watched.repository.complete_error("run-2/a", {bad.id: "e"})
+    (bad,) = ready(watched.ledger, "c.csv")
+    watched.ledger.outcomes.reject(bad.id, LoadError("x\x1b[2J\n", "why"))
+    claim(watched.ledger, Work.ERROR, "run-2/a")
+    watched.ledger.outcomes.complete_error("run-2/a", {bad.id: "e"})
 
     samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched)))
 
@@ -122,27 +122,27 @@ def test_every_metric_is_told_on_its_page_and_no_other(watched: Watched) -> None
 
 def test_a_database_that_is_away_is_told_and_ends_no_server(watched: Watched) -> None:
     with an_engine("postgresql://nobody@127.0.0.1:1/nothing") as away:
-        collector = LedgerCollector(watched.tables, SqlLoadObserver(away), watched)
+        collector = LedgerCollector(watched.tables, Ledger(away, retry_seconds=0), watched)
         assert parsed(exposition(collector)) == {("cubic_up", frozenset()): 0.0}
 
 
 def test_totals_keep_what_has_ended_and_read_the_rest_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    ready(watched.repository, "waits-for-ever.csv", table=CHANGES)
+    ready(watched.ledger, "waits-for-ever.csv", table=CHANGES)
     fill(watched)
     asked: list[tuple[int, int | None]] = []
-    honest = watched.observer.totals
+    honest = watched.observer.counts.totals
 
     def listening(after: int, through: int | None = None, without: Collection[int] = ()) -> Sequence[LoadTotal]:
         asked.append((after, through))
         return honest(after, through, without)
 
-    monkeypatch.setattr(watched.observer, "totals", listening)
+    monkeypatch.setattr(watched.observer.counts, "totals", listening)
     totals = Totals(watched.observer, still_coming=0)
     assert by_status(totals.read(NOON)) == {"archived": 2, "errored": 1, "ready": 2}
     assert by_status(totals.read(NOON)) == {"archived": 2, "errored": 1, "ready": 2}
     assert asked == [(0, 5), (5, None), (5, None)]
 
-    archived(watched.repository, "e.csv")  # and d.csv, which was kept apart, is claimed with it
+    archived(watched.ledger, "e.csv")  # and d.csv, which was kept apart, is claimed with it
     assert (
         by_status(totals.read(NOON))
         == by_status(honest(0))
@@ -166,14 +166,14 @@ def test_totals_are_those_of_all_loads_whatever_happens_between_readings(
         totals = Totals(watched.observer, still_coming=0)
         for number, move in enumerate([*moves, "read"]):
             if move == "register":
-                ready(watched.repository, f"{number}.csv")
+                ready(watched.ledger, f"{number}.csv")
             elif move == "archive":
-                archived(watched.repository, f"{number}.csv")
+                archived(watched.ledger, f"{number}.csv")
             elif move == "reject":
-                (load,) = ready(watched.repository, f"{number}.csv")
-                watched.repository.reject(load.id, LoadError("bad_value", "why"))
+                (load,) = ready(watched.ledger, f"{number}.csv")
+                watched.ledger.outcomes.reject(load.id, LoadError("bad_value", "why"))
             else:
-                assert sorted(map(repr, totals.read(NOON))) == sorted(map(repr, watched.observer.totals(0)))
+                assert sorted(map(repr, totals.read(NOON))) == sorted(map(repr, watched.observer.counts.totals(0)))
 
 
 def by_status(totals: Iterable[LoadTotal]) -> dict[str, int]:

@@ -54,7 +54,7 @@ class Passage:
         depot = replace(self._depot, platform=replace(self._depot.platform, tables={table.name: table}))
         depot.put(table.prefix + name, data)
         depot.ingest()
-        [load] = depot.platform.repository.loads(tables=[table.name], limit=10)
+        [load] = depot.platform.ledger.queries.loads(tables=[table.name], limit=10)
         depot.archive()
         if load.location is None:
             return Arrived(load, None)

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion.metadata_db.engine import make_engine
+from cubic_ingestion.ledger.engine import make_engine
 from cubic_ingestion.pipeline.audit import REMEDIES, FindingCode, audit
 from cubic_ingestion.pipeline.claim import claim
 from cubic_ingestion.pipeline.plan import plan
@@ -151,9 +151,9 @@ def _claim_ahead(depot: Depot) -> None:
 
 
 def _catalog_held_ahead(depot: Depot) -> None:
-    depot.platform.repository.refresh_catalog([DMAP.name])
+    depot.platform.ledger.catalog.refresh([DMAP.name])
     now = depot.clock.now()
-    depot.platform.repository.claim_catalog(
+    depot.platform.ledger.catalog.claim(
         [DMAP.name], claimant="ahead", now=now, expires_at=now + timedelta(days=1), n_tables=1, n_changes=1
     )
 
@@ -269,7 +269,7 @@ def test_an_unfinished_load_without_its_file_is_missed(depot: Depot) -> None:
 
 def test_a_load_that_is_tried_again_is_read_from_error(depot: Depot) -> None:
     load = the_load(depot, BAD)
-    assert list(depot.platform.repository.retry([load.id])) == [load.id]
+    assert list(depot.platform.ledger.outcomes.retry([load.id])) == [load.id]
     assert found(audit(depot.platform)) == []
     depot.settle()
     assert found(audit(depot.platform)) == []

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.ledger.records import Place
 from cubic_ingestion.pipeline.audit import Audit, Finding, audit
 from cubic_ingestion.pipeline.audit.findings import KEPT_FINDINGS, KEPT_FOLDERS
-from cubic_ingestion.ports import Place, TellSkipped
+from cubic_ingestion.ports import TellSkipped
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
@@ -62,7 +63,7 @@ class ManyPages:
 def test_a_listing_is_checked_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     depot = Depot.build(tmp_path, [DMAP])
     many = ManyPages(depot, 50)
-    monkeypatch.setattr(depot.platform.repository, "loads_at", many.loads_at)
+    monkeypatch.setattr(depot.platform.ledger.queries, "loads_at", many.loads_at)
     stores = replace(depot.platform.stores, archive=many)
 
     done = audit(replace(depot.platform, stores=stores))

@@ -128,7 +128,7 @@ def test_a_copy_that_no_move_goes_on_with_is_named(depot: Depot) -> None:
 
     load = depot.loads()[-1]
     change(depot, load, status="ready", location=None)
-    depot.platform.repository.reject(load.id, LoadError("superseded", "It was overwritten."))
+    depot.platform.ledger.outcomes.reject(load.id, LoadError("superseded", "It was overwritten."))
     assert ("stray_object", "archive", KEY) in found(audit(depot.platform))
     assert ("stray_object", "error", in_error) not in found(audit(depot.platform))
 

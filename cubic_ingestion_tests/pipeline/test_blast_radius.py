@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName, Table
@@ -18,7 +19,7 @@ from cubic_ingestion.errors import CatalogUnavailableError, StoreUnavailableErro
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import Registration, register
-from cubic_ingestion.ports import Committed, Limits, ObjectStore, ObjectWriter, TellSkipped
+from cubic_ingestion.ports import Committed, ObjectStore, ObjectWriter, TellSkipped
 from cubic_ingestion.storage.local_files import ObjectFile
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table, an_ods_table, csv_gz

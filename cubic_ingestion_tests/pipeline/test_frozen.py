@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.retry import retry
-from cubic_ingestion.ports import Limits, Stores
+from cubic_ingestion.ports import Stores
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
@@ -55,7 +56,7 @@ def work(depot: Depot) -> None:
 
 
 def load_of(depot: Depot, key: str) -> Load:
-    (load,) = depot.platform.repository.versions(key)
+    (load,) = depot.platform.ledger.queries.versions(key)
     return load
 
 

@@ -100,7 +100,7 @@ def test_a_file_with_values_for_names_adds_no_column(depot: Depot) -> None:
     )
     assert [reason(depot, load)["code"] for load in loads] == ["too_many_columns"] * 3
     for table in (an_ods_table(), a_table(), KAFKA_TABLE):
-        assert all(len(columns) < MAX_COLUMNS for columns in depot.platform.repository.known_schemas(table.name))
+        assert all(len(columns) < MAX_COLUMNS for columns in depot.platform.ledger.schemas.known(table.name))
 
 
 def test_a_record_with_values_for_names_is_a_dead_letter_and_no_others_fate() -> None:

@@ -213,7 +213,7 @@ def test_d6_a_later_file_of_a_full_load_opens_no_snapshot(depot: Depot) -> None:
     put_ods(depot, BASE + "LOAD00100001.csv.gz", started_at="2022-03-01T00:10:00.000")
     depot.settle()
     assert [load.waits_for is not None for load in depot.loads()] == [True]
-    assert depot.platform.repository.snapshots(an_ods_table().name) == []
+    assert depot.platform.ledger.plans.snapshots(an_ods_table().name) == []
     put_ods(depot, BASE + "LOAD00000001.csv.gz", started_at=MARCH)
     depot.settle()
     assert {load.snapshot for load in depot.loads()} == {datetime(2022, 3, 1, tzinfo=UTC)}
@@ -278,7 +278,7 @@ def test_m5_a_full_load_in_error_names_no_snapshot_but_its_own(depot: Depot) -> 
     put_ods(depot, CHANGES + "20220304-101500123.csv.gz")
     depot.settle()
     march = datetime(2022, 3, 1, tzinfo=UTC)
-    assert [snapshot.started_at for snapshot in depot.platform.repository.snapshots(an_ods_table().name)] == [march]
+    assert [snapshot.started_at for snapshot in depot.platform.ledger.plans.snapshots(an_ods_table().name)] == [march]
     [errored] = [load for load in depot.loads() if load.status is LoadStatus.ERRORED]
     assert len(retry(depot.platform, [errored]).retried) == 1
     depot.settle()

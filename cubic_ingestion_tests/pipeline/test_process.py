@@ -9,8 +9,7 @@ import pytest
 from cubic_ingestion.domain.holding import Right
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
-from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline import process
 from cubic_ingestion.pipeline.claim import claim, claimant_of
 from cubic_ingestion.pipeline.plan import plan
@@ -67,20 +66,20 @@ def test_everything_that_a_dead_process_held_is_given_back_and_nothing_of_a_livi
     depot.put(f"{DMAP.prefix}20220305.csv", b"sample_id\n1\n")
     register(depot.platform, StreamName.DMAP)
     plan(depot.platform, StreamName.DMAP)
-    repository, (now, expires_at) = depot.platform.repository, depot.platform.claim_term()
+    ledger, (now, expires_at) = depot.platform.ledger, depot.platform.claim_term()
     held: dict[str, int] = {}
     for holder in (dead, living):
-        (load,) = repository.claim([DMAP.name], Work.INGEST, claimant=holder, now=now, expires_at=expires_at, limit=1)
+        (load,) = ledger.claims.take([DMAP.name], Work.INGEST, claimant=holder, now=now, expires_at=expires_at, limit=1)
         held[holder] = load.id
         with an_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}") as engine:
-            SqlFeedRepository(engine, retry_seconds=1).lease(f"/{holder}", holder, now=now, expires_at=expires_at)
-            SqlBatchLedger(engine).lease("fares", holder, holder, now=now, expires_at=expires_at)
-    assert len(repository.holdings()) == 6
+            Ledger(engine, retry_seconds=1).feeds.lease(f"/{holder}", holder, now=now, expires_at=expires_at)
+            Ledger(engine).shards.lease("fares", holder, holder, now=now, expires_at=expires_at)
+    assert len(ledger.claims.holdings()) == 6
 
-    release_dead(repository, now)
+    release_dead(ledger, now)
 
-    assert [holding.right for holding in repository.holdings()] == [Right.LOADS, Right.FEED, Right.SHARD]
-    assert set(repository.holders()) == {living}
+    assert [holding.right for holding in ledger.claims.holdings()] == [Right.LOADS, Right.FEED, Right.SHARD]
+    assert set(ledger.claims.holders()) == {living}
     taken = claim(depot.platform, [DMAP.name], Work.INGEST, run_id="next")
     assert [load.id for load in taken.loads] == [held[dead]]
 
@@ -88,13 +87,13 @@ def test_everything_that_a_dead_process_held_is_given_back_and_nothing_of_a_livi
 def test_a_dead_process_that_held_no_load_is_not_worth_a_warning(
     depot: Depot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    repository, (now, expires_at) = depot.platform.repository, depot.platform.claim_term()
+    ledger, (now, expires_at) = depot.platform.ledger, depot.platform.claim_term()
     with an_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}") as engine:
-        SqlFeedRepository(engine, retry_seconds=1).lease("/feed", a_dead_holder(), now=now, expires_at=expires_at)
+        Ledger(engine, retry_seconds=1).feeds.lease("/feed", a_dead_holder(), now=now, expires_at=expires_at)
 
-    release_dead(repository, now)
+    release_dead(ledger, now)
 
-    assert repository.holdings() == []
+    assert ledger.claims.holdings() == []
     assert "given back" not in caplog.text
 
 

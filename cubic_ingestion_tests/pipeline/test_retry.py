@@ -4,20 +4,25 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
-from cubic_ingestion.ports import Limits, LoadRepository, ObjectWriter
+from cubic_ingestion.ports import ObjectWriter
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
+
+if TYPE_CHECKING:
+    from cubic_ingestion.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 
@@ -226,8 +231,8 @@ def test_a_superseded_load_and_one_that_is_not_errored_are_refused_with_the_reas
 
 def test_a_load_that_somebody_else_brought_back_meanwhile_is_named(errored: Depot) -> None:
     stale: list[Load] = errored.loads()
-    repository: LoadRepository = errored.platform.repository
-    repository.retry([stale[0].id])
+    ledger: Ledger = errored.platform.ledger
+    ledger.outcomes.retry([stale[0].id])
     report = retry(errored.platform, stale)
     assert [reason for _, reason in report.refused] == ["was changed by somebody else meanwhile"]
     assert len(report.retried) == 2

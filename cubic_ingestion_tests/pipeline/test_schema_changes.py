@@ -7,10 +7,10 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, OnSchemaChange, Table
 from cubic_ingestion.pipeline.schema_changes import ChangeKind, SchemaChange, schema_changes
-from cubic_ingestion.ports import Limits
 from cubic_ingestion_tests.builders import a_dfm, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 
@@ -82,7 +82,7 @@ def test_a_changed_type_is_written_by_a_table_that_evolves_and_recorded(tmp_path
     assert {load.status for load in depot.loads()} == {LoadStatus.ARCHIVED}
     recorded = [
         (after.key.rpartition("/")[2], str(change))
-        for before, after in depot.platform.repository.schema_changes(table.name)
+        for before, after in depot.platform.ledger.schemas.changes(table.name)
         for change in schema_changes(before.columns, after.columns)
     ]
     assert recorded == [
@@ -103,7 +103,7 @@ def test_a_changed_type_is_refused_by_a_table_that_is_frozen(tmp_path: Path) -> 
     )
     assert third.error is not None
     assert (third.error.code, third.error.column) == ("schema_changed", "code")
-    assert len(depot.platform.repository.known_schemas(table.name)) == 2
+    assert len(depot.platform.ledger.schemas.known(table.name)) == 2
 
 
 def test_a_run_reports_only_what_no_file_had_before(tmp_path: Path) -> None:
@@ -153,6 +153,6 @@ def test_a_table_whose_files_need_different_units_reads_as_one_and_loses_nothing
     with duckdb.connect(depot.platform.catalog.address, read_only=True) as catalog:
         rows = catalog.sql(f'select "at" from {table.catalog_name} order by load_id').fetchall()
     assert [at for (at,) in rows] == ["2022-03-04 12:00:00.1234567", "9999-12-31 00:00:00", times[2]]
-    assert depot.platform.repository.schema_changes(table.name)  # on record
-    changed = [schema_changes(a.columns, b.columns) for a, b in depot.platform.repository.schema_changes(table.name)]
+    assert depot.platform.ledger.schemas.changes(table.name)  # on record
+    changed = [schema_changes(a.columns, b.columns) for a, b in depot.platform.ledger.schemas.changes(table.name)]
     assert changed == [[], []]  # but none of the vendor's

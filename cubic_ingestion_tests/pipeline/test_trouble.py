@@ -63,7 +63,9 @@ def test_a_worker_that_lost_its_claim_publishes_nothing(planned: Depot) -> None:
         if table == a_table()
     ]
     assert len(report.ingested) == 1
-    assert planned.platform.repository.complete_ingest(held.claimant, [report.ingested[0][1]]) == [held.loads[0].id]
+    assert planned.platform.ledger.outcomes.complete_ingest(held.claimant, [report.ingested[0][1]]) == [
+        held.loads[0].id
+    ]
 
 
 class UnreadableStore(LocalObjectStore):
@@ -116,7 +118,7 @@ def down(depot: Depot) -> Depot:
 
 def catalog_due(depot: Depot) -> Sequence[str]:
     now, expires_at = depot.platform.claim_term()
-    return depot.platform.repository.catalog_due([a_table().name], now=now, expires_at=expires_at)
+    return depot.platform.ledger.catalog.due([a_table().name], now=now, expires_at=expires_at)
 
 
 def test_a_catalog_that_is_down_delays_nothing(planned: Depot) -> None:

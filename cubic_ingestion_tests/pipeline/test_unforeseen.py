@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Ingested, Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import SettingsError
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
-from cubic_ingestion.ports import Committed, Limits, ObjectWriter
+from cubic_ingestion.ports import Committed, ObjectWriter
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
@@ -158,15 +159,15 @@ def test_a_load_that_cannot_be_recorded_keeps_no_other_from_being_recorded(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deliver(depot)
-    complete = SqlLoadRepository.complete_ingest
+    complete = Outcomes.complete_ingest
 
-    def refusing(repository: SqlLoadRepository, claimant: str, ingested: Sequence[Ingested]) -> Sequence[int]:
+    def refusing(outcomes: Outcomes, claimant: str, ingested: Sequence[Ingested]) -> Sequence[int]:
         if bad_one(depot).id in [each.load_id for each in ingested]:
             raise UnicodeError
-        return complete(repository, claimant, ingested)
+        return complete(outcomes, claimant, ingested)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqlLoadRepository, "complete_ingest", refusing)
+        patch.setattr(Outcomes, "complete_ingest", refusing)
         depot.ingest()
     assert others(depot) == {LoadStatus.READY_FOR_ARCHIVING}
     assert (bad_one(depot).status, bad_one(depot).attempts) == (LoadStatus.READY, 1)
@@ -228,7 +229,7 @@ def test_rows_that_were_published_go_when_planning_rejects_their_load(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(SqlLoadRepository, "complete_ingest", killed)
+        patch.setattr(Outcomes, "complete_ingest", killed)
         depot.ingest()
     release(depot.platform, "test")
     assert len(depot.rows(BASE)) == 1

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName, Table
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.sql_load_observer import SqlLoadObserver
+from cubic_ingestion.ledger.engine import make_engine
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.problems import ProblemCode
 from cubic_ingestion.pipeline.audit import FindingCode, audit
@@ -145,14 +145,14 @@ def test_an_audit_names_a_folder_that_it_cannot_list_and_goes_on(depot: Depot) -
 
 def test_a_folder_of_incoming_that_cannot_be_listed_is_a_problem(depot: Depot) -> None:
     deliver(depot)
-    observer = SqlLoadObserver(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"))
+    ledger = Ledger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"))
     with without_permission(depot.root / "incoming" / BASE.prefix):
         register(depot.platform, StreamName.ODS)
     now = depot.clock.now()
 
-    (found,) = health(depot.platform.tables, observer, now).problems
+    (found,) = health(depot.platform.tables, ledger, now).problems
 
     assert found.code is ProblemCode.NOT_SCANNED
     assert BASE.prefix in found.message
     register(depot.platform, StreamName.ODS)
-    assert health(depot.platform.tables, observer, now).is_healthy
+    assert health(depot.platform.tables, ledger, now).is_healthy

@@ -7,12 +7,12 @@ from threading import Barrier
 
 import pytest
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
-from cubic_ingestion.ports import Limits
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot

@@ -8,17 +8,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import OnBadValue, StreamName, Table
 from cubic_ingestion.errors import StoreUnavailableError
-from cubic_ingestion.metadata_db.sql_load_repository import SqlLoadRepository
+from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.write import Written
-from cubic_ingestion.ports import Limits
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 
@@ -39,7 +39,7 @@ def killed_before(monkeypatch: pytest.MonkeyPatch, step: str) -> Generator[None]
         raise Killed
 
     with monkeypatch.context() as patch, suppress(Killed):
-        patch.setattr(SqlLoadRepository, step, never)
+        patch.setattr(Outcomes, step, never)
         yield
         pytest.fail(f"{step} was not reached")
 

@@ -21,7 +21,8 @@ from cubic_ingestion.domain.layout import (
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, SettingsError
 from cubic_ingestion.pipeline.audit.findings import Audit, Counted, Finding, FindingCode, Tell
-from cubic_ingestion.ports import CatalogEntry, CatalogPartition, Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.ports import CatalogEntry, CatalogPartition
 
 PAGE_LOADS = 1_000
 
@@ -58,7 +59,7 @@ class CatalogCheck:
             tell(self.zone, len(partitions))
             for values in self._missing(table, partitions):
                 missing[table.name].add(values)
-        names = dict.fromkeys(count.table for count in self._platform.repository.status_counts())
+        names = dict.fromkeys(count.table for count in self._platform.ledger.queries.status_counts())
         for table in (self._platform.tables[name] for name in names if name in self._platform.tables):
             if lacking := missing.get(table.name):
                 yield self._counted(FindingCode.NOT_IN_CATALOG, table, "missing in the catalog", lacking)
@@ -69,7 +70,7 @@ class CatalogCheck:
     def _waiting(self) -> Iterator[Finding]:
         patience = _LONGEST_PAUSE + timedelta(seconds=2 * self._platform.limits.claim_timeout_seconds)
         since = self._platform.clock.now() - patience
-        for behind in self._platform.repository.catalog_backlog():
+        for behind in self._platform.ledger.catalog.backlog():
             table = self._platform.tables.get(behind.table)
             if table is not None and behind.oldest_at < since:
                 why = f"; it refused the table last: {behind.error}" if behind.error else ""
@@ -80,8 +81,8 @@ class CatalogCheck:
 
     def _standing(self) -> Iterator[tuple[Table, Sequence[CatalogPartition]]]:
         """Yield the partitions that have rows, page by page; a page is of one table."""
-        repository, place = self._platform.repository, ""
-        while page := repository.standing_after(place, PAGE_LOADS):
+        ledger, place = self._platform.ledger, ""
+        while page := ledger.queries.standing_after(place, PAGE_LOADS):
             for name, loads in groupby(page, lambda load: load.table):
                 if table := self._platform.tables.get(name):
                     places = [load.location for load in loads if load.location and load.n_rows]
@@ -99,8 +100,8 @@ class CatalogCheck:
         if not missing:
             return ()
         keys = [self._key(table, values) for values in missing]
-        pending = self._platform.repository.catalog_pending(keys)
-        due = self._platform.repository.columns_at([key for key in keys if key not in pending])
+        pending = self._platform.ledger.catalog.pending(keys)
+        due = self._platform.ledger.schemas.columns_at([key for key in keys if key not in pending])
         return self._asked(table, self._partitions(table, due))
 
     def _asked(self, table: Table, partitions: Sequence[CatalogPartition]) -> Collection[Values]:
@@ -130,10 +131,10 @@ class CatalogCheck:
         return dangling if dangling.n else None
 
     def _strays(self, table: Table, page: Sequence[Values]) -> Iterator[Values]:
-        repository, width = self._platform.repository, len(partition_names(table))
+        ledger, width = self._platform.ledger, len(partition_names(table))
         keys = {self._key(table, values): values for values in page if len(values) == width}
-        unknown = list(keys.keys() - repository.newest_at(list(keys)).keys())
-        pending = repository.catalog_pending(unknown) if unknown else ()
+        unknown = list(keys.keys() - ledger.queries.newest_at(list(keys)).keys())
+        pending = ledger.catalog.pending(unknown) if unknown else ()
         for key in sorted(set(unknown).difference(pending)):
             is_listed = not self._asked(table, self._partitions(table, [key]))  # or it was taken out since
             if is_listed and not self._platform.stores.springboard.head(key):

@@ -10,8 +10,10 @@ from cubic_ingestion.domain.layout import REASON_ENDING, Filing, quarantine_key,
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.records import Place
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.process import is_gone
-from cubic_ingestion.ports import LoadRepository, Place, Platform
 from cubic_ingestion.streams import STREAMS
 
 ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
@@ -109,9 +111,9 @@ def folder_of(key: str) -> str:
     return key.rpartition("/")[0] + "/"
 
 
-def loads_at(repository: LoadRepository, place: Place, keys: Collection[str]) -> Mapping[str, Sequence[Load]]:
+def loads_at(ledger: Ledger, place: Place, keys: Collection[str]) -> Mapping[str, Sequence[Load]]:
     """Ask for the loads at some keys; one that is no Unicode, as a local folder may hold, is no load's."""
-    return repository.loads_at(place, [key for key in dict.fromkeys(keys) if is_text(key)])
+    return ledger.queries.loads_at(place, [key for key in dict.fromkeys(keys) if is_text(key)])
 
 
 def is_text(key: str) -> bool:

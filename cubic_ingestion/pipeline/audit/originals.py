@@ -9,6 +9,7 @@ from cubic_ingestion.domain.layout import archive_filing, error_filing
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.ledger.records import Place
 from cubic_ingestion.pipeline.audit.expected import (
     ENDED,
     REASON_ENDING,
@@ -23,9 +24,9 @@ from cubic_ingestion.pipeline.audit.expected import (
     loads_at,
 )
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.register import is_settled
 from cubic_ingestion.pipeline.scan import FORSAKEN, why_unknown
-from cubic_ingestion.ports import Place, Platform
 from cubic_ingestion.streams import STREAMS
 
 Owners = Mapping[str, Sequence[Load]]
@@ -66,7 +67,7 @@ class IncomingCheck:
         told = {finding.key for finding in late}
         files = [version for version in page if version.key not in told and not self._is_left_alone(version)]
         yield from late
-        owners = loads_at(self.platform.repository, Place.INCOMING, [version.key for version in files])
+        owners = loads_at(self.platform.ledger, Place.INCOMING, [version.key for version in files])
         for version in files:
             load = next((load for load in owners.get(version.key, ()) if _is_of(load, version)), None)
             if load is None:
@@ -94,7 +95,7 @@ class IncomingCheck:
         """Name the parts that no open batch has on record, and that the batcher should have removed by now."""
         since = self.platform.clock.now() - _SWEPT_AFTER
         old = [part.key for part in parts if part.modified_at < since and is_text(part.key)]
-        known = self.platform.repository.batch_parts(old) if old else ()
+        known = self.platform.ledger.batches.part_keys(old) if old else ()
         for key in old:
             if key not in known:
                 yield Finding.of(FindingCode.STRAY_OBJECT, self.zone, key, "No open batch has this part on record.")
@@ -102,7 +103,7 @@ class IncomingCheck:
     def _late_sidecars(self, forsaken: Sequence[ObjectVersion]) -> Iterator[Finding]:
         """Tell of the sidecars that came when their files had been archived with another, so that rows may be wrong."""
         keys = [file_key for version in forsaken for file_key in files_of(version.key)[1:]]
-        owners = loads_at(self.platform.repository, Place.INCOMING, keys) if keys else {}
+        owners = loads_at(self.platform.ledger, Place.INCOMING, keys) if keys else {}
         for version in forsaken:
             loads = [load for key in files_of(version.key)[1:] for load in owners.get(key, ())]
             newest = max(loads, key=lambda load: load.id, default=None)
@@ -137,7 +138,7 @@ class FiledCheck:
     def check(self, page: Sequence[ObjectVersion], seen: Tally) -> Iterator[Finding]:
         """Check a page of the listing; one query, and one more if an object is nobody's."""
         keys = [file_key for version in page for file_key in files_of(version.key)]
-        owners = loads_at(self.platform.repository, self.place, keys)
+        owners = loads_at(self.platform.ledger, self.place, keys)
         unowned: list[ObjectVersion] = []
         for version in page:
             loads = self._owners(version.key, owners)
@@ -159,7 +160,7 @@ class FiledCheck:
         load_id = name.removeprefix("load-").removesuffix(REASON_ENDING)
         if not (name == f"load-{load_id}{REASON_ENDING}" and load_id.isdecimal() and len(load_id) < 19):  # noqa: PLR2004 - digits that a database's integer holds
             return ()
-        load = self.platform.repository.load(int(load_id))
+        load = self.platform.ledger.queries.load(int(load_id))
         is_its = load is not None and (
             folder_of(load.error_key or "") == folder_of(key) or folder_of(key) in self._folders(load)
         )
@@ -187,7 +188,7 @@ class FiledCheck:
         if not unowned:
             return
         keys = [incoming_key(file_key) for version in unowned for file_key in files_of(version.key)]
-        coming = loads_at(self.platform.repository, Place.INCOMING, keys)
+        coming = loads_at(self.platform.ledger, Place.INCOMING, keys)
         for version in unowned:
             loads = [load for key in files_of(version.key) for load in coming.get(incoming_key(key), ())]
             if not any(self._is_coming(load) and folder_of(version.key) in self._folders(load) for load in loads):
@@ -204,7 +205,7 @@ class FiledCheck:
     def _without_dead_letters(self, unowned: Sequence[ObjectVersion]) -> Sequence[ObjectVersion]:
         """Leave out the files that the Kafka batcher has put on record."""
         letters = [version.key for version in unowned if version.key.startswith(DEAD_LETTER_PREFIX)]
-        known = self.platform.repository.batch_files(letters) if letters and self.place is Place.ERROR else ()
+        known = self.platform.ledger.batches.files(letters) if letters and self.place is Place.ERROR else ()
         return [version for version in unowned if version.key not in known]
 
     def _folders(self, load: Load) -> set[str]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.derived_table import DerivedTable
 from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.ledger.records import Place
 from cubic_ingestion.pipeline.audit.expected import (
     TO_ERROR,
     WITH_ROWS,
@@ -21,8 +22,9 @@ from cubic_ingestion.pipeline.audit.expected import (
     loads_at,
 )
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.write import LOAD_ID
-from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Place, Platform
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore
 
 _QUARANTINE = "quarantine/"
 _OF_A_DERIVED_TABLE = "of a derived table, which an asset outside Cubic writes"
@@ -78,7 +80,7 @@ class SpringboardCheck:
         return [f"{raw}{table.prefix}{rest}" for raw in ("", "raw/")] if table else []
 
     def _owners(self, locations: Sequence[str]) -> Mapping[str, Sequence[Load]]:
-        found = loads_at(self.platform.repository, Place.SPRINGBOARD, locations)
+        found = loads_at(self.platform.ledger, Place.SPRINGBOARD, locations)
         return {key: [load for load in loads if load.status not in TO_ERROR] for key, loads in found.items()}
 
     def _unowned(self, version: ObjectVersion) -> dict[ObjectVersion, Finding]:
@@ -97,7 +99,7 @@ class SpringboardCheck:
         if not suspects:
             return
         names = {version: incoming_key(self._locations(version.key)[0]) for version in suspects}
-        versions = loads_at(self.platform.repository, Place.INCOMING, list(names.values()))
+        versions = loads_at(self.platform.ledger, Place.INCOMING, list(names.values()))
         for version, finding in suspects.items():
             loads = versions.get(names[version], ())
             if not any(is_held(self.platform, load) for load in loads):

@@ -8,7 +8,7 @@ from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.pipeline.audit.expected import ENDED
 from cubic_ingestion.pipeline.audit.findings import Finding, FindingCode
-from cubic_ingestion.ports import Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 _CLOCK_IS_AHEAD = "A claim that is taken now ends earlier, so the clock of that process is ahead: set it."
 _ZONES = {Right.CATALOG: "catalog", Right.DAGSTER: "dagster"}
@@ -32,7 +32,7 @@ def stuck(platform: Platform, load: Load, now: datetime) -> Finding | None:
 
 def held_too_long(platform: Platform, now: datetime) -> Iterator[Finding]:
     """Yield tables, feeds and shards that a process holds whose clock is ahead; ``stuck`` has the loads."""
-    for holding in platform.repository.holdings():
+    for holding in platform.ledger.claims.holdings():
         if holding.right is not Right.LOADS and holding.ends_at > platform.limits.latest_end(holding.right, now):
             problem = f"{holding.holder} holds it until {holding.ends_at:%Y-%m-%d %H:%M:%S} UTC. {_CLOCK_IS_AHEAD}"
             yield Finding.of(FindingCode.STUCK, _ZONES.get(holding.right, "incoming"), holding.name, problem)

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.ledger.records import Place
 from cubic_ingestion.pipeline.audit.expected import ENDED, Expected, Part, Tally, expected, is_superseded, is_under_way
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
 from cubic_ingestion.pipeline.audit.originals import filing_folders
 from cubic_ingestion.pipeline.audit.stuck import stuck
-from cubic_ingestion.ports import ObjectStore, Place, Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.ports import ObjectStore
 
 PAGE_LOADS = 1_000
 
@@ -35,7 +37,7 @@ class LoadsCheck:
     def pages(self) -> Iterator[Sequence[Load]]:
         """Yield all loads, in order of id."""
         last = 0
-        while page := self.platform.repository.loads_after(last, PAGE_LOADS):
+        while page := self.platform.ledger.queries.loads_after(last, PAGE_LOADS):
             yield page
             last = page[-1].id
 
@@ -70,7 +72,7 @@ class LoadsCheck:
         for each in expected(self.platform.tables, load):
             if each.part not in parts or self._audit.is_hidden(each.zone, each.key) or self._store(each).head(each.key):
                 continue
-            now = self.platform.repository.load(load.id)
+            now = self.platform.ledger.queries.load(load.id)
             if now is None or each not in expected(self.platform.tables, now) or self._store(each).head(each.key):
                 continue
             if each.part is Part.ERRORED and self._was_overwritten(now):
@@ -82,7 +84,7 @@ class LoadsCheck:
 
     def _was_overwritten(self, load: Load) -> bool:
         """Say whether other bytes took the place of a rejected version before it could be moved."""
-        return any(other.id > load.id for other in self.platform.repository.versions(load.version.key))
+        return any(other.id > load.id for other in self.platform.ledger.queries.versions(load.version.key))
 
     def _without_place(self, page: Sequence[Load]) -> Iterator[Finding]:
         """Check that a later version of the same file owns the place of each archived load that has none."""
@@ -92,7 +94,7 @@ class LoadsCheck:
             if load.status is LoadStatus.ARCHIVED and load.location is None and load.archive_key
             if (table := self.platform.tables.get(load.table)) and not is_under_way(load, self._now)
         }
-        owners = self.platform.repository.newest_at(list(places)) if places else {}
+        owners = self.platform.ledger.queries.newest_at(list(places)) if places else {}
         for key, load in places.items():
             owner = owners.get(key)
             if (owner is None or owner.id < load.id) and not self._has_version_under_way(load):
@@ -101,7 +103,7 @@ class LoadsCheck:
                 yield from self._if_it_stays(load, finding)
 
     def _has_version_under_way(self, load: Load) -> bool:
-        versions = self.platform.repository.versions(load.version.key)
+        versions = self.platform.ledger.queries.versions(load.version.key)
         return any(is_under_way(other, self._now) for other in versions)
 
     def _has_original(self, load: Load) -> bool:
@@ -119,7 +121,7 @@ class LoadsCheck:
 
     def _if_it_stays(self, load: Load, finding: Finding) -> Iterator[Finding]:
         """Yield a finding unless the load has changed since it was read."""
-        if self.platform.repository.load(load.id) == load:
+        if self.platform.ledger.queries.load(load.id) == load:
             yield finding
 
     def _store(self, each: Expected) -> ObjectStore:

@@ -8,6 +8,7 @@ from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import UnlistedFoldersError
+from cubic_ingestion.ledger.records import OutboxBacklog, Place
 from cubic_ingestion.pipeline.audit.catalogued import CatalogCheck
 from cubic_ingestion.pipeline.audit.expected import Tally
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
@@ -16,7 +17,8 @@ from cubic_ingestion.pipeline.audit.springboard import SpringboardCheck
 from cubic_ingestion.pipeline.audit.stuck import held_too_long
 from cubic_ingestion.pipeline.audit.walk import LoadsCheck
 from cubic_ingestion.pipeline.incoming import require_incoming
-from cubic_ingestion.ports import ObjectStore, OutboxBacklog, Place, Platform
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.ports import ObjectStore
 
 LOOKS = 3
 """A load may move between the look at an object and that at the database, but not every time."""
@@ -88,8 +90,8 @@ def audit(
     for finding in findings:
         done.report(finding)
     done.pending += [*_rejected(platform)]
-    done.pending += [*_pending("the catalog", platform.repository.catalog_backlog())]
-    done.pending += [*_pending("Dagster", platform.repository.dagster_backlog())]
+    done.pending += [*_pending("the catalog", platform.ledger.catalog.backlog())]
+    done.pending += [*_pending("Dagster", platform.ledger.dagster.backlog())]
     return done
 
 
@@ -103,7 +105,7 @@ def _pending(consumer: str, backlog: Sequence[OutboxBacklog]) -> Iterator[str]:
 
 def _rejected(platform: Platform) -> Iterator[str]:
     """Word which rejected loads are not in Error yet; where nothing moves, they are found nowhere else."""
-    for count in platform.repository.status_counts():
+    for count in platform.ledger.queries.status_counts():
         if count.status in {LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING}:
             loads = counted(count.n_loads, "rejected load is", "rejected loads are")
             yield f"{count.table}: {loads} not in Error yet, see 'cubic loads list --status {count.status.value}'"

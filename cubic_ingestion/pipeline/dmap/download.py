@@ -12,17 +12,16 @@ from typing import BinaryIO
 from cubic_ingestion.domain.feed import FetchedDataset, Offer
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import NotTheFileError, RejectedLoadError, StoreUnavailableError
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.parsing.inflate import GZIP_MAGIC, open_text
-from cubic_ingestion.ports import FeedClient, LoadRepository, ObjectStore
+from cubic_ingestion.ports import FeedClient, ObjectStore
 
 _BLOCK_BYTES = 1 << 20
 _HEADER_BYTES = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
 
-def download(
-    client: FeedClient, incoming: ObjectStore, repository: LoadRepository, offer: Offer, table: Table
-) -> FetchedDataset:
+def download(client: FeedClient, incoming: ObjectStore, ledger: Ledger, offer: Offer, table: Table) -> FetchedDataset:
     """Bring a data set's file to Incoming.
 
     Raises:
@@ -34,7 +33,7 @@ def download(
     with _on_disk(offer) as body:
         _receive(client, offer, body)
         is_gzip = _judge(body, offer, table)
-        key = _key(incoming, repository, table.prefix + offer.dataset.identifier, is_gzip=is_gzip)
+        key = _key(incoming, ledger, table.prefix + offer.dataset.identifier, is_gzip=is_gzip)
         with incoming.writer(key) as out:
             body.seek(0)
             while block := body.read(_BLOCK_BYTES):
@@ -93,12 +92,12 @@ def _header_problem(start: bytes, columns: Collection[str]) -> str | None:
     return None
 
 
-def _key(incoming: ObjectStore, repository: LoadRepository, stem: str, *, is_gzip: bool) -> str:
+def _key(incoming: ObjectStore, ledger: Ledger, stem: str, *, is_gzip: bool) -> str:
     """Name a file for what it is; but a restatement as the version before, so that it takes its place."""
     gzip, plain = f"{stem}.csv.gz", f"{stem}.csv"
     usual, other = (gzip, plain) if is_gzip else (plain, gzip)
 
     def is_known(key: str) -> bool:
-        return bool(repository.versions(key)) or incoming.head(key) is not None
+        return bool(ledger.queries.versions(key)) or incoming.head(key) is not None
 
     return other if not is_known(usual) and is_known(other) else usual

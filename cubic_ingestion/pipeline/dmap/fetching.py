@@ -21,13 +21,14 @@ from cubic_ingestion.domain.feed import (
     Offer,
 )
 from cubic_ingestion.errors import InvalidKeyError, RetriableError
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline.dmap.download import download
 from cubic_ingestion.pipeline.dmap.downloads import Downloads
 from cubic_ingestion.pipeline.dmap.listing import Listing, read_list
 from cubic_ingestion.pipeline.dmap.retrying import Patience, patiently
 from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
-from cubic_ingestion.ports import Clock, FeedClient, FeedRepository, LoadRepository, ObjectStore
+from cubic_ingestion.ports import Clock, FeedClient, ObjectStore
 
 OVERLAP = timedelta(days=2)
 """How far before the newest known data set a feed is listed again. Whether the vendor's bound is inclusive, whether it
@@ -71,8 +72,7 @@ class Fetcher:
     """Everything that fetching needs; built by ``bootstrap``."""
 
     client: FeedClient
-    feeds: FeedRepository
-    loads: LoadRepository
+    ledger: Ledger
     incoming: ObjectStore
     clock: Clock
     limits: FetchLimits
@@ -91,8 +91,8 @@ class Fetcher:
             SettingsError: The API does not know the key, or the address.
         """
         report, now = FetchReport(feed), self.clock.now()
-        release_dead(self.loads, now)
-        state = self.feeds.lease(feed.relative_url, self.owner, now=now, expires_at=self.lease_end(now))
+        release_dead(self.ledger, now)
+        state = self.ledger.feeds.lease(feed.relative_url, self.owner, now=now, expires_at=self.lease_end(now))
         if state is None:
             report.is_held_elsewhere = True
             return report
@@ -104,7 +104,7 @@ class Fetcher:
             outcome = FeedOutcome(now, None, 1, str(error))
             raise
         finally:
-            self.feeds.release(feed.relative_url, self.owner, outcome)
+            self.ledger.feeds.release(feed.relative_url, self.owner, outcome)
         return report
 
     def _fetch(self, report: FetchReport, state: FeedProgress, since: date | None, now: datetime) -> FeedOutcome:
@@ -140,10 +140,10 @@ class Fetcher:
 
     def _fetch_file(self, feed: Feed, offer: Offer) -> FetchedDataset:
         def bring() -> FetchedDataset:
-            return download(self.client, self.incoming, self.loads, offer, feed.table)
+            return download(self.client, self.incoming, self.ledger, offer, feed.table)
 
         fetched = patiently(bring, self.limits.patience)
-        self.feeds.record(feed.relative_url, fetched)
+        self.ledger.feeds.record(feed.relative_url, fetched)
         return fetched
 
     def _list(self, feed: Feed, since: date) -> Listing:
@@ -158,7 +158,7 @@ class Fetcher:
         Returns:
             What can be taken; what has to wait; and, with the reason, of which of the two a data set is cannot be said.
         """
-        known = self.feeds.datasets(feed.relative_url)
+        known = self.ledger.feeds.datasets(feed.relative_url)
         new: list[Offer] = []
         waiting: list[Dataset] = []
         unclear: dict[Dataset, str] = {}
@@ -202,7 +202,7 @@ class _Lease:
         if now - self.renewed_at <= timedelta(seconds=fetcher.limits.lease_seconds / 3):
             return True
         self.renewed_at = now
-        return fetcher.feeds.renew(self.feed.relative_url, fetcher.owner, fetcher.lease_end(now))
+        return fetcher.ledger.feeds.renew(self.feed.relative_url, fetcher.owner, fetcher.lease_end(now))
 
 
 def first_day(last_updated_at: datetime | None) -> date:

@@ -15,22 +15,14 @@ from cubic_ingestion.domain.batch import ShardLease
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RetriableError, ShardLeaseLostError
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.pipeline.kafka.filing import Filing, table_prefixes
 from cubic_ingestion.pipeline.kafka.leased_shard import LeasedShard, Tally
 from cubic_ingestion.pipeline.kafka.routing import Router
 from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
-from cubic_ingestion.ports import (
-    BatchLedger,
-    Clock,
-    LoadRepository,
-    Page,
-    RecordSource,
-    Shard,
-    ShardReader,
-    Stores,
-)
+from cubic_ingestion.ports import Clock, Page, RecordSource, Shard, ShardReader, Stores
 
 _SHOWN = 20
 _PAUSE = timedelta(seconds=5)
@@ -78,8 +70,7 @@ class Batcher:
     """Everything that reading a Kinesis stream into Incoming needs; built by ``bootstrap``."""
 
     source: RecordSource
-    ledger: BatchLedger
-    repository: LoadRepository
+    ledger: Ledger
     stores: Stores
     tables: Mapping[str, Table]
     clock: Clock
@@ -159,7 +150,7 @@ class Batcher:
         """Cut the batches whose time is up, without reading; for a Kinesis stream that somebody else reads."""
         now = self.clock.now()
         due_before = now - timedelta(seconds=self.limits.cut.max_seconds)
-        for progress in self.repository.shard_progress():
+        for progress in self.ledger.shards.progress():
             is_due = progress.oldest_open_at is not None and progress.oldest_open_at <= due_before
             if progress.stream == self.source.stream and is_due:
                 self._attempt(progress.shard, lambda shard=progress.shard: self._cut_overdue(shard, now))
@@ -173,7 +164,7 @@ class Batcher:
         """Yield the shards that are not done, and whose parents are; parents that Kinesis has forgotten are done."""
         shards = self.source.shards()
         listed = {shard.id for shard in shards}
-        ended = {lease.shard for lease in self.ledger.leases(self.source.stream).values() if lease.is_ended}
+        ended = {lease.shard for lease in self.ledger.shards.leases(self.source.stream).values() if lease.is_ended}
         for shard in shards:
             if shard.id not in ended and not (set(shard.parent_ids) & listed) - ended:
                 yield shard
@@ -195,13 +186,13 @@ class Batcher:
         """Take a shard's lease, and go on from what is on record; says whether that worked."""
         now = self.clock.now()
         expires_at = now + timedelta(seconds=self.limits.lease_seconds)
-        release_dead(self.repository, now)
-        state = self.ledger.lease(self.source.stream, shard, self.owner, now=now, expires_at=expires_at)
+        release_dead(self.ledger, now)
+        state = self.ledger.shards.lease(self.source.stream, shard, self.owner, now=now, expires_at=expires_at)
         if state is None:
             self.report.held_elsewhere.add(shard)
             return False
-        filing = Filing(self.source.stream, shard, self.stores, self.repository, table_prefixes(self.tables.values()))
-        leased = LeasedShard(state, self.ledger, self.owner, filing, self.limits.cut, self.report.done)
+        filing = Filing(self.source.stream, shard, self.stores, self.ledger, table_prefixes(self.tables.values()))
+        leased = LeasedShard(state, self.ledger.shards, self.owner, filing, self.limits.cut, self.report.done)
         self._readings[shard] = _Reading(leased, self.source.reader(shard, state.checkpoint), now)
         leased.sweep(state, now)
         self.report.shards.add(shard)
@@ -236,7 +227,9 @@ class Batcher:
         now = self.clock.now()
         if now - self._renewed_at < self._third_of_lease:
             return
-        kept = self.ledger.renew(self.source.stream, self.owner, now + timedelta(seconds=self.limits.lease_seconds))
+        kept = self.ledger.shards.renew(
+            self.source.stream, self.owner, now + timedelta(seconds=self.limits.lease_seconds)
+        )
         self._renewed_at = now
         for shard in [shard for shard in self._readings if shard not in kept]:
             del self._readings[shard]
@@ -257,7 +250,7 @@ class Batcher:
         """Let a shard go; what was not committed is read again by whoever takes it next."""
         if self._readings.pop(shard, None) is not None:
             with suppress(RetriableError):  # then the lease ends by itself
-                self.ledger.release(self.source.stream, shard, self.owner)
+                self.ledger.shards.release(self.source.stream, shard, self.owner)
 
     def _cut_overdue(self, shard: str, now: datetime) -> None:
         if self._take(shard):
@@ -269,8 +262,8 @@ class Batcher:
         self._keep_leases()
         now = self.clock.now()
         latest_end = now + timedelta(seconds=self.limits.lease_seconds) + CLOCK_TOLERANCE
-        release_dead(self.repository, now)
-        leases = self.ledger.leases(self.source.stream)
+        release_dead(self.ledger, now)
+        leases = self.ledger.shards.leases(self.source.stream)
         for shard in [shard for shard in self._readings if leases[shard].wanted_by]:
             self._attempt(shard, lambda shard=shard: self._give_back(shard))
             self._not_before[shard] = now + 2 * self._third_of_lease
@@ -290,7 +283,7 @@ class Batcher:
                 by_owner.setdefault(owner, []).append(shard)
         most = max(by_owner.values(), key=len, default=[])
         if len(most) > len(self._readings) + 1:
-            self.ledger.ask_for(self.source.stream, most[-1], self.owner)
+            self.ledger.shards.ask_for(self.source.stream, most[-1], self.owner)
 
 
 def _live(lease: ShardLease | None, now: datetime, latest_end: datetime) -> ShardLease | None:

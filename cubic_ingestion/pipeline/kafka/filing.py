@@ -12,8 +12,9 @@ import shortuuid
 from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX, DEAD_LETTERS, OPEN_PREFIX, Part, Position
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline.kafka.cutting import Gathering
-from cubic_ingestion.ports import LoadRepository, ObjectChangedError, ObjectMissingError, ObjectStore, Stores
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, Stores
 
 _PIECE_BYTES = 1 << 20
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/mbta/cubic-ingestion/kafka-batch")
@@ -40,7 +41,7 @@ class Filing:
     stream: str
     shard: str
     stores: Stores
-    repository: LoadRepository
+    ledger: Ledger
     prefixes: dict[str, str]
     """Prefix in Incoming of each table with a topic, by the table's name."""
 
@@ -58,7 +59,7 @@ class Filing:
         file is registered before it is moved.
         """
         store = self.stores.error if gathering.table == DEAD_LETTERS else self.stores.incoming
-        if not gathering.n_records or store.head(key) or self.repository.versions(key):
+        if not gathering.n_records or store.head(key) or self.ledger.queries.versions(key):
             return False
         with store.writer(key) as out:
             for part in gathering.parts:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.batch import DEAD_LETTERS, Advance, Batch, Position, ShardState
+from cubic_ingestion.ledger.shards import Shards
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits, Cutter, Gathering
 from cubic_ingestion.pipeline.kafka.filing import Filing
 from cubic_ingestion.pipeline.kafka.routing import Router
-from cubic_ingestion.ports import BatchLedger, Page
+from cubic_ingestion.ports import Page
 
 
 @dataclass(slots=True)
@@ -31,8 +32,8 @@ class LeasedShard:
     """A shard's open batches, and what was read since its checkpoint.
 
     Args:
-        state: From ``BatchLedger.lease``.
-        ledger: Where it is put on record.
+        state: From ``Shards.lease``.
+        shards: Where it is put on record.
         owner: Who holds the lease.
         filing: Where its batches go.
         limits: When a batch is full.
@@ -40,9 +41,9 @@ class LeasedShard:
     """
 
     def __init__(
-        self, state: ShardState, ledger: BatchLedger, owner: str, filing: Filing, limits: CutLimits, tally: Tally
+        self, state: ShardState, shards: Shards, owner: str, filing: Filing, limits: CutLimits, tally: Tally
     ) -> None:
-        self._ledger = ledger
+        self._shards = shards
         self._owner = owner
         self._filing = filing
         self._cutter = Cutter(limits, state.batches)
@@ -124,17 +125,17 @@ class LeasedShard:
             self._move_checkpoint(written, still_open, now)
         self._spent += [part.key for batch in written for part in batch.parts]
         self._filing.remove(self._spent)
-        self._ledger.forget_parts(self._spent)
+        self._shards.forget_parts(self._spent)
         self._spent.clear()
         self._n_bytes = 0
 
     def _cut(self, closed: Sequence[Gathering], written: Sequence[Batch], now: datetime) -> None:
         new = [batch for gathering, batch in zip(closed, written, strict=True) if gathering.end is None]
         if new:
-            self._ledger.cut(self._filing.stream, self._filing.shard, self._owner, new, now)
+            self._shards.cut(self._filing.stream, self._filing.shard, self._owner, new, now)
 
     def _move_checkpoint(self, written: Sequence[Batch], still_open: Sequence[Gathering], now: datetime) -> None:
-        self._ledger.advance(
+        self._shards.advance(
             self._filing.stream,
             self._filing.shard,
             self._owner,

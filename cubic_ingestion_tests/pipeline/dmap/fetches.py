@@ -7,8 +7,6 @@ from typing import Any
 from cubic_ingestion.domain.feed import ApiKey, Feed, FeedProgress
 from cubic_ingestion.fake_vendor import FakeVendor
 from cubic_ingestion.fetchers.http_feed_client import HttpFeedClient
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.sql_feed_repository import SqlFeedRepository
 from cubic_ingestion.pipeline.dmap import Fetcher, FetchLimits
 from cubic_ingestion.pipeline.dmap.retrying import Patience
 from cubic_ingestion.settings import DMAP_KEY_SETTINGS
@@ -57,8 +55,7 @@ def a_fetcher(vendor: FakeVendor, depot: Depot, *, owner: str = "one", **changes
     fields: dict[str, Any] = {"patience": Patience(attempts=3, first_pause_seconds=0.001)}
     return Fetcher(
         client=a_client(vendor),
-        feeds=feed_repository(depot),
-        loads=depot.platform.repository,
+        ledger=depot.platform.ledger,
         incoming=depot.platform.stores.incoming,
         clock=depot.clock,
         limits=FetchLimits(**(fields | changes)),
@@ -66,14 +63,9 @@ def a_fetcher(vendor: FakeVendor, depot: Depot, *, owner: str = "one", **changes
     )
 
 
-def feed_repository(depot: Depot) -> SqlFeedRepository:
-    """Return what the depot's database knows of feeds."""
-    return SqlFeedRepository(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"), retry_seconds=1)
-
-
 def progress(depot: Depot) -> FeedProgress:
     """Return how far the sample feed is fetched."""
-    (feed,) = feed_repository(depot).progress()
+    (feed,) = depot.platform.ledger.feeds.progress()
     return feed
 
 

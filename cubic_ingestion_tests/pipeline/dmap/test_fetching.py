@@ -20,7 +20,6 @@ from cubic_ingestion_tests.pipeline.dmap.fetches import (
     a_client,
     a_fetcher,
     days,
-    feed_repository,
     names,
     progress,
     publish,
@@ -373,7 +372,7 @@ def test_a_later_start_by_hand_does_not_hide_what_was_before(vendor: FakeVendor,
 def test_what_an_earlier_platform_has_fetched_is_not_fetched_again(vendor: FakeVendor, depot: Depot) -> None:
     publish(vendor, "sample_1")
     fetched = a_fetcher(vendor, depot).fetch(FEED).fetched[0]
-    feed_repository(depot).record(FEED.relative_url, replace(fetched, key=None, etag=None))
+    depot.platform.ledger.feeds.record(FEED.relative_url, replace(fetched, key=None, etag=None))
     publish(vendor, "sample_1", 7, last_updated="2023-06-01T00:00:00")
     assert len(a_fetcher(vendor, depot).fetch(FEED).fetched) == 1
 
@@ -388,5 +387,5 @@ def test_requests_are_spaced(vendor: FakeVendor) -> None:
 
 def test_the_feed_of_a_fetcher_whose_process_was_killed_is_taken_at_once(vendor: FakeVendor, depot: Depot) -> None:
     now, expires_at = depot.platform.claim_term()
-    feed_repository(depot).lease(FEED.relative_url, a_dead_holder(), now=now, expires_at=expires_at)
+    depot.platform.ledger.feeds.lease(FEED.relative_url, a_dead_holder(), now=now, expires_at=expires_at)
     assert not a_fetcher(vendor, depot).fetch(FEED).is_held_elsewhere

@@ -9,8 +9,8 @@ from typing import Any
 
 from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX, OPEN_PREFIX, Position
 from cubic_ingestion.domain.table import Column, StreamName, Table
-from cubic_ingestion.metadata_db.engine import make_engine
-from cubic_ingestion.metadata_db.sql_batch_ledger import SqlBatchLedger
+from cubic_ingestion.ledger.engine import make_engine
+from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.ports import Page, Record, Shard
@@ -95,8 +95,7 @@ def a_batcher(depot: Depot, source: MemoryStream, *, owner: str = "one", **cut: 
     """Build a batcher on a depot's database and folders; ``cut`` changes when a batch is full."""
     return Batcher(
         source=source,
-        ledger=SqlBatchLedger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}")),
-        repository=depot.platform.repository,
+        ledger=Ledger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"), depot.clock.now),
         stores=depot.platform.stores,
         tables=depot.platform.tables,
         clock=depot.clock,

@@ -50,7 +50,7 @@ def test_a_batch_is_cut_at_its_number_of_records_and_the_rest_stays_open(depot: 
     files = records_of(depot)
     assert sorted(len(records) for records in files.values()) == [4, 4]
     assert numbers(files) == list(range(8))
-    (progress,) = depot.platform.repository.shard_progress()
+    (progress,) = depot.platform.ledger.shards.progress()
     assert (progress.n_open_batches, progress.n_open_records, progress.oldest_open_at) == (1, 2, NOON)
 
 
@@ -178,23 +178,23 @@ def test_a_file_that_was_ingested_and_moved_before_the_checkpoint_is_not_written
 ) -> None:
     source.put_all(["taps"] * 4)
     batcher = a_batcher(depot, source)
-    advance = batcher.ledger.advance
-    batcher.ledger.advance = _raise(StreamUnavailableError("fares", "killed"))  # type: ignore[method-assign] - the kill
+    advance = batcher.ledger.shards.advance
+    batcher.ledger.shards.advance = _raise(StreamUnavailableError("fares", "killed"))  # type: ignore[method-assign] - the kill
     batcher.run_once()
     depot.settle()
-    batcher.ledger.advance = advance  # type: ignore[method-assign] - and the new process
+    batcher.ledger.shards.advance = advance  # type: ignore[method-assign] - and the new process
 
     a_batcher(depot, source, owner="two").run_once()
 
     assert records_of(depot) == {}
     assert len(depot.loads()) == 1
-    assert depot.platform.repository.shard_progress()[0].n_open_batches == 0
+    assert depot.platform.ledger.shards.progress()[0].n_open_batches == 0
 
 
 def test_other_limits_after_a_crash_change_nothing_of_what_was_cut(depot: Depot, source: MemoryStream) -> None:
     source.put_all(["taps"] * 9)
     batcher = a_batcher(depot, source)
-    batcher.ledger.advance = _raise(StreamUnavailableError("fares", "killed"))  # type: ignore[method-assign] - the kill
+    batcher.ledger.shards.advance = _raise(StreamUnavailableError("fares", "killed"))  # type: ignore[method-assign] - the kill
     batcher.run_once()
     before = {key: (depot.root / "incoming" / key).read_bytes() for key in records_of(depot)}
     for key in before:
@@ -219,7 +219,7 @@ def test_parents_are_read_to_their_end_before_their_children(depot: Depot, sourc
     a_batcher(depot, source).run_once()
 
     assert source.read == ["z-parent", "a-child", "b-child"]
-    ended = {progress.shard: progress.is_ended for progress in depot.platform.repository.shard_progress()}
+    ended = {progress.shard: progress.is_ended for progress in depot.platform.ledger.shards.progress()}
     assert ended == {"z-parent": True, "a-child": False, "b-child": False}
     assert len(records_of(depot)) == 1  # the parent's batch can get no more
 
@@ -245,7 +245,7 @@ def test_a_shard_that_another_holds_is_left_to_it_until_its_lease_expires(depot:
     source.put_all(["taps"] * 4)
     one, two = a_batcher(depot, source), a_batcher(depot, source, owner="two")
     expires_at = NOON + timedelta(seconds=60)
-    one.ledger.lease("fares", FIRST, "one", now=NOON, expires_at=expires_at)
+    one.ledger.shards.lease("fares", FIRST, "one", now=NOON, expires_at=expires_at)
     assert two.run_once().held_elsewhere == {FIRST}
 
     depot.clock.advance(seconds=60)
@@ -266,7 +266,7 @@ def test_a_batcher_that_lost_its_lease_changes_nothing_on_record(depot: Depot, s
 
     assert [problem.partition(" ended")[0] for problem in report.problems] == [f"The lease on shard '{FIRST}'"]
     assert numbers(records_of(depot)) == [0, 1, 2, 3]
-    assert depot.platform.repository.shard_progress()[0].n_open_records == 2
+    assert depot.platform.ledger.shards.progress()[0].n_open_records == 2
 
 
 def test_two_that_follow_share_the_shards_and_a_stopped_one_leaves_all_on_record(
@@ -281,7 +281,7 @@ def test_two_that_follow_share_the_shards_and_a_stopped_one_leaves_all_on_record
 
     def other_turn(_: float) -> None:
         depot.clock.advance(seconds=7)
-        owners.append({progress.shard: progress.owner for progress in depot.platform.repository.shard_progress()})
+        owners.append({progress.shard: progress.owner for progress in depot.platform.ledger.shards.progress()})
 
     def stop_two() -> bool:
         one_turn(one)
@@ -290,10 +290,10 @@ def test_two_that_follow_share_the_shards_and_a_stopped_one_leaves_all_on_record
     two.follow(stop_two, other_turn)
 
     assert [list(owners[-1].values()).count(name) for name in ("one", "two")] == [2, 2]
-    last = {progress.owner for progress in depot.platform.repository.shard_progress()}
+    last = {progress.owner for progress in depot.platform.ledger.shards.progress()}
     assert last == {"one", None}
     one.follow(lambda: True, lambda _: None)
-    assert sum(progress.n_open_records for progress in depot.platform.repository.shard_progress()) == 12
+    assert sum(progress.n_open_records for progress in depot.platform.ledger.shards.progress()) == 12
 
 
 def one_turn(batcher: object) -> None:
@@ -312,7 +312,7 @@ def test_pages_that_others_read_are_taken_once_and_kept_between_calls(depot: Dep
         a_batcher(depot, source).take_page(FIRST, page)
 
     assert numbers(records_of(depot)) == [0, 1, 2, 3]
-    assert depot.platform.repository.shard_progress()[0].n_open_records == 2
+    assert depot.platform.ledger.shards.progress()[0].n_open_records == 2
 
     depot.clock.advance(hours=1)
     a_batcher(depot, source).cut_overdue()
@@ -322,7 +322,7 @@ def test_pages_that_others_read_are_taken_once_and_kept_between_calls(depot: Dep
 def test_a_page_is_refused_while_another_holds_the_shard(depot: Depot, source: MemoryStream) -> None:
     source.put_all(["taps"])
     batcher = a_batcher(depot, source)
-    batcher.ledger.lease("fares", FIRST, "two", now=NOON, expires_at=NOON + timedelta(seconds=60))
+    batcher.ledger.shards.lease("fares", FIRST, "two", now=NOON, expires_at=NOON + timedelta(seconds=60))
 
     with pytest.raises(ShardLeaseLostError):
         batcher.take_page(FIRST, Page(source.records[FIRST], "1", 0))

@@ -99,7 +99,7 @@ def test_any_kills_leave_each_record_in_exactly_one_file(data: st.DataObject) ->
         assert numbers(records_of(depot)) == sorted(_numbered(source))
         assert bad == sent - len(_numbered(source))
         assert {key for key, versions in contents.items() if len(versions) > 1} == set()
-        assert all(progress.n_open_batches == 0 for progress in depot.platform.repository.shard_progress())
+        assert all(progress.n_open_batches == 0 for progress in depot.platform.ledger.shards.progress())
         assert [_left(depot, shard) for shard in source.records] == [([], [])] * len(source.records)
 
 
@@ -136,7 +136,7 @@ def _fused(depot: Depot, source: MemoryStream, fuse: Fuse, contents: dict[str, s
     """Build a batcher each of whose steps counts."""
     batcher, stores = a_batcher(depot, source, **how), depot.platform.stores
     for step in ("leases", "lease", "renew", "cut", "advance", "forget_parts", "release"):
-        setattr(batcher.ledger, step, fuse.around(getattr(batcher.ledger, step)))
+        setattr(batcher.ledger.shards, step, fuse.around(getattr(batcher.ledger.shards, step)))
     batcher.stores = Stores(
         cast("ObjectStore", FusedStore(stores.incoming, fuse, contents)),
         stores.archive,
@@ -195,8 +195,8 @@ def _live(data: st.DataObject, depot: Depot, source: MemoryStream, contents: dic
 
 def _left(depot: Depot, shard: str) -> tuple[list[object], list[object]]:
     """Return the batches and parts on record as unfinished; a part that never came on record is swept later."""
-    ledger, now = a_batcher(depot, MemoryStream()).ledger, depot.clock.now()
-    state = ledger.lease("fares", shard, "last", now=now, expires_at=now)
+    shards, now = a_batcher(depot, MemoryStream()).ledger.shards, depot.clock.now()
+    state = shards.lease("fares", shard, "last", now=now, expires_at=now)
     assert state is not None
     return list(state.batches), list(state.spent_keys)
 

@@ -12,5 +12,5 @@ def test_the_shard_of_a_batcher_whose_process_was_killed_is_taken_at_once(tmp_pa
     source = MemoryStream()
     source.put_all(["taps"] * 4)
     batcher = a_batcher(a_depot(tmp_path), source)
-    batcher.ledger.lease("fares", FIRST, a_dead_holder(), now=NOON, expires_at=NOON + timedelta(minutes=1))
+    batcher.ledger.shards.lease("fares", FIRST, a_dead_holder(), now=NOON, expires_at=NOON + timedelta(minutes=1))
     assert batcher.run_once().done.n_records == 4

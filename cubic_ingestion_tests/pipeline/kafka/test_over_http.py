@@ -70,7 +70,7 @@ def test_each_record_is_in_one_file_while_shards_are_split_and_merged(
     put(kinesis, 1_000)
     a_batcher(depot, source, owner="two", max_records=MAX_RECORDS).run_once()
 
-    closed = {progress.shard for progress in depot.platform.repository.shard_progress() if progress.is_ended}
+    closed = {progress.shard for progress in depot.platform.ledger.shards.progress() if progress.is_ended}
     assert closed == set(shards)
     depot.clock.advance(hours=2)
     a_batcher(depot, source, owner="three", max_records=MAX_RECORDS).run_once()
@@ -78,5 +78,5 @@ def test_each_record_is_in_one_file_while_shards_are_split_and_merged(
     files = records_of(depot)
     assert numbers(files) == list(range(N_RECORDS))
     full = [records for records in files.values() if len(records) == MAX_RECORDS]
-    assert len(files) - len(full) <= len(depot.platform.repository.shard_progress())  # one rest a shard
+    assert len(files) - len(full) <= len(depot.platform.ledger.shards.progress())  # one rest a shard
     assert max(map(len, files.values())) == MAX_RECORDS

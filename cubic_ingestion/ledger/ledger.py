@@ -1,0 +1,56 @@
+"""The ledger: all that is on record, in parts by role."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from cubic_ingestion.ledger.batches import Batches
+from cubic_ingestion.ledger.claims import Claims
+from cubic_ingestion.ledger.consumers import CatalogChanges, DagsterChanges
+from cubic_ingestion.ledger.counts import Counts
+from cubic_ingestion.ledger.feeds import Feeds
+from cubic_ingestion.ledger.intake import Intake
+from cubic_ingestion.ledger.outcomes import Outcomes
+from cubic_ingestion.ledger.partitions import Partitions
+from cubic_ingestion.ledger.plans import Plans
+from cubic_ingestion.ledger.queries import Queries
+from cubic_ingestion.ledger.schemas import Schemas
+from cubic_ingestion.ledger.shards import Shards
+from cubic_ingestion.ledger.tables import Tables
+from cubic_ingestion.ledger.transactions import RETRY_SECONDS, Transactions
+from cubic_ingestion.ledger.trouble import Trouble
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The metadata database, on SQLite or PostgreSQL. Every change of status is an atomic compare-and-set.
+
+    Args:
+        engine: From ``make_engine``.
+        now: Tells the time for ``inserted_at`` and ``updated_at``, where a call does not give it.
+        retry_seconds: How long a call may try before it fails; 0 for who would rather know at once.
+    """
+
+    def __init__(
+        self, engine: Engine, now: Callable[[], datetime] = _utc_now, *, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
+        database = Transactions(engine, retry_seconds)
+        self.tables = Tables(database, now)
+        self.intake = Intake(database, now)
+        self.plans = Plans(database, now)
+        self.claims = Claims(database, now)
+        self.outcomes = Outcomes(database, now)
+        self.trouble = Trouble(database, now)
+        self.queries = Queries(database, now)
+        self.partitions = Partitions(database, now)
+        self.schemas = Schemas(database, now)
+        self.counts = Counts(database, now)
+        self.catalog = CatalogChanges(database, now)
+        self.dagster = DagsterChanges(database, now)
+        self.shards = Shards(database, now)
+        self.batches = Batches(database, now)
+        self.feeds = Feeds(database, now)

@@ -1,0 +1,202 @@
+"""Records: what the ledger answers that is no load: counts, sums, backlogs, and what waits for a person."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cubic_ingestion.domain.load import Load
+from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.table import Column
+
+WHOLE_TABLE = ""
+"""Stands among changed partitions for the table as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCount:
+    """Loads of one table in one status."""
+
+    table: str
+    status: LoadStatus
+    n_loads: int
+    n_rows: int
+    n_quarantined: int
+    """Records in quarantine."""
+    oldest_inserted_at: datetime
+    newest_updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionTotal:
+    """What one partition of a table holds in Springboard."""
+
+    n_loads: int
+    n_rows: int
+    n_bytes: int
+    n_quarantined: int
+    """Records in quarantine."""
+    first_source_at: datetime
+    last_source_at: datetime
+
+
+class Place(StrEnum):
+    """Where a load says that something of it stands; the value is the column that says so."""
+
+    INCOMING = "s3_key"
+    ARCHIVE = "archive_key"
+    ERROR = "error_key"
+    SPRINGBOARD = "location"
+
+
+@dataclass(frozen=True, slots=True)
+class StandingFile:
+    """A file of a partition in Springboard."""
+
+    location: str
+    load_id: int
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SomeLoads:
+    """Loads of one kind: how many there are, and the newest of them."""
+
+    n_loads: int = 0
+    loads: Sequence[Load] = ()
+
+    def __bool__(self) -> bool:
+        """Say whether there are any."""
+        return self.n_loads > 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenState:
+    """What of a table waits for a person. Nothing here has been acknowledged."""
+
+    rejected: SomeLoads = SomeLoads()
+    """In Error, or on the way there."""
+    failed_replays: SomeLoads = SomeLoads()
+    """Archived loads that could not be read again; their earlier rows stand."""
+    quarantined: SomeLoads = SomeLoads()
+    """Loads with records in quarantine."""
+    waiting: SomeLoads = SomeLoads()
+    """Loads that lack nothing but a run, and have waited for too long."""
+
+    def __bool__(self) -> bool:
+        """Say whether anything waits."""
+        return any((self.rejected, self.failed_replays, self.quarantined, self.waiting))
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxWork:
+    """Changes of one table that somebody has leased, to bring them to their consumer."""
+
+    table: str
+    changes: Mapping[int, str]
+    """What changed, by the change's id; the same thing may have changed several times."""
+    attempts: int
+    """How many tries in a row have failed for the table."""
+    seeds: Collection[int] = ()
+    """Ids of changes that an upgrade recorded, in case the consumer never learned of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxBacklog:
+    """Changes of one table that its consumer does not know yet."""
+
+    table: str
+    n_changes: int
+    oldest_at: datetime
+    """When the first of them was recorded."""
+    due_at: datetime | None
+    """When they are tried (again), or when a lease on them ends; None if at once."""
+    error: str | None
+    """Why the last try failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLoads:
+    """Loads of one table in one status in which they do not stay."""
+
+    table: str
+    status: LoadStatus
+    n_loads: int
+    n_lacking: int
+    """Of these, loads that wait for a sidecar or snapshot."""
+    oldest_at: datetime | None
+    """Since when the oldest of the others is on its way; None if there is none."""
+    oldest_expired_at: datetime | None
+    """Since when the oldest claim that is not given back has expired, if one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErroredLoads:
+    """Loads of one table that were rejected for one reason, which nobody has acknowledged."""
+
+    table: str
+    code: str
+    n_loads: int
+    newest_at: datetime
+    """When the last of them was rejected or filed."""
+    n_moving: int = 0
+    """Those of them whose originals are not in Error yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedLoads:
+    """Loads of one table with records in quarantine, which nobody has acknowledged."""
+
+    table: str
+    n_loads: int
+    n_records: int
+    newest_at: datetime
+    """When the last of them was ingested, or changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTotal:
+    """What loads of one table in one status sum up to."""
+
+    table: str
+    status: LoadStatus
+    n_loads: int
+    n_rows: int
+    """Rows that stand in Springboard."""
+    n_quarantined: int
+    n_bytes: int
+    """Size of the Parquet files that stand in Springboard."""
+    n_source_bytes: int
+    """Size of the originals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest data of a table that can be queried."""
+
+    source_at: datetime
+    """The source's own time of the newest file."""
+    registered_at: datetime
+    """When that file was registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How long one load took."""
+
+    table: str
+    landed_at: datetime
+    """LastModified of the original."""
+    registered_at: datetime
+    archived_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FullLoad:
+    """The files of the newest snapshot of an ODS table."""
+
+    table: str
+    snapshot: datetime
+    file_names: Sequence[str]
+    newest_at: datetime
+    """When the last of them was registered."""

@@ -1,0 +1,145 @@
+"""Schemas: the columns that a table's files have had. Each is kept once, and every load says which one is its own."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cubic_ingestion.domain.load import LoadSchema
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.ledger.models import CubicLoad, CubicTable, CubicTableSchema
+from cubic_ingestion.ledger.rows import PAGE_SIZE, in_pages
+from cubic_ingestion.ledger.transactions import Part, reads
+from cubic_ingestion.ledger.transitions import INGESTED, TO_ERROR
+
+Columns = tuple[Column, ...]
+
+
+_COMPARED = (CubicLoad.id, CubicLoad.s3_key, CubicLoad.schema_id)
+
+
+class Schemas(Part):
+    """Looks up the columns of files.
+
+    Every method raises ``DatabaseUnavailableError`` for what may pass, but did not within the time of retries.
+    """
+
+    @reads
+    def known(self, connection: Connection, table: str) -> list[Columns]:
+        """Return the schemas that the files of a table have had, in the order in which they first came."""
+        return list(_schemas_by_id(connection, table).values())
+
+    @reads
+    def changes(self, connection: Connection, table: str) -> list[tuple[LoadSchema, LoadSchema]]:
+        """Select each load of a table whose schema differs from the load's before it, after that one.
+
+        The database compares: a table has many loads, and few changes.
+        """
+        loads = (
+            select(*_COMPARED)
+            .add_columns(
+                *(func.lag(column).over(order_by=CubicLoad.id).label(f"{column.key}_before") for column in _COMPARED)
+            )
+            .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+            .where(CubicTable.name == table, CubicLoad.schema_id.is_not(None))
+            .subquery()
+        )
+        changed = select(loads).where(loads.c.schema_id != loads.c.schema_id_before).order_by(loads.c.id)
+        schemas = _schemas_by_id(connection, table)
+        return [
+            (
+                LoadSchema(row.id_before, row.s3_key_before, schemas[row.schema_id_before]),
+                LoadSchema(row.id, row.s3_key, schemas[row.schema_id]),
+            )
+            for row in connection.execute(changed)
+        ]
+
+    @reads
+    def locations(self, connection: Connection, table: str) -> Mapping[Columns, list[str]]:
+        """Return the Springboard keys of a table's loads, by the columns of their files."""
+        statement = (
+            select(CubicLoad.schema_id, CubicLoad.location)
+            .join(CubicTable, CubicTable.id == CubicLoad.table_id)
+            .where(CubicTable.name == table, CubicLoad.status.in_(INGESTED), CubicLoad.location.is_not(None))
+            .where(CubicLoad.schema_id.is_not(None))
+            .order_by(CubicLoad.id)
+            .execution_options(yield_per=PAGE_SIZE)  # the keys themselves are enough to hold
+        )
+        found: dict[int, list[str]] = {}
+        for schema_id, location in connection.execute(statement):
+            found.setdefault(schema_id, []).append(location)
+        schemas = _schemas_by_id(connection, table)
+        return {schemas[schema_id]: locations for schema_id, locations in found.items()}
+
+    @reads
+    def columns_at(self, connection: Connection, locations: Collection[str]) -> Mapping[str, Columns]:
+        """Return the columns of the rows at Springboard keys; a key at which none stand is left out."""
+        found: dict[str, Columns] = {}
+        texts: dict[str, Columns] = {}
+        for page in in_pages(locations):
+            statement = (
+                select(CubicLoad.location, CubicTableSchema.columns)
+                .join(CubicTableSchema, CubicTableSchema.id == CubicLoad.schema_id)
+                .where(CubicLoad.location.in_(page), CubicLoad.status.not_in(TO_ERROR))
+                .order_by(CubicLoad.id)
+            )
+            for location, columns in connection.execute(statement).tuples():
+                if location is not None:
+                    found[location] = (
+                        texts[columns] if columns in texts else texts.setdefault(columns, columns_of(columns))
+                    )
+        return found
+
+
+def schema_ids(
+    connection: Connection, schemas: Collection[tuple[int, Columns]], now: datetime
+) -> Mapping[tuple[int, Columns], int]:
+    """Record schemas, given with the ids of their tables, that are not on record yet; returns the ids of all."""
+    wanted = {(table_id, _fingerprint(columns)): (table_id, columns) for table_id, columns in schemas if columns}
+    found = _recorded(connection, wanted)
+    missing = [key for key in sorted(wanted) if key not in found]
+    if missing:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        rows = [
+            {"table_id": key[0], "fingerprint": key[1], "columns": _text(wanted[key][1]), "inserted_at": now}
+            for key in missing
+        ]
+        connection.execute(insert(CubicTableSchema).on_conflict_do_nothing(), rows)
+        found |= _recorded(connection, missing)
+    return {wanted[key]: schema_id for key, schema_id in found.items()}
+
+
+def _schemas_by_id(connection: Connection, table: str) -> Mapping[int, Columns]:
+    statement = (
+        select(CubicTableSchema.id, CubicTableSchema.columns)
+        .join(CubicTable, CubicTable.id == CubicTableSchema.table_id)
+        .where(CubicTable.name == table)
+        .order_by(CubicTableSchema.id)
+    )
+    return {schema_id: columns_of(text) for schema_id, text in connection.execute(statement).tuples()}
+
+
+def _recorded(connection: Connection, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    wanted = set(keys)
+    statement = select(CubicTableSchema.table_id, CubicTableSchema.fingerprint, CubicTableSchema.id).where(
+        CubicTableSchema.table_id.in_({table_id for table_id, _ in wanted}),
+        CubicTableSchema.fingerprint.in_({fingerprint for _, fingerprint in wanted}),
+    )
+    found = {(table_id, fingerprint): each for table_id, fingerprint, each in connection.execute(statement)}
+    return {key: found[key] for key in wanted if key in found}
+
+
+def _text(columns: Sequence[Column]) -> str:
+    return json.dumps([[column.name, column.type, column.source_type] for column in columns], ensure_ascii=False)
+
+
+def columns_of(text: str) -> Columns:
+    """Read columns as ``cubic_table_schemas`` keeps them."""
+    return tuple(Column(name, kind, source_type=source_type) for name, kind, source_type in json.loads(text))
+
+
+def _fingerprint(columns: Sequence[Column]) -> str:
+    return hashlib.sha256(_text(columns).encode()).hexdigest()
