@@ -13,8 +13,9 @@ from sqlalchemy.orm import aliased
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, Holding, Right
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
-from cubic_ingestion.ledger.leases import is_due, is_over, release_leases
-from cubic_ingestion.ledger.models import CubicDmapFeed, CubicKafkaShard, CubicLoad, CubicTable
+from cubic_ingestion.ledger import leases
+from cubic_ingestion.ledger.leases import is_due, is_over
+from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.outbox import OUTBOXES
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
@@ -124,8 +125,7 @@ class Claims(Part):
     @writes
     def renew(self, connection: Connection, claimant: str, expires_at: datetime) -> int:
         """Extend all claims of a claimant; returns how many it still holds."""
-        statement = update(CubicLoad).where(CubicLoad.claimed_by == claimant).values(claim_expires_at=expires_at)
-        return connection.execute(statement).rowcount
+        return leases.LOADS.renew(connection, claimant, expires_at)
 
     @reads
     def holds(self, connection: Connection, claimant: str, load_id: int) -> bool:
@@ -135,7 +135,11 @@ class Claims(Part):
     @reads
     def is_at_work(self, connection: Connection, claimant_prefix: str, now: datetime) -> bool:
         """Say whether a claimant with this prefix (a run's id) holds something under a claim that has not expired."""
-        statement = select(CubicLoad.id).where(_is_held_by(claimant_prefix), CubicLoad.claim_expires_at > now).limit(1)
+        statement = (
+            select(CubicLoad.id)
+            .where(leases.LOADS.is_held_by(claimant_prefix), CubicLoad.claim_expires_at > now)
+            .limit(1)
+        )
         is_ours = connection.execute(statement).first() is not None
         return is_ours or any(outbox.is_held(connection, claimant_prefix, now) for outbox in OUTBOXES)
 
@@ -180,16 +184,16 @@ class Claims(Part):
         Returns:
             How many loads they held.
         """
-        for outbox in OUTBOXES:
-            outbox.release(connection, claimant_prefix)
-        return _give_back(connection, _is_held_by(claimant_prefix), {"retry_at": retry_at, "updated_at": now})
+        for lease in leases.OF_RUNS:
+            lease.release(connection, claimant_prefix)
+        return _give_back(
+            connection, leases.LOADS.is_held_by(claimant_prefix), {"retry_at": retry_at, "updated_at": now}
+        )
 
     @reads
     def holders(self, connection: Connection) -> Sequence[str]:
         """Return everybody who holds loads, a table on its way to the catalog, a feed or a shard."""
-        of_tables = (CubicTable.catalog_claimed_by, CubicTable.dagster_claimed_by)
-        columns = (CubicLoad.claimed_by, *of_tables, CubicDmapFeed.leased_by, CubicKafkaShard.leased_by)
-        statement = union(*(select(column).where(column.is_not(None)).distinct() for column in columns))
+        statement = union(*(lease.holders() for lease in (leases.LOADS, *leases.ALL_BUT_LOADS)))
         return [holder for holder in connection.execute(statement).scalars() if holder is not None]
 
     @reads
@@ -204,23 +208,13 @@ class Claims(Part):
             .order_by(CubicTable.name, CubicLoad.claimed_by)
         )
         found = [Holding(Right.LOADS, *row) for row in connection.execute(loads)]
-        others = {
-            Right.CATALOG: (CubicTable.name, CubicTable.catalog_claimed_by, CubicTable.catalog_due_at),
-            Right.DAGSTER: (CubicTable.name, CubicTable.dagster_claimed_by, CubicTable.dagster_due_at),
-            Right.FEED: (CubicDmapFeed.relative_url, CubicDmapFeed.leased_by, CubicDmapFeed.lease_expires_at),
-            Right.SHARD: (CubicKafkaShard.shard, CubicKafkaShard.leased_by, CubicKafkaShard.lease_expires_at),
-        }
-        for right, (name, holder, until) in others.items():
-            statement = select(name, holder, until).where(holder.is_not(None), until.is_not(None)).order_by(name)
-            found += [Holding(right, *row) for row in connection.execute(statement)]
-        return found
+        return found + [holding for lease in leases.ALL_BUT_LOADS for holding in lease.holdings(connection)]
 
     @records
     def release_holder(self, connection: Connection, now: datetime, holder: str, *, retry_at: datetime) -> int:
         """Give back all that one holder has, of whatever kind; returns how many loads it held."""
-        for outbox in OUTBOXES:
-            outbox.release(connection, holder)
-        release_leases(connection, holder)
+        for lease in leases.ALL_BUT_LOADS:
+            lease.release(connection, holder)
         return _give_back(connection, CubicLoad.claimed_by == holder, {"retry_at": retry_at, "updated_at": now})
 
 
@@ -251,7 +245,7 @@ def _take(
     )
     loads = [to_load(row) for row in connection.execute(statement)]
     _warn_of_clocks(loads, expires_at)
-    values = {"claimed_by": claimant, "claim_expires_at": expires_at, "updated_at": now}
+    values = {**leases.LOADS.taken(claimant, expires_at), "updated_at": now}
     values |= dict.fromkeys(("retry_at", "waits_for"))
     _write_claims(connection, loads, work, values)
     return [replace(load, status=work.held, **values) for load in loads]
@@ -261,11 +255,6 @@ def _held(connection: Connection, claimant: str, work: Work) -> list[Load]:
     """Select what a claimant holds for this work."""
     statement = select_loads().where(CubicLoad.claimed_by == claimant, CubicLoad.status == work.held.value)
     return [to_load(row) for row in connection.execute(statement.order_by(*_OLDEST_FIRST))]
-
-
-def _is_held_by(prefix: str) -> ColumnElement[bool]:
-    # Not LIKE, which on SQLite takes "a" for "A".
-    return CubicLoad.claimed_by.is_not(None) & (func.substr(CubicLoad.claimed_by, 1, len(prefix)) == prefix)
 
 
 def _warn_of_clocks(loads: Sequence[Load], expires_at: datetime) -> None:

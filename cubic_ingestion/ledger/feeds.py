@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.feed import Dataset, FeedOutcome, FeedProgress, FetchedDataset
-from cubic_ingestion.ledger.leases import is_over
+from cubic_ingestion.ledger import leases
 from cubic_ingestion.ledger.models import CubicDmapDataset, CubicDmapFeed
 from cubic_ingestion.ledger.transactions import Part, reads, writes
 
@@ -29,14 +29,10 @@ class Feeds(Part):
         expired.
         """
         connection.execute(_add(connection)(CubicDmapFeed).values(relative_url=relative_url).on_conflict_do_nothing())
-        is_ours = CubicDmapFeed.leased_by == owner
-        is_free = or_(
-            CubicDmapFeed.leased_by.is_(None), is_ours, is_over(CubicDmapFeed.lease_expires_at, now, expires_at)
-        )
         taken = connection.execute(
             update(CubicDmapFeed)
-            .where(CubicDmapFeed.relative_url == relative_url, is_free)
-            .values(leased_by=owner, lease_expires_at=expires_at)
+            .where(CubicDmapFeed.relative_url == relative_url, leases.FEEDS.is_free_for(owner, now, expires_at))
+            .values(leases.FEEDS.taken(owner, expires_at))
         )
         if not taken.rowcount:
             return None
@@ -45,17 +41,13 @@ class Feeds(Part):
     @writes
     def renew(self, connection: Connection, relative_url: str, owner: str, expires_at: datetime) -> bool:
         """Put off the end of a lease; False if another has the feed by now."""
-        held = (CubicDmapFeed.relative_url == relative_url, CubicDmapFeed.leased_by == owner)
-        renewed = connection.execute(update(CubicDmapFeed).where(*held).values(lease_expires_at=expires_at))
-        return renewed.rowcount == 1
+        return leases.FEEDS.renew(connection, owner, expires_at, CubicDmapFeed.relative_url == relative_url) == 1
 
     @writes
     def release(self, connection: Connection, relative_url: str, owner: str, outcome: FeedOutcome | None) -> None:
         """Give a feed back, if the owner has it, with what came of it; its ``last_updated_at`` never goes back."""
         held = (CubicDmapFeed.relative_url == relative_url, CubicDmapFeed.leased_by == owner)
-        connection.execute(
-            update(CubicDmapFeed).where(*held).values({"leased_by": None, "lease_expires_at": None} | _came_to(outcome))
-        )
+        connection.execute(update(CubicDmapFeed).where(*held).values(leases.FEEDS.given_back() | _came_to(outcome)))
         if outcome and outcome.last_updated_at:
             is_older = func.coalesce(CubicDmapFeed.last_updated_at < outcome.last_updated_at, True)
             connection.execute(

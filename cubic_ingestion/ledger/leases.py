@@ -1,25 +1,31 @@
-"""Rights to work on something for a while: when one is over, who has which, and giving back all of one holder."""
+"""Leases: the right to work on something for a while. Whoever dies with one loses it when it ends.
 
+Every lease is kept in two columns of the row that it is for: who holds it, and when it ends. A holder renews its leases
+once a third of their time has gone (``pipeline/heartbeat.py``). One that ends much later than a new one would was taken
+by a clock that is ahead; it is taken over like one that has ended.
+"""
+
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, update
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, MAX_PAUSE
-from cubic_ingestion.ledger.models import CubicDmapFeed, CubicKafkaShard
+from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, MAX_PAUSE, Holding, Right
+from cubic_ingestion.ledger.models import Base, CubicDmapFeed, CubicKafkaShard, CubicLoad, CubicTable
 
 Moment = ColumnElement[Any] | InstrumentedAttribute[datetime | None]
 """A column with a moment, which may be NULL."""
 
 
 def is_over(ends_at: Moment, now: datetime, expires_at: datetime) -> ColumnElement[bool]:
-    """Return the condition that a right has expired, or was taken by a clock that is ahead.
+    """Return the condition that a lease has ended, or was taken by a clock that is ahead.
 
     Args:
-        ends_at: Column with the end of the right; NULL if nobody has it.
+        ends_at: Column with the end of the lease; NULL if nobody holds it.
         now: The present moment.
-        expires_at: When the same right would end if it were taken now. One that ends much later cannot be sound.
+        expires_at: When the same lease would end if it were taken now. One that ends much later cannot be sound.
     """
     return or_(ends_at.is_(None), ends_at <= now, ends_at > expires_at + CLOCK_TOLERANCE)
 
@@ -29,8 +35,68 @@ def is_due(at: Moment, now: datetime) -> ColumnElement[bool]:
     return or_(at.is_(None), at <= now, at > now + MAX_PAUSE + CLOCK_TOLERANCE)
 
 
-def release_leases(connection: Connection, holder: str) -> None:
-    """Give back the feeds and shards of a holder."""
-    free = {"leased_by": None, "lease_expires_at": None}
-    connection.execute(update(CubicDmapFeed).where(CubicDmapFeed.leased_by == holder).values(free))
-    connection.execute(update(CubicKafkaShard).where(CubicKafkaShard.leased_by == holder).values(free))
+class Lease:
+    """The leases of one kind.
+
+    Args:
+        right: What they are for.
+        model: The table whose rows are leased.
+        name: The column with what people know a row by.
+        holder: The column with who holds a row.
+        ends_at: The column with when that ends.
+    """
+
+    def __init__(self, right: Right, model: type[Base], name: str, holder: str, ends_at: str) -> None:
+        columns = model.__table__.c
+        self.right = right
+        self._model = model
+        self._name: ColumnElement[str] = columns[name]
+        self.holder = columns[holder]
+        self.ends_at = columns[ends_at]
+
+    def taken(self, holder: str, expires_at: datetime) -> dict[str, Any]:
+        """Return the column values of a row that somebody holds."""
+        return {self.holder.key: holder, self.ends_at.key: expires_at}
+
+    def given_back(self) -> dict[str, Any]:
+        """Return the column values of a row that nobody holds."""
+        return {self.holder.key: None, self.ends_at.key: None}
+
+    def is_free_for(self, holder: str, now: datetime, expires_at: datetime) -> ColumnElement[bool]:
+        """Return the condition that somebody may take a row: nobody holds it, or it does itself, or it is over."""
+        return or_(self.holder.is_(None), self.holder == holder, is_over(self.ends_at, now, expires_at))
+
+    def is_held_by(self, prefix: str) -> ColumnElement[bool]:
+        """Return the condition that a holder whose name begins with a prefix (a run's id, or all of it) has a row."""
+        # Not LIKE, which on SQLite takes "a" for "A".
+        return self.holder.is_not(None) & (func.substr(self.holder, 1, len(prefix)) == prefix)
+
+    def renew(self, connection: Connection, holder: str, expires_at: datetime, *of: ColumnElement[bool]) -> int:
+        """Put off the end of a holder's leases; returns how many it still has."""
+        renewed = update(self._model).where(self.holder == holder, *of).values({self.ends_at.key: expires_at})
+        return connection.execute(renewed).rowcount
+
+    def release(self, connection: Connection, prefix: str) -> None:
+        """Give back what holders whose names begin with a prefix have."""
+        connection.execute(update(self._model).where(self.is_held_by(prefix)).values(self.given_back()))
+
+    def holders(self) -> Select[tuple[str | None]]:
+        """Select everybody who holds a row."""
+        return select(self.holder).where(self.holder.is_not(None)).distinct()
+
+    def holdings(self, connection: Connection) -> Iterator[Holding]:
+        """Yield what is held, ended or not, by name."""
+        held = (self.holder.is_not(None), self.ends_at.is_not(None))
+        statement = select(self._name, self.holder, self.ends_at).where(*held).order_by(self._name)
+        return (Holding(self.right, *row) for row in connection.execute(statement))
+
+
+LOADS = Lease(Right.LOADS, CubicLoad, "s3_key", "claimed_by", "claim_expires_at")
+"""A load's status changes with its lease: ``ledger/claims.py`` takes and gives back."""
+CATALOG = Lease(Right.CATALOG, CubicTable, "name", "catalog_claimed_by", "catalog_due_at")
+DAGSTER = Lease(Right.DAGSTER, CubicTable, "name", "dagster_claimed_by", "dagster_due_at")
+FEEDS = Lease(Right.FEED, CubicDmapFeed, "relative_url", "leased_by", "lease_expires_at")
+SHARDS = Lease(Right.SHARD, CubicKafkaShard, "shard", "leased_by", "lease_expires_at")
+OF_RUNS = (CATALOG, DAGSTER)
+"""Held by claimants, whose names begin with a run's id. So are loads."""
+ALL_BUT_LOADS = (*OF_RUNS, FEEDS, SHARDS)

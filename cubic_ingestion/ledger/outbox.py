@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, false, func, insert, or_, select, update
 
-from cubic_ingestion.ledger.leases import is_due, is_over
+from cubic_ingestion.ledger import leases
+from cubic_ingestion.ledger.leases import Lease, is_due, is_over
 from cubic_ingestion.ledger.models import Base, CubicCatalogChange, CubicDagsterChange, CubicTable
 from cubic_ingestion.ledger.records import WHOLE_TABLE, OutboxBacklog, OutboxWork
 from cubic_ingestion.ledger.rows import in_pages
@@ -24,18 +25,17 @@ class Outbox:
     Args:
         changes: Its table of changes.
         subject: The column of that table that says what changed.
-        prefix: Begins the names of the columns of ``cubic_tables`` with the consumer's lease.
+        lease: The consumer's leases on tables. While nobody holds one, its end is the end of a pause.
     """
 
-    def __init__(self, changes: type[Base], subject: str, prefix: str) -> None:
-        columns, lease = changes.__table__.c, CubicTable.__table__.c
+    def __init__(self, changes: type[Base], subject: str, lease: Lease) -> None:
+        columns, of_table = changes.__table__.c, CubicTable.__table__.c
+        self.lease = lease
         self._changes = changes
         self._id, self._table_id, self._inserted_at = columns.id, columns.table_id, columns.inserted_at
         self._subject = columns[subject]
         self._is_seed: ColumnElement[bool] = columns.get("is_seed", false())
-        self._due_at, self._claimed_by = lease[f"{prefix}_due_at"], lease[f"{prefix}_claimed_by"]
-        self._attempts, self._error = lease[f"{prefix}_attempts"], lease[f"{prefix}_error"]
-        self._free = {self._claimed_by: None, self._due_at: None}
+        self._attempts, self._error = of_table[f"{lease.right}_attempts"], of_table[f"{lease.right}_error"]
 
     def note(self, connection: Connection, changes: Iterable[tuple[int, str]], now: datetime) -> None:
         """Record changes, each with the id of its table, in the transaction that makes them."""
@@ -75,7 +75,7 @@ class Outbox:
 
         Tables that this claimant holds already count as due: a claim whose commit was not answered is made again.
         """
-        is_ours = self._claimed_by == claimant
+        is_ours = self.lease.holder == claimant
         statement = (
             select(CubicTable.id, CubicTable.name, self._attempts.label("attempts"))
             .where(CubicTable.name.in_(tables), self._has_changes(), or_(self._is_free_at(now, expires_at), is_ours))
@@ -85,7 +85,7 @@ class Outbox:
         )
         rows = connection.execute(statement).all()
         hold = update(CubicTable).where(CubicTable.id.in_([row.id for row in rows]))
-        connection.execute(hold.values({self._claimed_by: claimant, self._due_at: expires_at}))
+        connection.execute(hold.values(self.lease.taken(claimant, expires_at)))
         found: list[OutboxWork] = []
         for row in rows:
             changes = self._oldest(connection, row.id, n_changes, subjects)
@@ -96,7 +96,9 @@ class Outbox:
 
     def complete(self, connection: Connection, claimant: str, work: OutboxWork, now: datetime) -> bool:
         """Delete just those changes that were claimed; what was recorded since waits for the next claim."""
-        if not self._give_back(connection, claimant, work, {**self._free, self._attempts: 0, self._error: None}, now):
+        if not self._give_back(
+            connection, claimant, work, {**self.lease.given_back(), self._attempts.key: 0, self._error.key: None}, now
+        ):
             return False
         for page in in_pages(work.changes):
             connection.execute(delete(self._changes).where(self._id.in_(page)))
@@ -107,27 +109,23 @@ class Outbox:
     ) -> bool:
         """Give a table back with the reason; its changes stay."""
         values = {
-            self._claimed_by: None,
-            self._due_at: due_at,
-            self._attempts: self._attempts + 1,
-            self._error: reason[:MAX_REASON_CHARACTERS],
+            self.lease.holder.key: None,
+            self.lease.ends_at.key: due_at,
+            self._attempts.key: self._attempts + 1,
+            self._error.key: reason[:MAX_REASON_CHARACTERS],
         }
         return self._give_back(connection, claimant, work, values, now)
 
     def is_held(self, connection: Connection, prefix: str, now: datetime) -> bool:
         """Say whether a claimant with this prefix holds a table under a lease that has not expired."""
-        statement = select(CubicTable.id).where(self._is_held_by(prefix), self._due_at > now).limit(1)
+        statement = select(CubicTable.id).where(self.lease.is_held_by(prefix), self.lease.ends_at > now).limit(1)
         return connection.execute(statement).first() is not None
-
-    def release(self, connection: Connection, prefix: str) -> None:
-        """Give back the tables that claimants with this prefix hold."""
-        connection.execute(update(CubicTable).where(self._is_held_by(prefix)).values(self._free))
 
     def backlog(self, connection: Connection) -> list[OutboxBacklog]:
         """Count the changes by table."""
         columns = (CubicTable.name, func.count(), func.min(self._inserted_at))
         statement = (
-            select(*columns, self._due_at, self._error)
+            select(*columns, self.lease.ends_at, self._error)
             .join(CubicTable, CubicTable.id == self._table_id)
             .group_by(CubicTable.id)
             .order_by(CubicTable.name)
@@ -142,7 +140,7 @@ class Outbox:
         Then the changes are recorded once more. Whoever has held the table since may have told newer state, which our
         late call has overwritten with what was so before.
         """
-        is_ours = (CubicTable.name == work.table, self._claimed_by == claimant)
+        is_ours = (CubicTable.name == work.table, self.lease.holder == claimant)
         if connection.execute(update(CubicTable).where(*is_ours).values(values)).rowcount:
             return True
         table_id = connection.execute(select(CubicTable.id).where(CubicTable.name == work.table)).scalar_one()
@@ -165,8 +163,8 @@ class Outbox:
 
     def _is_free_at(self, now: datetime, expires_at: datetime) -> ColumnElement[bool]:
         """Return the condition that a table's lease is over, or without a lease its pause."""
-        is_leased = self._claimed_by.is_not(None)
-        return or_(is_leased & is_over(self._due_at, now, expires_at), ~is_leased & is_due(self._due_at, now))
+        is_leased, ends_at = self.lease.holder.is_not(None), self.lease.ends_at
+        return or_(is_leased & is_over(ends_at, now, expires_at), ~is_leased & is_due(ends_at, now))
 
     def _has_changes(self, recorded_before: datetime | None = None) -> ColumnElement[bool]:
         of_table = exists().where(self._table_id == CubicTable.id)
@@ -175,14 +173,11 @@ class Outbox:
         # What concerns a table as a whole was made by no run, which would report it itself.
         return of_table.where(or_(self._inserted_at <= recorded_before, self._subject == WHOLE_TABLE))
 
-    def _is_held_by(self, prefix: str) -> ColumnElement[bool]:
-        return self._claimed_by.is_not(None) & (func.substr(self._claimed_by, 1, len(prefix)) == prefix)
 
-
-CATALOG = Outbox(CubicCatalogChange, "location", "catalog")
+CATALOG = Outbox(CubicCatalogChange, "location", leases.CATALOG)
 """Places in Springboard whose rows came, were replaced or went."""
 
-DAGSTER = Outbox(CubicDagsterChange, "partition_key", "dagster")
+DAGSTER = Outbox(CubicDagsterChange, "partition_key", leases.DAGSTER)
 """Partitions whose rows or rejected loads changed; an empty text stands for the table as a whole."""
 
 OUTBOXES = (CATALOG, DAGSTER)

@@ -6,13 +6,13 @@ What changes a shard's state is refused with ``ShardLeaseLostError`` if another 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.batch import Advance, Batch, ShardLease, ShardProgress, ShardState
 from cubic_ingestion.errors import ShardLeaseLostError
 from cubic_ingestion.ledger import batches as kafka_batches
-from cubic_ingestion.ledger.leases import is_over
+from cubic_ingestion.ledger import leases
 from cubic_ingestion.ledger.models import (
     CubicKafkaBatch,
     CubicKafkaBatchPart,
@@ -56,15 +56,10 @@ class Shards(Part):
         add = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         row = {"stream": stream, "shard": shard, "behind_milliseconds": 0}
         connection.execute(add(CubicKafkaShard).values(row).on_conflict_do_nothing())
-        is_free = or_(
-            CubicKafkaShard.leased_by.is_(None),
-            CubicKafkaShard.leased_by == owner,
-            is_over(CubicKafkaShard.lease_expires_at, now, expires_at),
-        )
         taken = connection.execute(
             update(CubicKafkaShard)
-            .where(_is(stream, shard), is_free)
-            .values(leased_by=owner, lease_expires_at=expires_at, wanted_by=None)
+            .where(_is(stream, shard), leases.SHARDS.is_free_for(owner, now, expires_at))
+            .values({**leases.SHARDS.taken(owner, expires_at), "wanted_by": None})
         )
         return kafka_batches.state(connection, stream, shard) if taken.rowcount else None
 
@@ -81,7 +76,7 @@ class Shards(Part):
         connection.execute(
             update(CubicKafkaShard)
             .where(_is(stream, shard), CubicKafkaShard.leased_by == owner)
-            .values(leased_by=None, lease_expires_at=None, wanted_by=None)
+            .values({**leases.SHARDS.given_back(), "wanted_by": None})
         )
 
     @writes

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import Work
+from cubic_ingestion.pipeline.heartbeat import Heartbeat
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.process import this_process
 from cubic_ingestion.pipeline.release import release_dead
@@ -20,19 +21,15 @@ class Claim:
     claimant: str
     """Who holds them, from ``claimant_of``."""
     loads: Sequence[Load] = ()
-    _renewed_at: datetime = field(init=False)
+    _heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
         """Remember when the claim was fresh."""
-        self._renewed_at = self.platform.clock.now()
+        self._heartbeat = Heartbeat(self.platform.clock, self.platform.limits.claim_timeout_seconds)
 
     def keep(self) -> None:
-        """Renew the claim once a third of its time has gone; cheap to call often."""
-        now = self.platform.clock.now()
-        timeout = timedelta(seconds=self.platform.limits.claim_timeout_seconds)
-        if now - self._renewed_at > timeout / 3:
-            self.platform.ledger.claims.renew(self.claimant, now + timeout)
-            self._renewed_at = now
+        """Renew the claim if it is time; cheap to call often."""
+        self._heartbeat.beat(partial(self.platform.ledger.claims.renew, self.claimant))
 
     def holds(self, load: Load) -> bool:
         """Say whether the load is still ours: the fence before anything is published."""

@@ -6,9 +6,10 @@ nothing that is new in it can be had, each time with fresh links.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from cubic_ingestion.domain.feed import (
     FIRST_DAY,
@@ -26,6 +27,7 @@ from cubic_ingestion.pipeline.dmap.download import download
 from cubic_ingestion.pipeline.dmap.downloads import Downloads
 from cubic_ingestion.pipeline.dmap.listing import Listing, read_list
 from cubic_ingestion.pipeline.dmap.retrying import Patience, patiently
+from cubic_ingestion.pipeline.heartbeat import Heartbeat
 from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Clock, FeedClient, ObjectStore
@@ -91,8 +93,9 @@ class Fetcher:
             SettingsError: The API does not know the key, or the address.
         """
         report, now = FetchReport(feed), self.clock.now()
+        expires_at = now + timedelta(seconds=self.limits.lease_seconds)
         release_dead(self.ledger, now)
-        state = self.ledger.feeds.lease(feed.relative_url, self.owner, now=now, expires_at=self.lease_end(now))
+        state = self.ledger.feeds.lease(feed.relative_url, self.owner, now=now, expires_at=expires_at)
         if state is None:
             report.is_held_elsewhere = True
             return report
@@ -110,7 +113,9 @@ class Fetcher:
     def _fetch(self, report: FetchReport, state: FeedProgress, since: date | None, now: datetime) -> FeedOutcome:
         usual = first_day(state.last_updated_at)
         since = usual if since is None else since
-        listing, missing = self._fetch_new(report, since, _Lease(self, report.feed, now))
+        heartbeat = Heartbeat(self.clock, self.limits.lease_seconds)
+        renew = partial(self.ledger.feeds.renew, report.feed.relative_url, self.owner)
+        listing, missing = self._fetch_new(report, since, lambda: heartbeat.beat(renew) is not False)
         report.n_listed = len(listing)
         report.problems = _problems(listing, missing)
         held_back = [item.last_updated_at for item in listing.bad_items.values()]
@@ -120,7 +125,9 @@ class Fetcher:
         problems = report.problems
         return FeedOutcome(now, report.last_updated_at, len(problems), problems[0] if problems else None)
 
-    def _fetch_new(self, report: FetchReport, since: date, lease: "_Lease") -> tuple[Listing, Mapping[Dataset, str]]:
+    def _fetch_new(
+        self, report: FetchReport, since: date, keep_lease: Callable[[], bool]
+    ) -> tuple[Listing, Mapping[Dataset, str]]:
         """List and fetch until nothing that is new can be had; return the last listing, and what is missing of it."""
         tries: Counter[Dataset] = Counter()
         why: dict[Dataset, str] = {}
@@ -129,10 +136,10 @@ class Fetcher:
             new, report.waiting, unclear = self._new(report.feed, listing)
             wanted = [offer for offer in new if tries[offer.dataset] < MOST_TRIES]
             wanted.sort(key=lambda offer: tries[offer.dataset])
-            if not wanted or not lease.keep():
+            if not wanted or not keep_lease():
                 not_had = {offer.dataset: why.get(offer.dataset, "it was not asked for") for offer in new}
                 return listing, not_had | unclear
-            downloads = Downloads(lambda offer: self._fetch_file(report.feed, offer), lease.keep)
+            downloads = Downloads(lambda offer: self._fetch_file(report.feed, offer), keep_lease)
             downloads.run(wanted, self.limits.parallel_downloads)
             tries.update({offer.dataset for offer in wanted}.difference(downloads.not_begun))
             why |= downloads.missing
@@ -182,27 +189,6 @@ class Fetcher:
         """Say whether a version still lies where the next one will, which would overwrite it."""
         standing = before.key and self.incoming.head(before.key)
         return bool(standing) and standing.etag == before.etag
-
-    def lease_end(self, now: datetime) -> datetime:
-        """Return when a lease that is taken or renewed now ends."""
-        return now + timedelta(seconds=self.limits.lease_seconds)
-
-
-@dataclass(slots=True)
-class _Lease:
-    """A lease on a feed, renewed once a third of its time has gone."""
-
-    fetcher: Fetcher
-    feed: Feed
-    renewed_at: datetime
-
-    def keep(self) -> bool:
-        """Renew it if it is time; False if another has the feed."""
-        now, fetcher = self.fetcher.clock.now(), self.fetcher
-        if now - self.renewed_at <= timedelta(seconds=fetcher.limits.lease_seconds / 3):
-            return True
-        self.renewed_at = now
-        return fetcher.ledger.feeds.renew(self.feed.relative_url, fetcher.owner, fetcher.lease_end(now))
 
 
 def first_day(last_updated_at: datetime | None) -> date:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from cubic_ingestion.domain.batch import ShardLease
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import RetriableError, ShardLeaseLostError
 from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.pipeline.heartbeat import Heartbeat
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.pipeline.kafka.filing import Filing, table_prefixes
 from cubic_ingestion.pipeline.kafka.leased_shard import LeasedShard, Tally
@@ -83,11 +85,11 @@ class Batcher:
     _router: Router = field(init=False)
     _readings: dict[str, _Reading] = field(init=False, default_factory=dict[str, _Reading])
     _not_before: dict[str, datetime] = field(init=False, default_factory=dict[str, datetime])
-    _renewed_at: datetime = field(init=False)
+    _heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
         self._router = Router(self.tables.values())
-        self._renewed_at = self.clock.now()
+        self._heartbeat = Heartbeat(self.clock, self.limits.lease_seconds)
 
     def run_once(self) -> BatcherReport:
         """Read every shard up to what was in it when this began, cut what is due, and give all back.
@@ -224,13 +226,9 @@ class Batcher:
 
     def _keep_leases(self) -> None:
         """Renew the leases while there is time, and let go what was lost."""
-        now = self.clock.now()
-        if now - self._renewed_at < self._third_of_lease:
+        kept = self._heartbeat.beat(partial(self.ledger.shards.renew, self.source.stream, self.owner))
+        if kept is None:
             return
-        kept = self.ledger.shards.renew(
-            self.source.stream, self.owner, now + timedelta(seconds=self.limits.lease_seconds)
-        )
-        self._renewed_at = now
         for shard in [shard for shard in self._readings if shard not in kept]:
             del self._readings[shard]
 
