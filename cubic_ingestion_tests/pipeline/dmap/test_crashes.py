@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -86,11 +87,10 @@ class Fused:
 
 def fused(fetcher: Fetcher, fuse: Fuse) -> Fetcher:
     """Put a fuse between a fetcher and its ports."""
-    ports: dict[str, Any] = {
-        name: Fused(name, getattr(fetcher, name), fuse) for name in ("client", "feeds", "incoming")
-    }
-    fields = {name: getattr(fetcher, name) for name in ("loads", "clock", "limits", "owner")}
-    return Fetcher(**ports, **fields)
+    ports: dict[str, Any] = {name: Fused(name, getattr(fetcher, name), fuse) for name in ("client", "incoming")}
+    ledger: Any = copy(fetcher.ledger)
+    ledger.feeds = Fused("feeds", ledger.feeds, fuse)
+    return replace(fetcher, ledger=ledger, **ports)
 
 
 def an_offer_of_all(vendor: FakeVendor) -> None:
