@@ -25,7 +25,6 @@ pytestmark = pytest.mark.slow
 N_DATASETS = 6
 STEPS = ("client.page", "client.download", "feeds.lease", "feeds.datasets", "feeds.record", "feeds.release")
 COMMIT = "incoming.commit"
-FUSED = ("client", "feeds", "incoming")
 
 
 class Killed(BaseException):
@@ -134,7 +133,7 @@ from cubic_ingestion_tests.pipeline.dmap.fetches import FEED, a_fetcher
 
 depot = Depot.build(Path(sys.argv[1]), [FEED.table])
 fetcher = a_fetcher(SimpleNamespace(url=sys.argv[2]), depot, parallel_downloads=2)
-record, left = fetcher.feeds.record, [3]
+record, left = fetcher.ledger.feeds.record, [3]
 
 def dying(*arguments):
     record(*arguments)
@@ -142,7 +141,7 @@ def dying(*arguments):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-fetcher.feeds.record = dying
+fetcher.ledger.feeds.record = dying
 fetcher.fetch(FEED)
 """
 
