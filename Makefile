@@ -18,7 +18,7 @@ PYTEST_OPTIONS ?= -n 2 --dist worksteal
 SLOW_ROOMS := cli defs deployment faults integration
 HOUSE := cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
 
-.PHONY: help run unit test rest dev check lock bench ledger kafka s3 scan audit workers soak storm clean
+.PHONY: help run unit test dev check lock bench ledger kafka s3 scan audit workers soak storm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,9 +35,6 @@ test: $(INSTALLED) ## Run all tests; Chromium and Redis are installed where that
 	@bash .ci/install-chromium || echo "Left out: the browser tests. They need Debian's chromium (apt-get install chromium)."
 	@bash .ci/install-redis || echo "Left out: the tests of many workers. They need Debian's Redis (apt-get install redis-server)."
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
-
-rest: $(INSTALLED) # what `make check` leaves of `make test`
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) $(HOUSE:%=--ignore=%)
 
 dev: $(INSTALLED) ## Start Dagster's UI, sensors and daemon; state is kept under CUBIC_HOME
 ifneq ($(or $(DAGSTER_HOME),$(filter .cubic,$(HOME_FOLDER))),)
