@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.feed import Dataset, FeedOutcome, FeedProgress, FetchedDataset
 from cubic_ingestion.ledger import leases
 from cubic_ingestion.ledger.models import CubicDmapDataset, CubicDmapFeed
 from cubic_ingestion.ledger.transactions import Part, reads, writes
+from cubic_ingestion.ledger.upserts import upsert
 
 
 class Feeds(Part):
@@ -28,7 +28,7 @@ class Feeds(Part):
         A lease that ends more than a minute after ``expires_at`` was taken by a clock that is ahead. It counts as
         expired.
         """
-        connection.execute(_add(connection)(CubicDmapFeed).values(relative_url=relative_url).on_conflict_do_nothing())
+        connection.execute(upsert(connection, CubicDmapFeed).values(relative_url=relative_url).on_conflict_do_nothing())
         taken = connection.execute(
             update(CubicDmapFeed)
             .where(CubicDmapFeed.relative_url == relative_url, leases.FEEDS.is_free_for(owner, now, expires_at))
@@ -81,7 +81,9 @@ class Feeds(Part):
             "s3_key": fetched.key,
             "s3_etag": fetched.etag,
         }
-        statement = _add(connection)(CubicDmapDataset).values(feed_id=feed_id, identifier=dataset.identifier, **fields)
+        statement = upsert(connection, CubicDmapDataset).values(
+            feed_id=feed_id, identifier=dataset.identifier, **fields
+        )
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["feed_id", "identifier"],
@@ -131,7 +133,3 @@ def _feed(row: Row[Any]) -> FeedProgress:
 def _fetched(row: Row[Any]) -> FetchedDataset:
     dataset = Dataset(row.type, row.identifier, row.start_date, row.end_date, row.last_updated_at)
     return FetchedDataset(dataset, row.s3_key, row.s3_etag)
-
-
-def _add(connection: Connection) -> Any:  # noqa: ANN401 - two classes without a common one that has ON CONFLICT
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.incoming import Scan, Seen, UnknownGroup
 from cubic_ingestion.domain.load import Arrival, ObjectVersion
@@ -16,6 +15,7 @@ from cubic_ingestion.errors import UnrecordedTableError
 from cubic_ingestion.ledger.models import CubicLoad, CubicScan, CubicTable
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.transactions import Part, reads, writes
+from cubic_ingestion.ledger.upserts import upsert
 
 LEGACY_ETAG = "legacy:"
 """Starts the ETag of a load that the old layout recorded: it kept none."""
@@ -60,8 +60,7 @@ class Intake(Part):
             "so_far": json.dumps(asdict(scan.so_far)) if scan.resume_after else None,
             "problem": scan.problem,
         }
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(CubicScan).values(prefix=scan.prefix, **values)
+        statement = upsert(connection, CubicScan).values(prefix=scan.prefix, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=[CubicScan.prefix], set_=values))
 
 
@@ -104,8 +103,7 @@ def _record(connection: Connection, arrivals: Sequence[Arrival], now: datetime) 
         # In order of key, so that two processes recording the same page never wait for each other in a circle.
         for arrival in sorted(arrivals, key=lambda arrival: arrival.version.key)
     ]
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(CubicLoad).on_conflict_do_nothing().returning(CubicLoad.id)
+    statement = upsert(connection, CubicLoad).on_conflict_do_nothing().returning(CubicLoad.id)
     return len(connection.execute(statement, rows).all())
 
 

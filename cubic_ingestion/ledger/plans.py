@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, literal, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
@@ -18,6 +17,7 @@ from cubic_ingestion.ledger.outbox import DAGSTER
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS, TO_ERROR
+from cubic_ingestion.ledger.upserts import upsert
 
 
 class Plans(Part):
@@ -62,8 +62,9 @@ class Plans(Part):
         table_id = connection.execute(select(CubicTable.id).where(CubicTable.name == table)).scalar()
         if table_id is None:
             raise UnrecordedTableError(table)
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(CubicTableOdsSnapshot).on_conflict_do_nothing().returning(CubicTableOdsSnapshot.id)
+        statement = (
+            upsert(connection, CubicTableOdsSnapshot).on_conflict_do_nothing().returning(CubicTableOdsSnapshot.id)
+        )
         values = {"table_id": table_id, "snapshot": snapshot.started_at, "snapshot_s3_key": snapshot.key}
         return connection.execute(statement.values(**values)).first() is not None
 
@@ -213,7 +214,6 @@ def _write_snapshots(connection: Connection, placements: Collection[Placement]) 
         connection.execute(delete(CubicLoadOdsSnapshot).where(CubicLoadOdsSnapshot.load_id.in_(page)))
     rows = [{"load_id": each.load_id, "snapshot": each.snapshot} for each in placements if each.snapshot is not None]
     if rows:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(CubicLoadOdsSnapshot)
+        statement = upsert(connection, CubicLoadOdsSnapshot)
         replacement = {"snapshot": statement.excluded.snapshot}
         connection.execute(statement.on_conflict_do_update(index_elements=["load_id"], set_=replacement), rows)

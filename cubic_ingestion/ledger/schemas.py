@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.load import LoadSchema
 from cubic_ingestion.domain.table import Column
@@ -14,6 +13,7 @@ from cubic_ingestion.ledger.models import CubicLoad, CubicTable, CubicTableSchem
 from cubic_ingestion.ledger.rows import PAGE_SIZE, in_pages
 from cubic_ingestion.ledger.transactions import Part, reads
 from cubic_ingestion.ledger.transitions import INGESTED, TO_ERROR
+from cubic_ingestion.ledger.upserts import upsert
 
 Columns = tuple[Column, ...]
 
@@ -102,12 +102,11 @@ def schema_ids(
     found = _recorded(connection, wanted)
     missing = [key for key in sorted(wanted) if key not in found]
     if missing:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         rows = [
             {"table_id": key[0], "fingerprint": key[1], "columns": _text(wanted[key][1]), "inserted_at": now}
             for key in missing
         ]
-        connection.execute(insert(CubicTableSchema).on_conflict_do_nothing(), rows)
+        connection.execute(upsert(connection, CubicTableSchema).on_conflict_do_nothing(), rows)
         found |= _recorded(connection, missing)
     return {wanted[key]: schema_id for key, schema_id in found.items()}
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cubic_ingestion.domain.batch import Advance, Batch, ShardLease, ShardProgress, ShardState
 from cubic_ingestion.errors import ShardLeaseLostError
@@ -21,6 +20,7 @@ from cubic_ingestion.ledger.models import (
 )
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.transactions import Part, reads, writes
+from cubic_ingestion.ledger.upserts import upsert
 
 
 class Shards(Part):
@@ -53,9 +53,8 @@ class Shards(Part):
         A lease that ends more than a minute after ``expires_at`` was taken by a clock that is ahead. It counts as
         expired.
         """
-        add = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         row = {"stream": stream, "shard": shard, "behind_milliseconds": 0}
-        connection.execute(add(CubicKafkaShard).values(row).on_conflict_do_nothing())
+        connection.execute(upsert(connection, CubicKafkaShard).values(row).on_conflict_do_nothing())
         taken = connection.execute(
             update(CubicKafkaShard)
             .where(_is(stream, shard), leases.SHARDS.is_free_for(owner, now, expires_at))
