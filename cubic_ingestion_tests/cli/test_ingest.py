@@ -64,6 +64,7 @@ def test_good_and_bad_files_are_summed_up_and_the_exit_code_is_1_once(cubic: Cub
             },
         ],
         "held": [],
+        "left_alone": 0,
         "failures": [],
     }
     assert cubic("ingest", "--json").exit_code == 0

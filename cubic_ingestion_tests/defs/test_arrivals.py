@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import dagster as dg
+import pytest
 
 from cubic_ingestion.defs.arrivals import ARRIVALS, missing_arrivals_sensor
 from cubic_ingestion.defs.assets import build_table_asset
@@ -48,6 +49,7 @@ def test_the_checks_are_red_for_what_did_not_come(
     assert passed == {**dict.fromkeys(CHECKS, True), "missing_day": False}
 
 
+@pytest.mark.slow
 def test_the_sensor_reports_what_changed_and_nothing_twice(
     definitions: dg.Definitions, instance: dg.DagsterInstance, depot: Depot
 ) -> None:

@@ -225,6 +225,7 @@ def test_a_partition_without_rows_that_a_run_works_on_is_no_finding(
     assert [code for code, _, _ in found(depot, instance)] == ["without_rows"]
 
 
+@pytest.mark.slow
 def test_the_comparison_takes_the_same_memory_for_any_number_of_partitions(
     depot: Depot,
     tables: Mapping[str, Table],

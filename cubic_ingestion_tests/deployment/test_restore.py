@@ -66,6 +66,7 @@ def deliver(home: Path, *, is_later: bool) -> None:
             path.write_bytes(body)
 
 
+@pytest.mark.slow
 def test_what_was_archived_after_the_backup_is_ingested_again(ledger: str, home: Path, tmp_path: Path) -> None:
     deliver(home, is_later=False)
     cubic("ingest")

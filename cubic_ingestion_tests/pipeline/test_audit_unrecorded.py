@@ -9,6 +9,7 @@ import pytest
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import OnBadValue
+from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.depot import Depot
@@ -23,7 +24,7 @@ UNRECORDED = [("unrecorded_rows", "springboard", ROWS)]
 
 def die_before_the_record(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish the rows of a load, and die; the claim of the dead goes on."""
-    with killed_before(monkeypatch, "complete_ingest"):
+    with killed_before(monkeypatch, Outcomes, "complete_ingest"):
         depot.ingest()
 
 

@@ -13,7 +13,9 @@ from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import OnBadValue, StreamName, Table
 from cubic_ingestion.errors import StoreUnavailableError
+from cubic_ingestion.ledger.claims import Claims
 from cubic_ingestion.ledger.outcomes import Outcomes
+from cubic_ingestion.ledger.transactions import Part
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.plan import plan
@@ -32,21 +34,21 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_before(monkeypatch: pytest.MonkeyPatch, step: str) -> Generator[None]:
+def killed_before(monkeypatch: pytest.MonkeyPatch, part: type[Part], step: str) -> Generator[None]:
     """Let a step of the ledger not be reached, and the time of claims run out."""
 
     def never(*_: Any, **__: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patch, suppress(Killed):
-        patch.setattr(Outcomes, step, never)
+        patch.setattr(part, step, never)
         yield
         pytest.fail(f"{step} was not reached")
 
 
 def die_unrecorded(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish what there is to publish, and die before it is on record."""
-    with killed_before(monkeypatch, "complete_ingest"):
+    with killed_before(monkeypatch, Outcomes, "complete_ingest"):
         depot.ingest()
     depot.clock.advance(seconds=depot.platform.limits.claim_timeout_seconds)
 
@@ -177,7 +179,7 @@ def test_rows_of_the_version_before_stay_if_nothing_was_published(
     depot.put(KEY, OLD)
     depot.settle()
     depot.put(KEY, NEW)
-    with killed_before(monkeypatch, "holds"):
+    with killed_before(monkeypatch, Claims, "holds"):
         depot.ingest()
     depot.clock.advance(seconds=depot.platform.limits.claim_timeout_seconds)
     depot.put(KEY, DAMAGED)
