@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from cubic_ingestion.cli.output import AsJson, console, json_text, print_places, say, warn, write
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.outside_text import visible_name
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class _Lines:
         if not done.n_findings:
             say("Everything is accounted for.")
         say(*done.pending, *done.notes)
-        counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in done.proved.items())
+        proved = {what.replace("_", " "): n for what, n in done.proved.items()}
+        counts = ", ".join(counted(n, several.removesuffix("s"), several) for several, n in proved.items())
         say(f"Looked at: {counts}. Findings: {done.n_findings:,}.")
 
 

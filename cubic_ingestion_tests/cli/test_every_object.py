@@ -47,7 +47,7 @@ def unnamed(cubic: Cubic, expected: dict[str, str]) -> list[str]:
         f"{len(expected)} objects are left alone in Incoming, since no table takes them. See which: cubic status"
     ]
     status, audit = cubic("status"), cubic("audit")
-    assert f"Looked at: 1 archive objects, 0 error objects, {len(expected)} incoming objects" in audit.out
+    assert f"Looked at: 1 archive object, 0 error objects, {len(expected)} incoming objects" in audit.out
     assert (status.exit_code, audit.exit_code) == (0, 0)
     as_json = cubic("status", "--json").json["unknown_objects"]
     named = {f"{group['folder']}{name}": group["why"] for group in as_json for name in group["names"]}
