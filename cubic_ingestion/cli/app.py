@@ -53,8 +53,8 @@ COULD_NOT_RUN = 2
 
 def main() -> None:
     """Run ``cubic``; an error of ours is one line, not a traceback."""
-    prepare_streams()
     try:
+        prepare_streams()
         app()
     except CubicIngestionError as error:
         # A command makes no further try, whatever the error says to a run that does.

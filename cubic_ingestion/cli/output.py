@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 _WIDE = 200
 _MAX_TABLE_ROWS = 1_000
 
-console = Console(width=None if sys.stdout.isatty() else _WIDE, emoji=False)
+console = Console(width=None if sys.stdout and sys.stdout.isatty() else _WIDE, emoji=False)
 """Standard output; a pipe or a log is not folded to a terminal's width."""
 
 

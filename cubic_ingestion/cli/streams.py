@@ -18,7 +18,16 @@ READER_GONE = 141
 
 
 def prepare_streams() -> None:
-    """Write characters that a stream's encoding does not have as escapes, and guard both streams."""
+    """Write characters that a stream's encoding does not have as escapes, and guard both streams.
+
+    Raises:
+        OutputError: Standard output is closed. What a command would tell is for nobody, and a file that it opens could
+            become its output.
+    """
+    is_closed = _fill_closed("stdout", 1)
+    _fill_closed("stderr", 2)
+    if is_closed:
+        raise OutputError("standard output is closed")
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):
@@ -56,7 +65,17 @@ class _Guarded(io.FileIO):
             raise OutputError(os.strerror(error.errno or errno.EIO)) from error
 
 
+def _fill_closed(name: str, descriptor: int) -> bool:
+    """Say whether a stream was closed when the process began; what is written to it is dropped then."""
+    if getattr(sys, name) is not None:
+        return False
+    _drop_all(descriptor)
+    setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
+    return True
+
+
 def _drop_all(descriptor: int) -> None:
     dropped = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(dropped, descriptor)
-    os.close(dropped)
+    if dropped != descriptor:
+        os.dup2(dropped, descriptor)
+        os.close(dropped)

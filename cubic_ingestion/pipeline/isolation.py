@@ -94,10 +94,13 @@ class FreeIsolation:
     def _retry(self, load: Load, error: RetriableError) -> None:
         tried = replace(load, attempts=min(load.attempts + 1, self.platform.limits.max_attempts))
         retry_at = self.platform.clock.now() + pause_after(tried.attempts)
-        self.platform.ledger.plans.wait(load.id, str(error), retry_at, attempts=tried.attempts)
-        _log.warning("load not planned", reason=str(error), attempts=tried.attempts, retry_at=retry_at.isoformat())
-        if is_exhausted(tried, self.platform.limits):
+        is_last = is_exhausted(tried, self.platform.limits)
+        reason = error.problem if is_last else str(error)  # which says that it will be tried again
+        self.platform.ledger.plans.wait(load.id, reason, retry_at, attempts=tried.attempts)
+        if is_last:
             self._give_up(tried, error)
+        else:
+            _log.warning("load not planned", reason=reason, attempts=tried.attempts, retry_at=retry_at.isoformat())
 
     def _give_up(self, load: Load, error: RetriableError) -> None:
         if load.source_at:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 
+from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.errors import (
@@ -111,7 +112,7 @@ def pause_after(attempts: int) -> timedelta:
 def given_up(load: Load, reason: object) -> RejectedLoadError:
     """Word why a load goes to Error after its last try."""
     why = reason.problem if isinstance(reason, CubicIngestionError) else reason
-    message = f"Given up after {load.attempts} attempts: {why}"
+    message = f"Given up after {counted(load.attempts, 'attempt')}: {why}"
     if isinstance(reason, ObjectFrozenError):
         again = "replay it" if load.archive_key else f"run 'cubic loads retry {load.id}'"
         return RejectedLoadError("object_frozen", f"{message} Then {again}.")

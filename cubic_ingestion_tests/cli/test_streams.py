@@ -65,3 +65,22 @@ def test_nothing_is_left_to_say_where_errors_cannot_be_written_either(cubic: Cub
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([CUBIC, "audit"], stdout=full, stderr=full, env=environment, check=False)
     assert done.returncode == 2
+
+
+def test_closed_output_is_exit_code_2_and_nothing_is_done(home: Path) -> None:
+    done = shell(home, f"'{CUBIC}' ingest >&-")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: The output could not be written (standard output is closed).")
+    assert not (home / "metadata.sqlite").exists()
+
+
+def test_a_command_whose_errors_are_closed_does_its_work(cubic: Cubic, home: Path) -> None:
+    cubic("db", "upgrade")
+    done = shell(home, f"'{CUBIC}' audit 2>&-")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Everything is accounted for.")
+
+
+def shell(home: Path, line: str) -> subprocess.CompletedProcess[str]:
+    environment = clean_environment() | {"CUBIC_HOME": str(home)}
+    return subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, env=environment, check=False)

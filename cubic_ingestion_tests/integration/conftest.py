@@ -142,5 +142,6 @@ def write_sample(folder: Path) -> None:
 
 
 def files(folder: Path) -> list[str]:
-    """Return the paths of all files below a folder, sorted."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Return the paths of all files below a folder, sorted. Folders may go meanwhile, where ``rglob`` would raise."""
+    walked = os.walk(folder)
+    return sorted((Path(root) / name).relative_to(folder).as_posix() for root, _, names in walked for name in names)
