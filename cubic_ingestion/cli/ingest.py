@@ -47,8 +47,8 @@ def ingest(*, as_json: AsJson = False) -> None:
     summary = summarise(platform, before)
     if as_json:
         held = [asdict(holding) for holding in summary.held]
-        told = {"tables": summary.tables, "held": held, "left_alone": summary.n_left_alone, "failures": failures}
-        print_json(told)
+        report = {"tables": summary.tables, "held": held, "left_alone": summary.n_left_alone, "failures": failures}
+        print_json(report)
         if not summary.tables:
             print_places(is_error=True)
     else:

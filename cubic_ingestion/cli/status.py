@@ -48,7 +48,7 @@ def status(
 ) -> None:
     """Show loads by table and status, what is wrong, what did not arrive, and prefixes that no table declares.
 
-    With `--check`, which reads nothing that is archived, exit code 1 if anything is wrong, 2 if that cannot be told.
+    With `--check`, which reads nothing that is archived, exit code 1 if anything is wrong, 2 if it cannot look.
 
     Example: `cubic status --check --ignore errored`
     """

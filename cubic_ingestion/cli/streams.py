@@ -59,7 +59,7 @@ class _Guarded(io.FileIO):
         except OSError as error:
             _drop_all(self.fileno())
             if self._is_error:
-                return n_bytes  # nobody is left who could be told
+                return n_bytes  # there is no other stream for the error
             if error.errno == errno.EPIPE:
                 raise SystemExit(READER_GONE) from None
             raise OutputError(os.strerror(error.errno or errno.EIO)) from error

@@ -78,8 +78,8 @@ def _described(state: OpenState, n_left_out: int) -> str:
         (state.waiting.n_loads, "load waits", "loads wait", "too long for a run"),
         (n_left_out, "file lacks", "files lack", "records that the vendor could not write"),
     ]
-    told = [f"{counted(n, one, several)} {what}" for n, one, several, what in parts if n]
-    return ", ".join(told) or "Nothing waits for a person."
+    troubles = [f"{counted(n, one, several)} {what}" for n, one, several, what in parts if n]
+    return ", ".join(troubles) or "Nothing waits for a person."
 
 
 def _metadata(state: OpenState) -> dict[str, Any]:

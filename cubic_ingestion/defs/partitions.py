@@ -41,7 +41,7 @@ def existing_partitions(instance: dg.DagsterInstance, table: Table, partition_ke
 
 
 def partition_pages(instance: dg.DagsterInstance, table: Table, n_keys: int) -> Iterator[Sequence[str]]:
-    """Yield all partitions that a table has in the instance, at most so many at a time."""
+    """Yield all partitions that a table has in the instance, page by page."""
     cursor: str | None = None
     while True:
         with dg.partition_loading_context(dynamic_partitions_store=instance) as context:

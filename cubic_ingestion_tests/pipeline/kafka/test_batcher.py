@@ -174,15 +174,14 @@ def test_batches_become_rows_each_once_also_if_a_crash_writes_a_file_again(depot
 
 
 def test_a_file_that_was_ingested_and_moved_before_the_checkpoint_is_not_written_again(
-    depot: Depot, source: MemoryStream
+    depot: Depot, source: MemoryStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source.put_all(["taps"] * 4)
     batcher = a_batcher(depot, source)
-    advance = batcher.ledger.shards.advance
-    batcher.ledger.shards.advance = _raise(StreamUnavailableError("fares", "killed"))  # type: ignore[method-assign] - the kill
-    batcher.run_once()
-    depot.settle()
-    batcher.ledger.shards.advance = advance  # type: ignore[method-assign] - and the new process
+    with monkeypatch.context() as killed:
+        killed.setattr(batcher.ledger.shards, "advance", _raise(StreamUnavailableError("fares", "killed")))
+        batcher.run_once()
+        depot.settle()
 
     a_batcher(depot, source, owner="two").run_once()
 
@@ -191,10 +190,12 @@ def test_a_file_that_was_ingested_and_moved_before_the_checkpoint_is_not_written
     assert depot.platform.ledger.shards.progress()[0].n_open_batches == 0
 
 
-def test_other_limits_after_a_crash_change_nothing_of_what_was_cut(depot: Depot, source: MemoryStream) -> None:
+def test_other_limits_after_a_crash_change_nothing_of_what_was_cut(
+    depot: Depot, source: MemoryStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source.put_all(["taps"] * 9)
     batcher = a_batcher(depot, source)
-    batcher.ledger.shards.advance = _raise(StreamUnavailableError("fares", "killed"))  # type: ignore[method-assign] - the kill
+    monkeypatch.setattr(batcher.ledger.shards, "advance", _raise(StreamUnavailableError("fares", "killed")))
     batcher.run_once()
     before = {key: (depot.root / "incoming" / key).read_bytes() for key in records_of(depot)}
     for key in before:
