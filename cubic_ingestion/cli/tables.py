@@ -51,12 +51,12 @@ def changes(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a table's columns have changed: which file, which column, from what to what.
+    """Show how a table's columns and its primary key have changed: which file, which column, from what to what.
 
     Example: `cubic tables changes cubic__ods_qlik__edw_sample`
     """
     from cubic_ingestion.bootstrap import existing_platform
-    from cubic_ingestion.pipeline.schema_changes import schema_changes
+    from cubic_ingestion.pipeline.schema_changes import changes_between
 
     platform = existing_platform()
     if table not in platform.tables:
@@ -64,12 +64,12 @@ def changes(
     rows = [
         {"load": after.load_id, "file": after.key, **asdict(change)}
         for before, after in platform.ledger.schemas.changes(table)
-        for change in schema_changes(before.columns, after.columns)
+        for change in changes_between(before, after)
     ]
     if as_json:
         print_json(rows)
     else:
-        print_rows(rows, empty="All files had the same columns.")
+        print_rows(rows, empty="All files had the same columns and the same primary key.")
 
 
 def _row(table: "Table") -> dict[str, object]:

@@ -179,6 +179,7 @@ class Reporter:
                 totals[key],
                 arrow_schema(newest.columns),
                 preview,
+                primary_key=newest.primary_key,
                 n_table_rows=n_table_rows,
                 locations=[file.location for file in files[key]],
                 uri=springboard.uri(springboard_prefix(table)),

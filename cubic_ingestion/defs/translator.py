@@ -81,6 +81,7 @@ def materialization_metadata(
     schema: pa.Schema,
     preview: pa.Table | None,
     *,
+    primary_key: Sequence[str],
     n_table_rows: int,
     locations: Sequence[str],
     uri: str,
@@ -92,6 +93,7 @@ def materialization_metadata(
         total: Sums over the partition, earlier runs included.
         schema: Columns of its newest file.
         preview: First rows of that file; None if nobody will look at them.
+        primary_key: Names of that file's key columns in key order.
         n_table_rows: Rows of the whole table, all partitions together.
         locations: Keys in Springboard of its newest files.
         uri: Where the table's Parquet files are.
@@ -101,7 +103,7 @@ def materialization_metadata(
         "dagster/row_count": MetadataValue.int(n_table_rows),
         "dagster/partition_row_count": MetadataValue.int(total.n_rows),
         "dagster/uri": MetadataValue.url(uri),
-        "dagster/column_schema": MetadataValue.table_schema(column_schema(schema)),
+        "dagster/column_schema": MetadataValue.table_schema(column_schema(schema, primary_key)),
         "size_bytes": MetadataValue.int(total.n_bytes),
         "quarantined": MetadataValue.int(total.n_quarantined),
         "loads": MetadataValue.int(total.n_loads),
@@ -116,9 +118,12 @@ def materialization_metadata(
     return metadata
 
 
-def column_schema(schema: pa.Schema) -> dg.TableSchema:
-    """Translate an Arrow schema."""
-    return dg.TableSchema([dg.TableColumn(inert(field.name), str(field.type)) for field in schema])
+def column_schema(schema: pa.Schema, primary_key: Sequence[str] = ()) -> dg.TableSchema:
+    """Translate an Arrow schema; key columns show their position in the key."""
+    key = {name: dg.TableColumnConstraints(other=[f"primary key {at}"]) for at, name in enumerate(primary_key, 1)}
+    return dg.TableSchema(
+        [dg.TableColumn(inert(field.name), str(field.type), constraints=key.get(field.name)) for field in schema]
+    )
 
 
 def _table(preview: pa.Table) -> dg.TableMetadataValue:

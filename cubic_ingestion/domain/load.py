@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.domain.table import Column
+from cubic_ingestion.domain.table import Column, ColumnRoles
 from cubic_ingestion.errors import BadCell, RejectedLoadError
 from cubic_ingestion.outside_text import visible
 
@@ -137,6 +137,8 @@ class LoadSchema:
     load_id: int
     key: str
     columns: tuple[Column, ...]
+    roles: ColumnRoles | None = None
+    """None if nothing says so: the stream has no sidecars, or the file was read before roles were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +167,5 @@ class Ingested:
     """Records with a bad value, which are in quarantine and not among ``n_rows``."""
     columns: tuple[Column, ...] = ()
     """Columns of the file as it was written; empty if it was not."""
+    roles: ColumnRoles | None = None
+    """Roles of the columns by the file's sidecar; None if there is no sidecar."""

@@ -61,6 +61,16 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnRoles:
+    """What a file's columns are for, beside their types. Names are in lower case."""
+
+    primary_key: tuple[str, ...] = ()
+    """The key columns in key order; empty if the file says that its table has no key."""
+    headers: tuple[str, ...] = ()
+    """Columns that Qlik adds to describe a change (sequence, operation, time), in the file's order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """One declared table: one asset, one prefix in Incoming, one view in the catalog."""
 

@@ -165,9 +165,12 @@ class CubicTableSchema(Base):
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
     table_id: Mapped[int] = mapped_column(BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_table_schemas_table_id"))
     fingerprint: Mapped[str]
-    """SHA-256 of ``columns``, because an index over long texts has limits."""
+    """SHA-256 of ``columns`` and ``primary_key``, because an index over long texts has limits."""
     columns: Mapped[str]
     """JSON: each column as name, type, the vendor's own name of the type."""
+    primary_key: Mapped[str | None]
+    """JSON: names of the key columns in key order. None (here and below): no sidecar, or recorded before keys were."""
+    header_columns: Mapped[str | None]  # JSON: names of the columns that Qlik adds to describe a change
     inserted_at: Mapped[datetime]
 
 

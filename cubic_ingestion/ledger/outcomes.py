@@ -52,10 +52,10 @@ class Outcomes(Part):
         load_ids = [each.load_id for each in ingested]
         held = held_rows(connection, claimant, load_ids)
         ours = [each for each in ingested if each.load_id in held]
-        schemas = schema_ids(connection, {(held[each.load_id].table_id, each.columns) for each in ours}, now)
+        schema_of = {each.load_id: (held[each.load_id].table_id, (each.columns, each.roles)) for each in ours}
+        schemas = schema_ids(connection, set(schema_of.values()), now)
         changes = {
-            each.load_id: _after_ingest(held[each.load_id], each)
-            | {"schema_id": schemas.get((held[each.load_id].table_id, each.columns))}
+            each.load_id: _after_ingest(held[each.load_id], each) | {"schema_id": schemas.get(schema_of[each.load_id])}
             for each in ours
         }
         replaced = _take_places(connection, ours)

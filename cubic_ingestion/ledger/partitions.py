@@ -11,7 +11,7 @@ from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable, CubicTableSchema
 from cubic_ingestion.ledger.records import PartitionTotal, StandingFile
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
-from cubic_ingestion.ledger.schemas import Columns, columns_of
+from cubic_ingestion.ledger.schemas import Columns, columns_of, names_of
 from cubic_ingestion.ledger.transactions import Part, reads
 from cubic_ingestion.ledger.transitions import INGESTED, TO_ERROR
 
@@ -74,14 +74,19 @@ class Partitions(Part):
                 .subquery()
             )
             statement = (
-                select(numbered, func.coalesce(CubicTableSchema.columns, "[]").label("columns"))
+                select(
+                    numbered,
+                    func.coalesce(CubicTableSchema.columns, "[]").label("columns"),
+                    func.coalesce(CubicTableSchema.primary_key, "[]").label("primary_key"),
+                )
                 .outerjoin(CubicTableSchema, CubicTableSchema.id == numbered.c.schema_id)
                 .where(numbered.c.position <= limit)
                 .order_by(numbered.c.partition_key, numbered.c.position)
             )
             for row in connection.execute(statement):
                 columns = known.get(row.columns) or known.setdefault(row.columns, columns_of(row.columns))
-                found.setdefault(row.partition_key, []).append(StandingFile(row.location, row.id, columns))
+                key = names_of(row.primary_key)
+                found.setdefault(row.partition_key, []).append(StandingFile(row.location, row.id, columns, key))
         return found
 
     @reads

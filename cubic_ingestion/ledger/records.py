@@ -56,6 +56,8 @@ class StandingFile:
     location: str
     load_id: int
     columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    """Key columns in key order; empty if no sidecar names any."""
 
 
 @dataclass(frozen=True, slots=True)

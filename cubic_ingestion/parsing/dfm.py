@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from cubic_ingestion.domain.table import Column
+from cubic_ingestion.domain.table import Column, ColumnRoles
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.dialect import Dialect
 from cubic_ingestion.parsing.qlik_types import is_known, qlik_source_type, qlik_type_text
@@ -17,6 +17,9 @@ MAX_DFM_BYTES = 16 << 20
 """A sidecar of a table with a thousand columns has about 0.2 MB."""
 TEXT_COLUMNS = frozenset({"header__change_seq"})
 """Kept as text whatever type the sidecar gives: 35 digits of fixed width, whose order as text is their order."""
+
+HEADER_PREFIX = "header__"
+"""Begins the names of the columns that Qlik adds to a change: ``header__change_seq``, ``header__change_oper``, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class Dfm:
     """Records that the vendor says it could not write; 0 if it says nothing."""
     started_at: datetime | None
     """When the vendor began to write the file, UTC; None if the sidecar leaves it empty."""
-    primary_key: tuple[str, ...]
-    """Names of the key columns in key order; empty if there is no key."""
+    roles: ColumnRoles
+    """Which columns are the primary key, and which describe the change."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
     """What a person should know: columns of unknown type, which it names, kept as strings."""
 
@@ -59,9 +62,7 @@ def parse_dfm(data: bytes) -> Dfm:
         record_count=_count(file_info, "recordCount"),
         error_count=_count(file_info, "errorCount") or 0,
         started_at=_moment(file_info, "startWriteTimestamp"),
-        primary_key=tuple(
-            entry.name for entry in sorted(declared, key=lambda entry: entry.key_position) if entry.key_position
-        ),
+        roles=_roles(declared),
         notes={"unknown_types": ", ".join(unknown)} if unknown else {},
     )
 
@@ -134,6 +135,12 @@ def _column(declared: _Declared) -> Column:
         "string" if declared.name in TEXT_COLUMNS else type_text,
         source_type=qlik_source_type(declared.type, declared.precision, declared.scale, declared.length),
     )
+
+
+def _roles(declared: Sequence[_Declared]) -> ColumnRoles:
+    key = sorted((entry for entry in declared if entry.key_position > 0), key=lambda entry: entry.key_position)
+    headers = tuple(entry.name for entry in declared if entry.name.startswith(HEADER_PREFIX))
+    return ColumnRoles(tuple(entry.name for entry in key), headers)
 
 
 def _refuse_duplicates(columns: Sequence[Column]) -> None:

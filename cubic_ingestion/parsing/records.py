@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from cubic_ingestion.domain.table import Column
+from cubic_ingestion.domain.table import Column, ColumnRoles
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,5 @@ class Records:
     """Timestamps that are text may end in ``Z`` or ``+00:00``, as JSON's do."""
     n_source_errors: int = 0
     """Records that the vendor says it could not write (errorCount)."""
+    roles: ColumnRoles | None = None
+    """Roles of the columns by the file's sidecar; None if there is no sidecar."""

@@ -13,7 +13,15 @@ from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Ingested, Load, version_order
 from cubic_ingestion.domain.status import Work
-from cubic_ingestion.domain.table import MAX_COLUMNS, RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, Table
+from cubic_ingestion.domain.table import (
+    MAX_COLUMNS,
+    RESERVED_COLUMNS,
+    Column,
+    ColumnRoles,
+    OnBadValue,
+    OnSchemaChange,
+    Table,
+)
 from cubic_ingestion.errors import RejectedLoadError, RetriableError, UnforeseenError
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.records import Records
@@ -27,7 +35,7 @@ from cubic_ingestion.pipeline.quarantine import Quarantine, empty_quarantine, qu
 from cubic_ingestion.pipeline.read import read
 from cubic_ingestion.pipeline.refile import locate_original, refile
 from cubic_ingestion.pipeline.rows import converted
-from cubic_ingestion.pipeline.schema_changes import refuse_changes, schema_changes
+from cubic_ingestion.pipeline.schema_changes import key_changes, refuse_changes, schema_changes
 from cubic_ingestion.pipeline.time_units import TimeUnits
 from cubic_ingestion.pipeline.tries import is_exhausted, last_resort, recorded_whatever_happens
 from cubic_ingestion.pipeline.withdraw import withdraw
@@ -79,9 +87,10 @@ def ingest(
     report = Report()
     for work in (Work.REPLAY, Work.INGEST):
         held = claim(platform, [table.name], work, run_id=run_id, partition_keys=partition_keys)
-        schemas = list(platform.ledger.schemas.known(table.name)) if held.loads else []
+        schemas = platform.ledger.schemas.known(table.name) if held.loads else []
+        keys = platform.ledger.schemas.keys(table.name) if held.loads else []
         worker = _Worker(
-            platform, table, write_load, held, report, HeldIsolation(platform, table, held, report), schemas
+            platform, table, write_load, held, report, HeldIsolation(platform, table, held, report), schemas, keys
         )
         worker.work_through(held.loads)
     return report
@@ -113,7 +122,9 @@ class _Worker:
     report: Report
     isolation: HeldIsolation
     schemas: list[tuple[Column, ...]]
-    """Those that the table's files had before, and those new to this run."""
+    """Columns that the table's files had before, and those new to this run."""
+    keys: list[tuple[str, ...]]
+    """Primary keys that the table's files named before, and those new to this run."""
 
     def work_through(self, loads: Sequence[Load]) -> None:
         """Ingest all loads of the claim, chunk by chunk; give up those that have no try left."""
@@ -216,6 +227,7 @@ class _Worker:
             first = next(records.batches, None)
             columns = units.fitting(first, _columns(self.table, records))
             self._note_schema(load, columns)
+            self._note_key(load, records.roles)
             schema = arrow_schema(columns)
             batches = chain([] if first is None else [first], records.batches)
             kept = opened.enter_context(self._quarantine(load)) if is_sifting else None
@@ -230,7 +242,16 @@ class _Worker:
         self._note(load, records, written)
         n_quarantined = kept.n_rows if kept else 0
         _log.info("load ingested", n_rows=written.n_rows, n_bytes=written.n_bytes, n_quarantined=n_quarantined)
-        return Ingested(load.id, load.partition_key or "", written.n_rows, written.n_bytes, key, n_quarantined, columns)
+        return Ingested(
+            load.id,
+            load.partition_key or "",
+            written.n_rows,
+            written.n_bytes,
+            key,
+            n_quarantined,
+            columns,
+            records.roles,
+        )
 
     def _quarantine(self, load: Load) -> AbstractContextManager[Quarantine]:
         return quarantine(self.platform.stores.springboard, self.table, load, lambda: self.held.holds(load))
@@ -254,6 +275,16 @@ class _Worker:
         if self.schemas:
             self.report.schema_changes += [(load, change) for change in schema_changes(self.schemas[-1], columns)]
         self.schemas.append(tuple(columns))
+
+    def _note_key(self, load: Load, roles: ColumnRoles | None) -> None:
+        """Report a primary key that no file of the table named before; the load goes on."""
+        if roles is None or roles.primary_key in self.keys:
+            return
+        if self.keys:
+            changes = key_changes(self.keys[-1], roles.primary_key)
+            self.report.schema_changes += [(load, change) for change in changes]
+            _log.warning("primary key changed", changes=[str(change) for change in changes])
+        self.keys.append(roles.primary_key)
 
     def _empty_quarantine(self, load: Load) -> None:
         """Remove what an earlier reading left in quarantine."""

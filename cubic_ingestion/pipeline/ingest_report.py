@@ -22,7 +22,7 @@ class Report:
     source_errors: list[tuple[Load, int]] = field(default_factory=list[tuple[Load, int]])
     """Loads of which the vendor says that it could not write some records, with how many (``errorCount``)."""
     schema_changes: list[tuple[Load, SchemaChange]] = field(default_factory=list[tuple[Load, SchemaChange]])
-    """What columns that no file had before differ in from the files before, with the first load that has them."""
+    """Differences of columns and primary keys from the files before, each with the first load that shows it."""
 
     def by_partition(self) -> dict[str, list[Ingested]]:
         """Return what was ingested, by partition."""

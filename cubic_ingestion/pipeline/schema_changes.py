@@ -1,4 +1,4 @@
-"""Schema changes: which columns came, went or have another type than in the files before."""
+"""Schema changes: which columns came, went, have another type or another place in the key than in the files before."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from cubic_ingestion.domain.load import LoadSchema
 from cubic_ingestion.domain.table import Column
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing.arrow_types import arrow_type
@@ -23,6 +24,8 @@ class ChangeKind(StrEnum):
     """Its new type holds every value of the old one, and is what the whole column reads as."""
     CHANGED = "changed"
     """Any other change of type; the whole column reads as what holds both, text if nothing else does."""
+    REKEYED = "rekeyed"
+    """It joined or left the primary key, or has another position in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,9 @@ class SchemaChange:
     column: str
     kind: ChangeKind
     before: str | None
-    """Type before; None if the column is new."""
+    """Type before, or position in the key; None if the column is new, or was not in the key."""
     after: str | None
-    """Type after; None if the column is gone."""
+    """Type after, or position in the key; None if the column is gone, or is no longer in the key."""
 
     def __str__(self) -> str:
         """Word the change."""
@@ -51,6 +54,24 @@ def schema_changes(before: Iterable[Column], after: Iterable[Column]) -> list[Sc
         elif not _is_same_type(old[name], column):
             kind = ChangeKind.WIDENED if _widens(old[name], column) else ChangeKind.CHANGED
             changes.append(SchemaChange(name, kind, _text(old[name]), _text(column)))
+    return changes
+
+
+def key_changes(before: Sequence[str], after: Sequence[str]) -> list[SchemaChange]:
+    """Compare two primary keys, each the names of its columns in key order."""
+    old, new = ({name: f"key column {at}" for at, name in enumerate(key, 1)} for key in (before, after))
+    return [
+        SchemaChange(name, ChangeKind.REKEYED, old.get(name), new.get(name))
+        for name in dict.fromkeys([*before, *after])
+        if old.get(name) != new.get(name)
+    ]
+
+
+def changes_between(before: LoadSchema, after: LoadSchema) -> list[SchemaChange]:
+    """Compare the schemas of two loads. A key is compared only if it is known of both."""
+    changes = schema_changes(before.columns, after.columns)
+    if before.roles and after.roles:
+        changes += key_changes(before.roles.primary_key, after.roles.primary_key)
     return changes
 
 

@@ -76,7 +76,7 @@ class OdsStream:
             typed=not (is_text or table.is_raw),
             limits=InflateLimits(table.max_inflated_bytes, table.max_inflation_ratio),
         )
-        return replace(records, n_source_errors=dfm.error_count, notes={**dfm.notes, **records.notes})
+        return replace(records, n_source_errors=dfm.error_count, notes={**dfm.notes, **records.notes}, roles=dfm.roles)
 
 
 def load_counter(file_name: str) -> tuple[str, str] | None:

@@ -103,6 +103,18 @@ def test_a_materialisation_tells_rows_bytes_loads_place_columns_and_first_rows(
     ]
 
 
+def test_the_columns_of_the_primary_key_are_marked(
+    depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    ready(depot)
+
+    (metadata,) = materialized(sweep(definitions, instance, [tables[BASE_TABLE]]), tables[BASE_TABLE]).values()
+
+    marks = {column.name: column.constraints.other for column in metadata["dagster/column_schema"].columns}
+    assert marks == {"sample_id": ["primary key 1"], "sample_name": []}
+
+
 def test_each_partition_shows_its_own_columns_and_no_more_changes_than_people_read(
     depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:

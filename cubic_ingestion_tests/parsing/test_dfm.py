@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cubic_ingestion.domain.table import Column
+from cubic_ingestion.domain.table import Column, ColumnRoles
 from cubic_ingestion.errors import RejectedLoadError
 from cubic_ingestion.parsing import dfm as dfm_module
 from cubic_ingestion.parsing.dfm import parse_dfm
@@ -38,7 +38,14 @@ def test_the_change_sequence_stays_text_whatever_its_type() -> None:
 
 def test_the_key_is_in_key_order() -> None:
     data = a_dfm([{"name": name, "type": "INT4", "primaryKeyPos": at} for name, at in (("A", 2), ("B", 0), ("C", 1))])
-    assert parse_dfm(data).primary_key == ("c", "a")
+    assert parse_dfm(data).roles.primary_key == ("c", "a")
+
+
+def test_the_columns_that_describe_a_change_are_known_by_their_names() -> None:
+    names = ("header__change_seq", "HEADER__CHANGE_MASK", "ID", "ITS_HEADER__ID")
+    assert parse_dfm(a_dfm([{"name": name, "type": "STRING"} for name in names])).roles == ColumnRoles(
+        (), ("header__change_seq", "header__change_mask")
+    )
 
 
 def test_a_column_of_unknown_type_is_kept_as_text_and_noted() -> None:

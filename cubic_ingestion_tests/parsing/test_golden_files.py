@@ -42,7 +42,7 @@ def test_a_change_file_with_its_sidecar() -> None:
     conversion = Converter(columns).convert(batch, 1)
     assert conversion.failures == ()
     rows = conversion.rows
-    assert (dfm.primary_key, records.expected_rows, rows.num_rows) == (("rider_id", "rider_name"), 3, 3)
+    assert (dfm.roles.primary_key, records.expected_rows, rows.num_rows) == (("rider_id", "rider_name"), 3, 3)
     assert dfm.started_at == datetime(2022, 3, 4, 10, 14, 59, 500_000, UTC)
     assert rows.column("header__change_seq")[0].as_py() == "20220304101112130000000000000000007"
     assert rows.column("header__timestamp")[0].as_py().isoformat() == "2022-03-04T10:11:12.131313"

@@ -1,16 +1,25 @@
 """Schema drift: what came, went or widened is recorded; what else changed follows the table's policy."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import update
 
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, OnSchemaChange, Table
-from cubic_ingestion.pipeline.schema_changes import ChangeKind, SchemaChange, schema_changes
+from cubic_ingestion.ledger.models import CubicTableSchema
+from cubic_ingestion.pipeline.schema_changes import (
+    ChangeKind,
+    SchemaChange,
+    changes_between,
+    key_changes,
+    schema_changes,
+)
 from cubic_ingestion_tests.builders import a_dfm, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 
@@ -55,9 +64,16 @@ def test_the_vendors_name_of_a_type_decides_where_there_is_one() -> None:
     assert str(change) == "n widened: INT4 (int64) → INT8 (int64)"
 
 
-def put(depot: Depot, table: Table, name: str, header: str, *qlik_types: str) -> None:
+def put(depot: Depot, table: Table, name: str, header: str, *qlik_types: str, key: Sequence[str] = ()) -> None:
     columns = [
-        {"ordinal": n, "name": column, "type": kind, "precision": 10, "scale": 0}
+        {
+            "ordinal": n,
+            "name": column,
+            "type": kind,
+            "precision": 10,
+            "scale": 0,
+            "primaryKeyPos": key.index(column) + 1 if column in key else 0,
+        }
         for n, (column, kind) in enumerate(zip(header.split(","), qlik_types, strict=True), 1)
     ]
     started_at = "2022-03-01T00:00:00.000"
@@ -120,6 +136,53 @@ def test_a_run_reports_only_what_no_file_had_before(tmp_path: Path) -> None:
     put(depot, table, "LOAD00000004", "ID", "INT4")
     (report,) = depot.ingest()
     assert report.schema_changes == []
+
+
+def test_every_difference_of_keys_is_named() -> None:
+    assert key_changes(["a", "b"], ["a", "b"]) == []
+    assert [str(change) for change in key_changes(["a", "b", "c"], ["a", "c", "d"])] == [
+        "b rekeyed: key column 2 → none",
+        "c rekeyed: key column 3 → key column 2",
+        "d rekeyed: none → key column 3",
+    ]
+
+
+@pytest.mark.parametrize("policy", OnSchemaChange)
+def test_another_key_is_reported_and_on_record_and_its_load_goes_on(tmp_path: Path, policy: OnSchemaChange) -> None:
+    table = an_ods_table(on_schema_change=policy)
+    depot = Depot.build(tmp_path, [table])
+    put(depot, table, "LOAD00000001", "ID,LINE", "INT4", "INT4", key=["ID"])
+    depot.settle()
+    put(depot, table, "LOAD00000002", "ID,LINE", "INT4", "INT4", key=["LINE", "ID"])
+    (report,) = depot.ingest()
+    expected = ["id rekeyed: key column 1 → key column 2", "line rekeyed: none → key column 1"]
+    assert [str(change) for _, change in report.schema_changes] == expected
+    assert [len(report.ingested), report.rejected] == [1, []]
+    ((before, after),) = depot.platform.ledger.schemas.changes(table.name)
+    assert [str(change) for change in changes_between(before, after)] == expected
+
+
+def test_a_key_that_comes_after_the_upgrade_is_no_change_of_what_is_on_record(tmp_path: Path) -> None:
+    table = an_ods_table()
+    depot = Depot.build(tmp_path, [table])
+    put(depot, table, "LOAD00000001", "ID", "INT4", key=["ID"])
+    depot.settle()
+    forget_keys(depot)
+    put(depot, table, "LOAD00000002", "ID", "INT4", key=["ID"])
+    (report,) = depot.ingest()
+    assert report.schema_changes == []
+    ledger = depot.platform.ledger
+    assert [changes_between(before, after) for before, after in ledger.schemas.changes(table.name)] == [[]]
+    assert ledger.schemas.keys(table.name) == [("id",)]
+
+
+def forget_keys(depot: Depot) -> None:
+    """Leave the schemas as they are right after the upgrade of a ledger from before keys were recorded."""
+    columns = '[["id", "int64", "INT4"]]'
+    forgotten = update(CubicTableSchema).values(
+        fingerprint=hashlib.sha256(columns.encode()).hexdigest(), columns=columns, primary_key=None, header_columns=None
+    )
+    depot.platform.ledger.schemas.database.write(lambda connection: connection.execute(forgotten))
 
 
 def put_times(depot: Depot, table: Table, name: str, time: str) -> None:
