@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import create_engine, text
 
-from cubic_ingestion.bootstrap import platform_from_environment
+from cubic_ingestion.bootstrap import build
 from cubic_ingestion.defs.event_log import report_without_run
 from cubic_ingestion.defs.instance import dagster_instance
 from cubic_ingestion.defs.translator import asset_key
@@ -118,7 +118,7 @@ def _platform(home: Path, n_tables: int) -> Platform:
     entries = [_TABLE.format(number=number, prefix=_folder(number)) for number in range(n_tables)]
     (declared / "bench.toml").write_text("".join(entries), encoding="utf-8")
     os.environ |= {"CUBIC_HOME": str(home), "CUBIC_TABLES_DIR": str(declared), "CUBIC_SETTLE_SECONDS": "0"}
-    return platform_from_environment()
+    return build(read_settings())
 
 
 def _fill(platform: Platform, home: Path, n_loads: int, n_tables: int) -> None:

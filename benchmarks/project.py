@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from benchmarks.files import EVENT
-from cubic_ingestion.bootstrap import build_platform
+from cubic_ingestion.bootstrap import build
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.ingestion_platform import Platform
@@ -27,7 +27,7 @@ Work = Callable[[Path, list[int], Barrier, Barrier], None]
 
 def open_platform(home: Path, tables: list[Table]) -> Platform:
     """Build the platform of a home for some tables; files count as whole at once."""
-    platform = build_platform(Settings(home=home, settle_seconds=0))  # pyright: ignore[reportCallIssue] - defaults
+    platform = build(Settings(home=home, settle_seconds=0))  # pyright: ignore[reportCallIssue] - defaults
     return replace(platform, tables={table.name: table for table in tables})
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.aws import moto_server
 from benchmarks.project import ingest_table
 from benchmarks.small_files import generate
-from cubic_ingestion.bootstrap import build_platform
+from cubic_ingestion.bootstrap import build
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.plan import plan
@@ -142,7 +142,7 @@ def _cubic(folder: Path, bucket: str, in_flight: int) -> Steps:
         s3_addressing_style="path",
         **{f"{zone}_url": f"s3://{bucket}/{zone}" for zone in ZONES},
     )
-    platform = build_platform(settings)
+    platform = build(settings)
     platform = replace(platform, tables={name: each for name, each in platform.tables.items() if "bench_" in name})
     tables = platform.tables.values()
     steps = {

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.listing_server import folder, keys
-from cubic_ingestion.bootstrap import build_platform
+from cubic_ingestion.bootstrap import build
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.register import register
@@ -127,7 +127,7 @@ def _measure(way: "Way", place: Place, answer: Connection) -> None:
         Table(f"cubic__dmap__bench_t{n}", StreamName.DMAP, folder(n), (Column("n", "int64"),))
         for n in range(place.n_tables)
     ]
-    platform = replace(build_platform(settings), tables={table.name: table for table in tables})
+    platform = replace(build(settings), tables={table.name: table for table in tables})
     list(platform.stores.incoming.list("cubic/kafka/"))  # what is loaded on first use is no part of it
     before, started = _peak_mib(), time.perf_counter()
     n_seen, n_new = way(platform, place)

@@ -10,12 +10,15 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from cubic_ingestion.bootstrap import build_batcher
+from cubic_ingestion.bootstrap import SharedPlatform, build_batcher
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.fetchers.kinesis_event import pages_of
 from cubic_ingestion.settings import read_settings
 
 _LOG = logging.getLogger(__name__)
+
+PLATFORM = SharedPlatform()
+"""Of the container: AWS Lambda calls it many times."""
 
 
 def batch_kinesis(event: Mapping[str, Any], context: object) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def batch_kinesis(event: Mapping[str, Any], context: object) -> dict[str, Any]:
         The first record that could not be taken, from which AWS Lambda tries again; none if all went well.
     """
     del context
-    batcher = build_batcher(read_settings(), _LOG.warning)
+    batcher = build_batcher(read_settings(), PLATFORM.get(), _LOG.warning)
     if "Records" not in event:
         report = batcher.cut_overdue()
         return {"files": report.done.n_files, "problems": list(report.problems)}

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from threading import Lock
 
 from filelock import FileLock
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
@@ -12,7 +13,7 @@ from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DeclarationError, HomeMissingError, SchemaRevisionError, SettingsError
-from cubic_ingestion.ledger.engine import open_engine
+from cubic_ingestion.ledger.engine import Engine, open_engine
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.postgres import PostgresLimits
 from cubic_ingestion.ledger.server_clock import shared_clock
@@ -30,22 +31,71 @@ from cubic_ingestion.storage import S3Options, open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
 
 
-def build_platform(settings: Settings) -> Platform:
-    """Wire the adapters that the settings name; the home is made unless it is there.
+def build(settings: Settings) -> Platform:
+    """Wire the adapters that the settings name, on one engine; the home is made unless it is there.
+
+    The caller closes the platform.
 
     Raises:
-        FatalError: A setting or a declaration is wrong, or the metadata database needs an upgrade.
+        DatabaseUnavailableError: The ledger's database does not answer. It is asked once.
+        FatalError: A setting or a declaration is wrong, or the ledger needs an upgrade.
     """
-    make_home(settings)
-    return _wired(settings)
+    with ExitStack() as on_failure:
+        engine = on_failure.enter_context(open_engine(settings.metadata_url, postgres_limits(settings)))
+        _make_home(settings, engine)
+        platform = _wired(settings, engine)
+        on_failure.pop_all()
+    return platform
 
 
-def _wired(settings: Settings) -> Platform:
+def build_existing(settings: Settings) -> Platform:
+    """Wire the adapters for a command that only looks at what there is. The caller closes the platform.
+
+    Raises:
+        HomeMissingError: There is no home. None is made.
+        DatabaseUnavailableError: As ``build`` raises it.
+        FatalError: As ``build`` raises it.
+    """
+    require_home(settings)
+    return build(settings)
+
+
+class SharedPlatform:
+    """The one platform of a process that lives long: built by the environment on first use, then shared by all threads.
+
+    Dagster asks for its resources at every tick and run, and AWS Lambda calls the same process again and again. Neither
+    may open connections each time.
+    """
+
+    def __init__(self) -> None:
+        self._one_at_a_time = Lock()
+        self._platform: Platform | None = None
+
+    def get(self) -> Platform:
+        """Return the platform.
+
+        Raises:
+            DatabaseUnavailableError: As ``build`` raises it, until it has succeeded once.
+            FatalError: As ``build`` raises it, until it has succeeded once.
+        """
+        with self._one_at_a_time:
+            if self._platform is None:
+                self._platform = build(read_settings())
+            return self._platform
+
+    def close(self) -> None:
+        """Close the platform; the next ``get`` builds another."""
+        with self._one_at_a_time:
+            if self._platform is not None:
+                self._platform.close()
+                self._platform = None
+
+
+def _wired(settings: Settings, engine: Engine) -> Platform:
     set_up_logs(settings.log_format, settings.log_level, settings.secrets)
-    prepare_database(settings)
+    _prepare(settings, engine)
     # Told through logging, like all else; structlog's own default would write them among what a command prints.
     set_on_retry_hooks([LoggingOnRetryHook])
-    engine = _CONNECTIONS.enter_context(open_engine(settings.metadata_url, postgres_limits(settings)))
     clock = shared_clock(engine, SystemClock(), retry_seconds=settings.database_retry_seconds)
     return Platform(
         tables=load_tables(settings.tables_dir),
@@ -71,47 +121,12 @@ def _open_stores(settings: Settings) -> Stores:
     )
 
 
-def platform_from_environment() -> Platform:
-    """Return the platform that the environment describes; the same settings give the same one within a process."""
-    settings = read_settings()
-    make_home(settings)
-    return _platform(settings)
-
-
-def existing_platform() -> Platform:
-    """Return the platform that the environment describes, for a command that only looks at what there is.
-
-    Raises:
-        HomeMissingError: There is no home. None is made.
-    """
-    settings = read_settings()
-    require_home(settings)
-    return _platform(settings)
-
-
-def _platform(settings: Settings) -> Platform:
-    described = settings.model_dump_json()
-    if described not in _BUILT:
-        close_platforms()
-        _BUILT[described] = _wired(settings)
-    return _BUILT[described]
-
-
-def close_platforms() -> None:
-    """Close this process's connections to metadata databases; what is asked for later is built anew."""
-    _BUILT.clear()
-    _CONNECTIONS.close()
-
-
-_BUILT: dict[str, Platform] = {}
-_CONNECTIONS = ExitStack()
-
-
-def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: None) -> Batcher:
+def build_batcher(settings: Settings, platform: Platform, tell: Callable[[str], object] = lambda _: None) -> Batcher:
     """Wire the Kafka batcher.
 
     Args:
-        settings: All settings.
+        settings: Those that the platform was built by.
+        platform: Whose ledger and stores it works on.
         tell: Told what goes wrong and will be tried again.
 
     Raises:
@@ -121,7 +136,6 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
 
     if not settings.kinesis_stream:
         raise SettingsError("CUBIC_KINESIS_STREAM", "It is not set.", "Name the Kinesis stream to read.")
-    platform = platform_from_environment()
     require_incoming(platform.stores.incoming)
     return Batcher(
         source=KinesisRecordSource(settings.kinesis_stream),
@@ -142,8 +156,8 @@ def build_batcher(settings: Settings, tell: Callable[[str], object] = lambda _: 
 
 
 @contextmanager
-def open_fetcher(settings: Settings) -> Generator[Fetcher]:
-    """Wire the DMAP fetcher, and close its connections at the end.
+def open_fetcher(settings: Settings, platform: Platform) -> Generator[Fetcher]:
+    """Wire the DMAP fetcher on a platform, and close its own connections at the end.
 
     Raises:
         SettingsError: The vendor's address is not set, or neither of its keys is.
@@ -152,7 +166,6 @@ def open_fetcher(settings: Settings) -> Generator[Fetcher]:
 
     if missing := missing_for_dmap(settings):
         raise missing
-    platform = platform_from_environment()
     require_incoming(platform.stores.incoming)
     client = HttpFeedClient(
         settings.dmap_base_url, settings.dmap_api_keys, DMAP_KEY_SETTINGS, settings.dmap_requests_per_second
@@ -187,26 +200,13 @@ def _owner() -> str:
     return f"{secrets.token_hex(4)}/{this_process()}"
 
 
-def existing_ledger() -> Ledger:
-    """Return the ledger for a command that only looks, and would rather know at once that the database is away.
-
-    Raises:
-        HomeMissingError: There is no home. None is made.
-    """
-    settings = read_settings()
-    require_home(settings)
-    prepare_database(settings)
-    connections = open_engine(settings.metadata_url, postgres_limits(settings))
-    return Ledger(_CONNECTIONS.enter_context(connections), retry_seconds=0)
-
-
 def logs_from_environment() -> None:
     """Have everything that is logged in this process written as the settings say."""
     settings = read_settings()
     set_up_logs(settings.log_format, settings.log_level, settings.secrets)
 
 
-def make_home(settings: Settings) -> None:
+def _make_home(settings: Settings, engine: Engine) -> None:
     """Make the folder of everything embedded unless it is there, and Incoming in it if nothing was ever ingested.
 
     An Incoming that was used before, or that its setting names, is never made: what lands in it would land elsewhere.
@@ -215,7 +215,7 @@ def make_home(settings: Settings) -> None:
         SettingsError: It can be no folder.
     """
     incoming = Path(settings.zone_url("incoming"))
-    makes_incoming = not (settings.incoming_url or incoming.exists() or _was_used(settings))
+    makes_incoming = not (settings.incoming_url or incoming.exists() or _was_used(settings, engine))
     folder = incoming if makes_incoming else settings.home
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,21 +224,20 @@ def make_home(settings: Settings) -> None:
         raise SettingsError("CUBIC_HOME", problem, "Name a folder that can be written to.") from error
 
 
-def _was_used(settings: Settings) -> bool:
-    """Say whether somebody has scanned an Incoming, or has loads, in the metadata database that the settings name."""
+def _was_used(settings: Settings, engine: Engine) -> bool:
+    """Say whether somebody has scanned an Incoming, or has loads, in the ledger that the settings name."""
     if settings.is_embedded and not (settings.home / "metadata.sqlite").exists():
         return False
-    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
-        try:
-            require_newest(engine)
-        except SchemaRevisionError:
-            return current_revision(engine) is not None
-        ledger = Ledger(engine, retry_seconds=settings.database_retry_seconds)
-        return bool(ledger.intake.scans() or ledger.queries.newest_id())
+    try:
+        require_newest(engine)
+    except SchemaRevisionError:
+        return current_revision(engine) is not None
+    ledger = Ledger(engine, retry_seconds=settings.database_retry_seconds)
+    return bool(ledger.intake.scans() or ledger.queries.newest_id())
 
 
 def require_home(settings: Settings) -> None:
-    """Make sure that there is something to look at: a metadata database elsewhere, or a home with one or with files.
+    """Make sure that there is something to look at: a ledger elsewhere, or a home with one or with files.
 
     Raises:
         HomeMissingError: There is not.
@@ -253,21 +252,24 @@ def postgres_limits(settings: Settings) -> PostgresLimits:
     return PostgresLimits(settings.database_pool_size, settings.database_statement_timeout_seconds)
 
 
-def prepare_database(settings: Settings) -> None:
-    """Check the metadata database's schema; an empty embedded one is made on first use."""
-    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
-        if settings.is_embedded and current_revision(engine) is None:
-            upgrade_database(settings)
-        require_newest(engine)
+def _prepare(settings: Settings, engine: Engine) -> None:
+    """Check the ledger's schema; an empty embedded one is made on first use."""
+    if settings.is_embedded and current_revision(engine) is None:
+        _upgrade(settings, engine)
+    require_newest(engine)
 
 
 def upgrade_database(settings: Settings) -> str | None:
-    """Bring the metadata database to the newest schema, and return its revision; two processes at once take turns."""
-    make_home(settings)
+    """Bring the ledger to the newest schema, and return its revision; two processes at once take turns."""
     with open_engine(settings.metadata_url, postgres_limits(settings)) as engine:
-        with FileLock(settings.home.absolute() / "upgrade.lock"):
-            upgrade(engine)
+        _make_home(settings, engine)
+        _upgrade(settings, engine)
         return current_revision(engine)
+
+
+def _upgrade(settings: Settings, engine: Engine) -> None:
+    with FileLock(settings.home.absolute() / "upgrade.lock"):
+        upgrade(engine)
 
 
 def declared_tables() -> Mapping[str, Table]:

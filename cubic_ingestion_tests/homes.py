@@ -1,11 +1,14 @@
 """A home as the settings make it, for tests of what reads them: Dagster's layer and the command line."""
 
 import os
+from contextlib import ExitStack
+from datetime import time
 from pathlib import Path
 
 import pytest
 
-from cubic_ingestion.bootstrap import platform_from_environment
+from cubic_ingestion.bootstrap import build
+from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.depot import Depot, StoppedClock
 
@@ -13,6 +16,10 @@ BASE = "cubic/ods_qlik/EDW.SAMPLE/"
 CHANGES = "cubic/ods_qlik/EDW.SAMPLE__ct/"
 DMAP = "cubic/dmap/agg_sample/"
 KAFKA = "cubic/kafka/sample/"
+AT_THREE = time(15)
+"""When DMAP is fetched, for definitions in which it does not matter."""
+
+_OPENED = ExitStack()
 
 
 def clean_environment() -> dict[str, str]:
@@ -31,8 +38,13 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def depot_of(home: Path) -> Depot:
-    """Return the depot of the home that the environment names; its platform is the one Dagster's resources get."""
-    return Depot(home, platform_from_environment(), StoppedClock())
+    """Return the depot of the home that the environment names."""
+    return Depot(home, _OPENED.enter_context(build(read_settings())), StoppedClock())
+
+
+def close_depots() -> None:
+    """Close the connections of all depots that ``depot_of`` has returned; one that is used later opens others."""
+    _OPENED.close()
 
 
 def put_dmap(depot: Depot, name: str, text: str = "1,a,5\n") -> Path:

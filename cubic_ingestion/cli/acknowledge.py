@@ -10,6 +10,7 @@ import typer
 from cubic_ingestion.cli.changed_loads import print_outcomes, selected, unknown
 from cubic_ingestion.cli.loads import Codes, check_tables
 from cubic_ingestion.cli.output import AsJson
+from cubic_ingestion.cli.platforms import existing_platform
 from cubic_ingestion.cli.quarantine import quarantined_pages
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def acknowledge(
+    context: typer.Context,
     load_ids: Annotated[
         list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of errored or quarantined loads.")
     ] = None,
@@ -40,14 +42,13 @@ def acknowledge(
 
     Example: `cubic loads acknowledge 17 --reason "The vendor sends it again tomorrow."`
     """
-    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.pipeline.acknowledge import acknowledge as acknowledge_loads
 
     if bool(load_ids) == bool(table or code):
         raise typer.BadParameter("name either ids, or --table or --code or both")
     if not reason.strip():
         raise typer.BadParameter("give a reason that others understand", param_hint="--reason")
-    platform = existing_platform()
+    platform = existing_platform(context)
     check_tables(platform, table)
     who = by or f"{getpass.getuser()}@{socket.gethostname()}"
 

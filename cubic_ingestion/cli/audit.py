@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from cubic_ingestion.cli.output import AsJson, console, json_text, print_places, say, warn, write
+from cubic_ingestion.cli.platforms import existing_platform
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.outside_text import visible_name
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _OPENING = '{"findings": ['
 
 
-def audit(*, as_json: AsJson = False) -> None:
+def audit(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Prove that every object belongs to one load, and every load has its original and its rows; nothing is changed.
 
     The catalog and Dagster are compared too; Dagster if `DAGSTER_HOME` or the home has an instance.
@@ -28,13 +29,12 @@ def audit(*, as_json: AsJson = False) -> None:
 
     Example: `cubic audit --json`
     """
-    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.defs.instance import existing_instance
     from cubic_ingestion.defs.shown import DagsterCheck
     from cubic_ingestion.pipeline.audit import audit as run_audit
     from cubic_ingestion.settings import read_settings
 
-    platform = existing_platform()
+    platform = existing_platform(context)
     told = _Json() if as_json else _Lines()
     with existing_instance(read_settings()) as instance, _progress() as tell:
         further = [DagsterCheck(platform, instance)] if instance else []

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
+from cubic_ingestion.cli.platforms import existing_platform
 from cubic_ingestion.domain.counted import counted
 
 if TYPE_CHECKING:
@@ -16,14 +17,12 @@ Tables = Annotated[list[str] | None, typer.Option("--table", help="Only this tab
 
 
 @catalog.command("list")
-def list_catalog(*, as_json: AsJson = False) -> None:
+def list_catalog(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the tables with changes that the catalog does not know yet, and why it refused them last.
 
     Example: `cubic catalog list --json`
     """
-    from cubic_ingestion.bootstrap import existing_platform
-
-    rows = _rows(existing_platform())
+    rows = _rows(existing_platform(context))
     if as_json:
         print_json(rows)
     else:
@@ -31,7 +30,7 @@ def list_catalog(*, as_json: AsJson = False) -> None:
 
 
 @catalog.command()
-def refresh(*, table: Tables = None, as_json: AsJson = False) -> None:
+def refresh(context: typer.Context, *, table: Tables = None, as_json: AsJson = False) -> None:
     """Tell the catalog of all tables and partitions again: after it was chosen, dropped or changed by hand.
 
     It is told through Dagster, now; what it refuses stays on record, and is tried again by the sensor. Doing it twice
@@ -41,18 +40,19 @@ def refresh(*, table: Tables = None, as_json: AsJson = False) -> None:
 
     Example: `cubic catalog refresh --table cubic__dmap__agg_sample`
     """
-    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import bring_catalog_up_to_date
     from cubic_ingestion.defs.instance import dagster_instance
     from cubic_ingestion.settings import read_settings
 
-    platform = existing_platform()
+    platform = existing_platform(context)
     if unknown := [name for name in table or () if name not in platform.tables]:
         raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
     n_places = platform.ledger.catalog.refresh(table)
-    with dagster_instance(read_settings()) as instance:
-        failures = bring_catalog_up_to_date(build_definitions(platform.tables), instance, platform)
+    settings = read_settings()
+    definitions = build_definitions(platform.tables, lambda: platform, settings.dmap_fetch_at)
+    with dagster_instance(settings) as instance:
+        failures = bring_catalog_up_to_date(definitions, instance, platform)
     rows = _rows(platform)
     if as_json:
         print_json({"partitions": n_places, "waiting": rows, "failures": failures})

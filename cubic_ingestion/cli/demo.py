@@ -1,19 +1,23 @@
 """``cubic demo``: something to ingest, or somebody to fetch from."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cubic_ingestion.cli.output import say
+from cubic_ingestion.cli.platforms import the_platform
 from cubic_ingestion.cli.sample import sample_files
 from cubic_ingestion.domain.counted import counted
+
+if TYPE_CHECKING:
+    from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 Dmap = Annotated[bool, typer.Option("--dmap", help="Start a stand-in of the vendor's DMAP API instead.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="With --dmap: port to listen on; 0: any free one.")]
 Honest = Annotated[bool, typer.Option("--honest", help="With --dmap: without misbehaviour.")]
 
 
-def demo(*, dmap: Dmap = False, port: Port = 0, honest: Honest = False) -> None:
+def demo(context: typer.Context, *, dmap: Dmap = False, port: Port = 0, honest: Honest = False) -> None:
     """Put a small sample of all three streams into Incoming; what was put there before is not put again.
 
     With `--dmap`, put nothing there, but serve the vendor's DMAP API on localhost until Ctrl-C or SIGTERM.
@@ -29,14 +33,12 @@ def demo(*, dmap: Dmap = False, port: Port = 0, honest: Honest = False) -> None:
     elif port or honest:
         raise typer.BadParameter("--port and --honest go with --dmap")
     else:
-        _put_sample()
+        _put_sample(the_platform(context))
 
 
-def _put_sample() -> None:
-    from cubic_ingestion.bootstrap import platform_from_environment
+def _put_sample(platform: "Platform") -> None:
     from cubic_ingestion.pipeline.incoming import require_incoming
 
-    platform = platform_from_environment()
     incoming = platform.stores.incoming
     require_incoming(incoming)
     files = sample_files()

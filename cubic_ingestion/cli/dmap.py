@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say, warn
+from cubic_ingestion.cli.platforms import existing_platform, the_platform
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.feed import Feed
@@ -26,15 +27,15 @@ Since = Annotated[
 
 
 @dmap.command("list")
-def list_feeds(*, as_json: AsJson = False) -> None:
+def list_feeds(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the declared feeds: up to when each is fetched, and what is missing.
 
     Example: `cubic dmap list --json`
     """
-    from cubic_ingestion.bootstrap import declared_tables, existing_platform
+    from cubic_ingestion.bootstrap import declared_tables
     from cubic_ingestion.domain.feed import feeds_of
 
-    progress = {known.relative_url: known for known in existing_platform().ledger.feeds.progress()}
+    progress = {known.relative_url: known for known in existing_platform(context).ledger.feeds.progress()}
     rows: list[dict[str, object]] = []
     for feed in feeds_of(declared_tables().values()):
         known = progress.get(feed.relative_url)
@@ -56,7 +57,7 @@ def list_feeds(*, as_json: AsJson = False) -> None:
 
 
 @dmap.command()
-def fetch(feeds: Feeds = None, *, since: Since = None, as_json: AsJson = False) -> None:
+def fetch(context: typer.Context, feeds: Feeds = None, *, since: Since = None, as_json: AsJson = False) -> None:
     """Bring what is new in the vendor's feeds to Incoming: each version of a data set once.
 
     Exit code 0 if everything on offer is there, 1 if something could not be had (it is asked for again by the next
@@ -70,9 +71,10 @@ def fetch(feeds: Feeds = None, *, since: Since = None, as_json: AsJson = False) 
     from cubic_ingestion.settings import read_settings
 
     settings = read_settings()
+    platform = the_platform(context)
     day = since.date() if since else None
     reports: list[FetchReport] = []
-    with open_fetcher(settings) as fetcher, dagster_instance(settings) as instance:
+    with open_fetcher(settings, platform) as fetcher, dagster_instance(settings) as instance:
         for feed in _chosen(settings, feeds or ()):
             report, has_failed = _fetch(fetcher, feed, day)
             report_fetch(instance, report, has_failed=has_failed)

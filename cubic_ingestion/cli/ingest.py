@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from cubic_ingestion.cli.ingest_summary import ENDED, Counts, counts, print_summary, summarise
 from cubic_ingestion.cli.output import AsJson, console, print_json, print_places
+from cubic_ingestion.cli.platforms import the_platform
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.ingestion_platform import Platform
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.5
 
 
-def ingest(*, as_json: AsJson = False) -> None:
+def ingest(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Ingest what is in Incoming now, through Dagster; then print what became of it.
 
     Streams take turns. Files that arrive meanwhile may be ingested too, but do not prolong the command.
@@ -29,7 +30,6 @@ def ingest(*, as_json: AsJson = False) -> None:
 
     Example: `cubic ingest --json`
     """
-    from cubic_ingestion.bootstrap import platform_from_environment
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import ingest_incoming
     from cubic_ingestion.defs.instance import dagster_instance
@@ -38,12 +38,13 @@ def ingest(*, as_json: AsJson = False) -> None:
     from cubic_ingestion.settings import read_settings
 
     settings = read_settings()
-    platform = platform_from_environment()  # the very one that the assets get
+    platform = the_platform(context)
     with suppress(StoreUnavailableError):  # each stream tells of what may pass
         require_incoming(platform.stores.incoming)
+    definitions = build_definitions(platform.tables, lambda: platform, settings.dmap_fetch_at)
     before = counts(platform)
     with dagster_instance(settings) as instance, _progress(platform, before):
-        failures = ingest_incoming(build_definitions(platform.tables), instance, platform)
+        failures = ingest_incoming(definitions, instance, platform)
     summary = summarise(platform, before)
     if as_json:
         held = [asdict(holding) for holding in summary.held]

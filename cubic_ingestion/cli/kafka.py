@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, say, warn
+from cubic_ingestion.cli.platforms import the_platform
 from cubic_ingestion.domain.counted import counted
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def _group() -> None:  # pyright: ignore[reportUnusedFunction] - keeps `kafka` a
 
 
 @kafka.command()
-def batch(*, follow: Follow = False, as_json: AsJson = False) -> None:
+def batch(context: typer.Context, *, follow: Follow = False, as_json: AsJson = False) -> None:
     """Bring the records of a Kinesis stream to Incoming, as batches; each record is in exactly one.
 
     Example: `CUBIC_KINESIS_STREAM=fares cubic kafka batch --follow`
@@ -31,7 +32,7 @@ def batch(*, follow: Follow = False, as_json: AsJson = False) -> None:
     from cubic_ingestion.bootstrap import build_batcher
     from cubic_ingestion.settings import read_settings
 
-    batcher = build_batcher(read_settings(), warn)
+    batcher = build_batcher(read_settings(), the_platform(context), warn)
     if follow:
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

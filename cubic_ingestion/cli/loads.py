@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_facts, print_json, print_json_list, print_places, print_rows, warn
+from cubic_ingestion.cli.platforms import existing_platform
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import ErrorCode
 
@@ -31,6 +32,7 @@ loads = typer.Typer(name="loads", help="The loads: one version of one file each.
 
 @loads.command("list")
 def list_loads(
+    context: typer.Context,
     *,
     table: Annotated[list[str] | None, typer.Option(help="Only this table; may be repeated.")] = None,
     status: Annotated[list[LoadStatus] | None, typer.Option(help="Only this status; may be repeated.")] = None,
@@ -41,9 +43,7 @@ def list_loads(
 
     Example: `cubic loads list --status errored --limit 10`
     """
-    from cubic_ingestion.bootstrap import existing_platform
-
-    platform = existing_platform()
+    platform = existing_platform(context)
     check_tables(platform, table)
     found = chain.from_iterable(load_pages(platform, table, status, limit))
     if as_json:
@@ -69,15 +69,16 @@ def load_pages(
 
 @loads.command()
 def show(
-    load_id: Annotated[int, typer.Argument(min=1, max=_MOST, help="The load's id.")], *, as_json: AsJson = False
+    context: typer.Context,
+    load_id: Annotated[int, typer.Argument(min=1, max=_MOST, help="The load's id.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Show all that is known of one load; exit 1 if there is none with this id.
 
     Example: `cubic loads show 42`
     """
-    from cubic_ingestion.bootstrap import existing_platform
-
-    load = existing_platform().ledger.queries.load(load_id)
+    load = existing_platform(context).ledger.queries.load(load_id)
     if load is None:
         warn(f"There is no load {load_id}. 'cubic loads list' shows the newest.")
         print_places(is_error=True)

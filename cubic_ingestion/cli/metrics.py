@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cubic_ingestion.cli.output import say, write
+from cubic_ingestion.cli.platforms import existing_platform
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; CUBIC_METRICS_HOST if not given.")]
 Port = Annotated[
@@ -15,22 +16,22 @@ Port = Annotated[
 Once = Annotated[bool, typer.Option("--once", help="Print what a scrape would get, and end.")]
 
 
-def metrics(*, host: Host = None, port: Port = None, once: Once = False) -> None:
+def metrics(context: typer.Context, *, host: Host = None, port: Port = None, once: Once = False) -> None:
     """Serve metrics for Prometheus, read from the metadata database and Incoming at each scrape, until stopped.
 
     Example: `cubic metrics --port 9464`
     """
-    from cubic_ingestion.bootstrap import existing_ledger, existing_platform, logs_from_environment
+    from cubic_ingestion.bootstrap import logs_from_environment
     from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
     from cubic_ingestion.observability.problems import Thresholds
     from cubic_ingestion.settings import read_settings
 
     logs_from_environment()
     settings = read_settings()
-    platform = existing_platform()
+    platform = existing_platform(context)
     thresholds = Thresholds(limits=platform.limits)
     collector = LedgerCollector(
-        platform.tables, existing_ledger(), platform.clock, thresholds, platform.stores.incoming
+        platform.tables, platform.ledger.without_retries(), platform.clock, thresholds, platform.stores.incoming
     )
     if once:
         write(exposition(collector))

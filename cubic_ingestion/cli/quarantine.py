@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_json_list, print_rows, say
+from cubic_ingestion.cli.platforms import existing_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,14 +23,12 @@ Tables = Annotated[list[str] | None, typer.Option("--table", help="Only this tab
 
 
 @quarantine.command("list")
-def list_quarantine(*, table: Tables = None, as_json: AsJson = False) -> None:
+def list_quarantine(context: typer.Context, *, table: Tables = None, as_json: AsJson = False) -> None:
     """List the loads with records in quarantine, oldest first.
 
     Example: `cubic quarantine list --json`
     """
-    from cubic_ingestion.bootstrap import existing_platform
-
-    platform = existing_platform()
+    platform = existing_platform(context)
     rows = (_row(platform, load) for load in _loads(platform, table))
     if as_json:
         print_json_list(rows)
@@ -38,7 +37,7 @@ def list_quarantine(*, table: Tables = None, as_json: AsJson = False) -> None:
 
 
 @quarantine.command()
-def replay(*, table: Tables = None, as_json: AsJson = False) -> None:
+def replay(context: typer.Context, *, table: Tables = None, as_json: AsJson = False) -> None:
     """Read the loads with records in quarantine again, with today's declarations; what fits now joins its table.
 
     The partitions they belong to are ingested again from Archive through Dagster. Doing it twice changes nothing.
@@ -47,18 +46,18 @@ def replay(*, table: Tables = None, as_json: AsJson = False) -> None:
 
     Example: `cubic quarantine replay --table cubic__dmap__agg_sample`
     """
-    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import replay_partitions
     from cubic_ingestion.defs.instance import dagster_instance
     from cubic_ingestion.settings import read_settings
 
-    platform = existing_platform()
+    platform = existing_platform(context)
     before = list(_loads(platform, table))
     failures: list[str] = []
     if before:
-        definitions = build_definitions(platform.tables)
-        with dagster_instance(read_settings()) as instance:
+        settings = read_settings()
+        definitions = build_definitions(platform.tables, lambda: platform, settings.dmap_fetch_at)
+        with dagster_instance(settings) as instance:
             for name in sorted({load.table for load in before}):
                 keys = sorted({load.partition_key for load in before if load.table == name and load.partition_key})
                 failures += replay_partitions(definitions, instance, platform, platform.tables[name], keys)

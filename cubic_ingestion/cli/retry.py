@@ -7,6 +7,7 @@ import typer
 from cubic_ingestion.cli.changed_loads import print_outcomes, selected, unknown
 from cubic_ingestion.cli.loads import Codes, check_tables
 from cubic_ingestion.cli.output import AsJson
+from cubic_ingestion.cli.platforms import existing_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def retry(
+    context: typer.Context,
     load_ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of errored loads.")] = None,
     *,
     table: Annotated[list[str] | None, typer.Option(help="Errored loads of this table; may be repeated.")] = None,
@@ -30,12 +32,11 @@ def retry(
 
     Example: `cubic loads retry --table cubic__dmap__agg_sample --code bad_value`
     """
-    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.pipeline.retry import retry as retry_loads
 
     if bool(load_ids) == bool(table or code):
         raise typer.BadParameter("name either ids, or --table or --code or both")
-    platform = existing_platform()
+    platform = existing_platform(context)
     check_tables(platform, table)
 
     def outcomes() -> "Iterator[Outcome]":

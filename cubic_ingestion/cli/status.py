@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_places, print_rows, say
+from cubic_ingestion.cli.platforms import existing_platform
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.observability.problems import (
@@ -38,6 +39,7 @@ Ignored = Annotated[list[ProblemCode] | None, typer.Option("--ignore", help="A p
 
 
 def status(
+    context: typer.Context,
     *,
     check: Check = False,
     max_wait_seconds: MaxWait = MAX_WAIT_SECONDS,
@@ -52,13 +54,12 @@ def status(
 
     Example: `cubic status --check --ignore errored`
     """
-    from cubic_ingestion.bootstrap import existing_ledger, existing_platform
     from cubic_ingestion.observability.health import health
 
-    platform = existing_platform()
+    platform = existing_platform(context)
     thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds, platform.limits)
     now, incoming = platform.clock.now(), platform.stores.incoming
-    found = health(platform.tables, existing_ledger(), now, thresholds, incoming)
+    found = health(platform.tables, platform.ledger.without_retries(), now, thresholds, incoming)
     if check:
         _check(found, as_json=as_json)
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
+from cubic_ingestion.cli.platforms import existing_platform
 
 if TYPE_CHECKING:
     from cubic_ingestion.domain.table import Table
@@ -47,6 +48,7 @@ def check(*, as_json: AsJson = False) -> None:
 
 @tables.command()
 def changes(
+    context: typer.Context,
     table: Annotated[str, typer.Argument(help="The table's name, as 'cubic tables list' has it.")],
     *,
     as_json: AsJson = False,
@@ -55,10 +57,9 @@ def changes(
 
     Example: `cubic tables changes cubic__ods_qlik__edw_sample`
     """
-    from cubic_ingestion.bootstrap import existing_platform
     from cubic_ingestion.pipeline.schema_changes import changes_between
 
-    platform = existing_platform()
+    platform = existing_platform(context)
     if table not in platform.tables:
         raise typer.BadParameter(f"no such table: {table}; 'cubic tables list' shows them")
     rows = [

@@ -12,11 +12,11 @@ import dagster as dg
 
 from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert, listed
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.problems import ARRIVAL_CODES, Problem, ProblemCode
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 ARRIVALS = dg.AssetKey("arrivals")
 INTERVAL_SECONDS = 300
@@ -38,7 +38,7 @@ _SHOWN = 50
         dg.AssetCheckSpec(code.value, asset=ARRIVALS, description=_DESCRIPTIONS[code]) for code in ARRIVAL_CODES
     ],
 )
-def expected_arrivals(platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any]]:
+def expected_arrivals(platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult[Any]]:
     """Do what the sensor does, at once."""
     with step_failures(retry_after_seconds=60):
         found = _found(platform)
@@ -56,13 +56,15 @@ def expected_arrivals(platform: PlatformResource) -> Iterator[dg.MaterializeResu
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def missing_arrivals_sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
+def missing_arrivals_sensor(
+    context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+) -> dg.SensorResult:
     """Report each check that says something else than the last time, and its tables' own pages."""
     told: dict[str, list[str]] = json.loads(context.cursor or "{}")
     found = _found(platform)
     now = {code.value: sorted({problem.table for problem in problems}) for code, problems in found.items()}
     changed = [code for code in ARRIVAL_CODES if told.get(code.value) != now[code.value]]
-    tables = platform.platform().tables
+    tables = platform.tables
     events: list[dg.AssetCheckEvaluation | dg.AssetObservation | dg.AssetMaterialization] = []
     for code in changed:
         problems = found[code]
@@ -80,9 +82,8 @@ def missing_arrivals_sensor(context: dg.SensorEvaluationContext, platform: Platf
     )
 
 
-def _found(platform: PlatformResource) -> dict[ProblemCode, list[Problem]]:
-    built = platform.platform()
-    problems = missing_arrivals(built.tables, built.ledger, built.clock.now())
+def _found(platform: Platform) -> dict[ProblemCode, list[Problem]]:
+    problems = missing_arrivals(platform.tables, platform.ledger, platform.clock.now())
     return {code: [problem for problem in problems if problem.code is code] for code in ARRIVAL_CODES}
 
 

@@ -12,11 +12,11 @@ from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.reporting import Outcome, Reporter
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_spec
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.ingest import Report, ingest
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release
 
 _SHOWN = 20
@@ -48,22 +48,22 @@ def build_table_asset(table: Table) -> dg.AssetsDefinition:
     )
     def springboard_table(
         context: dg.AssetExecutionContext,
-        platform: PlatformResource,
+        platform: dg.ResourceParam[Platform],
         springboard: dg.ResourceParam[SpringboardIOManager],
     ) -> Iterator[dg.AssetCheckResult]:
-        built = platform.platform()
         keys = _requested_partitions(context)
         outcome = Outcome()
         with step_failures(retry_after_seconds=10):
             if context.retry_number:
-                release(built, context.run.run_id)  # what this step held when it failed, which it could not take again
-            report = ingest(built, table, springboard.write_load, run_id=context.run.run_id, partition_keys=keys)
-            reporter = Reporter(built, context.instance, context.run.run_id, partial(_log_events, context))
+                # What this step held when it failed, which it could not take again.
+                release(platform, context.run.run_id)
+            report = ingest(platform, table, springboard.write_load, run_id=context.run.run_id, partition_keys=keys)
+            reporter = Reporter(platform, context.instance, context.run.run_id, partial(_log_events, context))
             if keys is None:
                 reporter.report_changes(table, report)
             else:
                 outcome = reporter.report_requested(table, keys, report)
-            state = open_state(built, table)
+            state = open_state(platform, table)
         leave_out(context, table, outcome.without_loads)
         _log_report(context, report, outcome)
         yield record_count_result(table, state, report)

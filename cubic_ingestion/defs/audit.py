@@ -7,9 +7,9 @@ import dagster as dg
 
 from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import listed
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.shown import DagsterCheck
 from cubic_ingestion.pipeline.audit import Audit, audit
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 AUDIT = dg.AssetKey("audit")
 ACCOUNTED_FOR = "everything_accounted_for"
@@ -29,11 +29,12 @@ _SHOWN = 50
         )
     ],
 )
-def audit_zones(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator[dg.MaterializeResult[Any]]:
+def audit_zones(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+) -> Iterator[dg.MaterializeResult[Any]]:
     """Do what ``cubic audit`` does."""
     with step_failures(retry_after_seconds=60):
-        built = platform.platform()
-        done = audit(built, further=[DagsterCheck(built, context.instance)])
+        done = audit(platform, further=[DagsterCheck(platform, context.instance)])
     yield dg.MaterializeResult(metadata=done.proved, check_results=[audit_result(done)])
 
 

@@ -1,7 +1,7 @@
 """Puts the Dagster definitions together; no definition is made here."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import time
 
 import dagster as dg
@@ -14,7 +14,7 @@ from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
 from cubic_ingestion.defs.pruning import daily_pruning, prune_runs
-from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.defs.resources import platform_resource
 from cubic_ingestion.defs.sensors import (
     build_catalog_sensor,
     build_incoming_sensor,
@@ -25,23 +25,27 @@ from cubic_ingestion.defs.sensors import (
 )
 from cubic_ingestion.domain.feed import feeds_of
 from cubic_ingestion.domain.table import StreamName, Table
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 
-def build_definitions(tables: Mapping[str, Table], dmap_fetch_at: time = time(15)) -> dg.Definitions:
-    """Build everything Dagster shows: an asset a table, a sensor a stream, and what serves them.
+def build_definitions(
+    tables: Mapping[str, Table], get_platform: Callable[[], Platform], dmap_fetch_at: time
+) -> dg.Definitions:
+    """Build everything Dagster shows: one asset per table, one sensor per stream, and what serves them.
 
     Args:
         tables: The declared tables by name.
+        get_platform: Returns the platform to work on. It is called at every tick and run, and never at load.
         dmap_fetch_at: When DMAP is fetched each day, UTC.
     """
     with warnings.catch_warnings():
         # What is in beta is chosen on purpose; a warning an asset would bury all others.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return _build(tables, dmap_fetch_at)
+        return _build(tables, get_platform, dmap_fetch_at)
 
 
-def _build(tables: Mapping[str, Table], dmap_fetch_at: time) -> dg.Definitions:
-    platform = PlatformResource()
+def _build(tables: Mapping[str, Table], get_platform: Callable[[], Platform], dmap_fetch_at: time) -> dg.Definitions:
+    platform = platform_resource(get_platform)
     active = {stream: [t for t in tables.values() if t.stream is stream and t.is_active] for stream in StreamName}
     feeds = feeds_of(tables.values())
     return dg.Definitions(

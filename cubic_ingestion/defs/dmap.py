@@ -13,6 +13,7 @@ from cubic_ingestion.defs.translator import feed_key, fetch_tags
 from cubic_ingestion.domain.feed import Feed
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.dmap import FetchReport
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.settings import read_settings
 
 COMPLETE = "complete"
@@ -32,8 +33,10 @@ def build_feed_asset(feed: Feed) -> dg.AssetsDefinition:
         kinds={"api"},
         check_specs=[dg.AssetCheckSpec(COMPLETE, asset=key, description=_COMPLETE_DESCRIPTION)],
     )
-    def dmap_feed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        with step_failures(retry_after_seconds=300), open_fetcher(read_settings()) as fetcher:
+    def dmap_feed(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        with step_failures(retry_after_seconds=300), open_fetcher(read_settings(), platform) as fetcher:
             report = fetcher.fetch(feed)
         for problem in report.problems:
             context.log.warning("%s", inert(problem))

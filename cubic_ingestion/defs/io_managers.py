@@ -10,7 +10,6 @@ from pyarrow import fs
 
 from cubic_ingestion.catalog.united_rows import reads_as_text, united_rows
 from cubic_ingestion.defs.frames import PARTITION_EXPR, frames_by_partition
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import TABLE_METADATA_KEY, column_schema
 from cubic_ingestion.domain.derived_table import DerivedTable
 from cubic_ingestion.domain.load import Load
@@ -37,17 +36,17 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
     the partitions that the input asks for.
     """
 
-    platform: dg.ResourceDependency[PlatformResource]
+    platform: dg.ResourceDependency[Platform]
 
     def write_load(
         self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
     ) -> Written | None:
         """Write one load's rows under its key; None if the claim was lost meanwhile."""
-        return write_load(self._platform().stores.springboard, claim, load, key, schema, batches)
+        return write_load(self.platform.stores.springboard, claim, load, key, schema, batches)
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Write what an asset returned, one file per partition, and make it queryable by name."""
-        platform, table = self._platform(), _derived_table(context)
+        platform, table = self.platform, _derived_table(context)
         keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
         frames = frames_by_partition(obj, keys, (context.definition_metadata or {}).get(PARTITION_EXPR))
         schema = common_schema(frame.schema for frame in frames.values())
@@ -80,10 +79,10 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
     def _locations(self, context: dg.InputContext, partition_keys: Sequence[str]) -> Sequence[str]:
         """Return the keys of the files to read; of a derived table exactly one for each partition."""
         if name := _cubic_table(context):
-            return self._platform().ledger.partitions.locations(name, partition_keys)
+            return self.platform.ledger.partitions.locations(name, partition_keys)
         table = _derived_table(context)
         keys = list(partition_keys) or [None]
-        missing = missing_partitions(self._platform(), table, keys)
+        missing = missing_partitions(self.platform, table, keys)
         if missing and not (context.definition_metadata or {}).get(ALLOW_MISSING):
             which = ", ".join(str(key) for key in missing[:_SHOWN] if key) + (", …" if len(missing) > _SHOWN else "")
             raise dg.DagsterInvariantViolationError(
@@ -95,7 +94,7 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
     def _dataset(
         self, keys: Sequence[str], asset_key: dg.AssetKey, partition_keys: Sequence[str], hive: pa.Schema
     ) -> ds.Dataset:
-        springboard = self._platform().stores.springboard
+        springboard = self.platform.stores.springboard
         if not keys:
             raise dg.DagsterInvariantViolationError(
                 f"'{asset_key.to_user_string()}' has no rows in Springboard for {', '.join(partition_keys) or 'any'}. "
@@ -122,9 +121,6 @@ class SpringboardIOManager(dg.ConfigurableIOManager):
             return read(paths, united)
         files = (read([path], schema).to_table() for path, schema in zip(paths, schemas, strict=True))
         return ds.dataset(united_rows(files, _with_hive(united, folders)))
-
-    def _platform(self) -> Platform:
-        return self.platform.platform()
 
 
 def _with_hive(schema: pa.Schema, hive: pa.Schema) -> pa.Schema:

@@ -9,14 +9,15 @@ from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.translator import fetch_tags
 from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.settings import read_settings
 
 
 @dg.op(description="Reads the Kinesis stream up to its newest record, and cuts what is due.")
-def batch_kinesis(context: dg.OpExecutionContext) -> None:
+def batch_kinesis(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
     """Do what ``cubic kafka batch`` does."""
     with step_failures(retry_after_seconds=30):
-        batcher = build_batcher(read_settings(), lambda problem: context.log.warning("%s", inert(problem)))
+        batcher = build_batcher(read_settings(), platform, lambda told: context.log.warning("%s", inert(told)))
         report = batcher.run_once()
     context.log.info(
         "%s records, %s files, %s dead letters", report.done.n_records, report.done.n_files, report.done.n_dead_letters

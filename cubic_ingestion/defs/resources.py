@@ -1,19 +1,17 @@
 """Resources: what assets, sensors and IO managers share. The platform is built on first use, never at load."""
 
-import dagster as dg
-from pydantic import PrivateAttr
+from collections.abc import Callable
 
-from cubic_ingestion.bootstrap import platform_from_environment
+import dagster as dg
+
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 
-class PlatformResource(dg.ConfigurableResource[Platform]):
-    """Holds the metadata database, the stores and the catalog that the settings name."""
+def platform_resource(get_platform: Callable[[], Platform]) -> dg.ResourceDefinition:
+    """Hand out the platform itself. Dagster asks at every tick and run, so ``get_platform`` returns a shared one."""
 
-    _platform: Platform | None = PrivateAttr(default=None)
+    @dg.resource(description="The ledger, the stores and the catalog that the settings name.")
+    def platform() -> Platform:
+        return get_platform()
 
-    def platform(self) -> Platform:
-        """Return the platform; one is shared by everything in a process."""
-        if self._platform is None:
-            self._platform = platform_from_environment()
-        return self._platform
+    return platform

@@ -9,7 +9,6 @@ import dagster as dg
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
 from cubic_ingestion.defs.reporting import report_open_state, report_unreported
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import StreamName, Table
@@ -39,13 +38,14 @@ def build_incoming_sensor(stream: StreamName, tables: Sequence[Table]) -> dg.Sen
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def incoming(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
-        built = platform.platform()
-        registration = scan(built, stream, after=_key(context.cursor or ""), timeout_seconds=TICK_SECONDS)
+    def incoming(
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.RunRequest | dg.SkipReason:
+        registration = scan(platform, stream, after=_key(context.cursor or ""), timeout_seconds=TICK_SECONDS)
         context.update_cursor(_cursor(registration.resume_after))
         for unknown in registration.unknown:
             context.log.warning("%s", inert(str(unknown)))
-        request = ingest_request(built, stream)
+        request = ingest_request(platform, stream)
         if request is None:
             return dg.SkipReason(f"Nothing new among {counted(registration.n_seen, 'file')}.")
         if _is_waiting(context.instance, request.tags):
@@ -83,11 +83,10 @@ def build_originals_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def originals(context: dg.SensorEvaluationContext, platform: PlatformResource) -> Iterator[dg.RunRequest]:
-        built = platform.platform()
+    def originals(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.RunRequest]:
         for stream in StreamName:
             tags = lane_tags(stream, "move")
-            if has_originals_to_move(built, stream) and not _is_waiting(context.instance, tags):
+            if has_originals_to_move(platform, stream) and not _is_waiting(context.instance, tags):
                 yield dg.RunRequest(run_config=move_run_config(stream), tags=tags)
 
     return originals
@@ -103,9 +102,11 @@ def build_catalog_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def catalog(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.RunRequest | dg.SkipReason:
-        tags, built = catalog_tags(in_lane=True), platform.platform()
-        if not is_catalog_update_due(built):
+    def catalog(
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.RunRequest | dg.SkipReason:
+        tags = catalog_tags(in_lane=True)
+        if not is_catalog_update_due(platform):
             return dg.SkipReason("The catalog knows everything, or is not to be asked again yet.")
         if _is_waiting(context.instance, tags):
             return dg.SkipReason("A run that will tell it has not started yet.")
@@ -120,18 +121,17 @@ def build_catalog_sensor() -> dg.SensorDefinition:
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def unreported_partitions(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+def unreported_partitions(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
     """Report here, without a run: a run would cost more than everything that it had to report."""
-    built = platform.platform()
     n_changes = report_unreported(
-        built, context.instance, older_than_seconds=UNREPORTED_SECONDS, timeout_seconds=TICK_SECONDS
+        platform, context.instance, older_than_seconds=UNREPORTED_SECONDS, timeout_seconds=TICK_SECONDS
     )
     # Time alone makes a load wait too long, and no transaction records that.
     before: set[str] = set(json.loads(context.cursor or "[]"))
-    now = tables_that_wait_too_long(built.tables, built.ledger, built.clock.now())
+    now = tables_that_wait_too_long(platform.tables, platform.ledger, platform.clock.now())
     for name in before ^ now:
-        if name in built.tables:
-            report_open_state(built, context.instance, built.tables[name])
+        if name in platform.tables:
+            report_open_state(platform, context.instance, platform.tables[name])
     context.update_cursor(json.dumps(sorted(now)))
     return dg.SkipReason(f"Changes reported: {n_changes}.")
 
@@ -140,9 +140,9 @@ def unreported_partitions(context: dg.SensorEvaluationContext, platform: Platfor
     description="Gives back the loads that a failed run held, so that they need not wait for its claims to expire.",
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def release_failed_run(context: dg.RunFailureSensorContext, platform: PlatformResource) -> None:
+def release_failed_run(context: dg.RunFailureSensorContext, platform: dg.ResourceParam[Platform]) -> None:
     """Give back what the failed run held."""
-    n_released = release(platform.platform(), context.dagster_run.run_id)
+    n_released = release(platform, context.dagster_run.run_id)
     context.log.info("%s loads given back", n_released)
 
 
@@ -151,18 +151,17 @@ def release_failed_run(context: dg.RunFailureSensorContext, platform: PlatformRe
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def dead_runs(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SkipReason:
+def dead_runs(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SkipReason:
     """Report runs as failed that hold no claim and have logged nothing for as long as a claim lasts.
 
     Dagster notices a run process that was killed, but not one that went down with its code server or machine, nor a
     ``cubic ingest``.
     """
-    built = platform.platform()
-    silent_since = datetime.now(UTC) - timedelta(seconds=built.limits.claim_timeout_seconds)
+    silent_since = datetime.now(UTC) - timedelta(seconds=platform.limits.claim_timeout_seconds)
     ended: list[str] = []
     for run in context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         is_ours = STREAM_TAG in run.tags
-        if is_ours and _is_silent(context.instance, run.run_id, silent_since) and not _is_at_work(built, run.run_id):
+        if is_ours and _is_silent(context.instance, run.run_id, silent_since) and not _is_at_work(platform, run.run_id):
             context.instance.report_run_failed(run, "Its process is gone: it holds no claim and has logged nothing.")
             ended.append(run.run_id)
     return dg.SkipReason(f"Ended: {', '.join(ended) or 'none'}.")

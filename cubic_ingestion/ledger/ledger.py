@@ -38,6 +38,7 @@ class Ledger:
     def __init__(
         self, engine: Engine, now: Callable[[], datetime] = _utc_now, *, retry_seconds: float = RETRY_SECONDS
     ) -> None:
+        self._engine = engine
         database = Transactions(engine, retry_seconds)
         self.tables = Tables(database, now)
         self.intake = Intake(database, now)
@@ -54,3 +55,11 @@ class Ledger:
         self.shards = Shards(database, now)
         self.batches = Batches(database, now)
         self.feeds = Feeds(database, now)
+
+    def without_retries(self) -> "Ledger":
+        """Return a ledger on the same connections for whoever would rather know at once that the database is away."""
+        return Ledger(self._engine, retry_seconds=0)
+
+    def close(self) -> None:
+        """Close the connections to the database that nobody uses now."""
+        self._engine.dispose()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.table import Table
@@ -12,7 +13,7 @@ from cubic_ingestion.ports import Clock, Stores, TableCatalog
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Everything a verb of the pipeline may need; built once by ``bootstrap``."""
+    """Everything a verb of the pipeline may need; built by ``bootstrap``, once per process."""
 
     tables: Mapping[str, Table]
     ledger: Ledger
@@ -28,3 +29,15 @@ class Platform:
         """Return when a claim that is taken now begins and ends."""
         now = self.clock.now()
         return now, now + timedelta(seconds=self.limits.claim_timeout_seconds)
+
+    def __enter__(self) -> Self:
+        """Return this platform, to be closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the ledger's database; the other parts keep none that a server counts."""
+        self.ledger.close()

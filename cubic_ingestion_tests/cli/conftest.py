@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from cubic_ingestion.bootstrap import close_platforms
 from cubic_ingestion.cli import main
 from cubic_ingestion_tests.databases import database_url
-from cubic_ingestion_tests.homes import enter
+from cubic_ingestion_tests.homes import close_depots, enter
 
 __all__ = ["cubic", "database_url", "home", "ingested_home"]
 
@@ -44,7 +43,6 @@ def cubic(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     """Run ``cubic`` with arguments, in this process."""
 
     def run(*arguments: object) -> Outcome:
-        close_platforms()  # a command is a process of its own
         monkeypatch.setattr(sys, "argv", ["cubic", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -57,9 +55,10 @@ def cubic(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty home that the environment names."""
-    return enter(tmp_path, monkeypatch)
+    yield enter(tmp_path, monkeypatch)
+    close_depots()
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import boto3
 import psycopg
 import pytest
 
-from cubic_ingestion.aws_lambda import batch_kinesis
-from cubic_ingestion.bootstrap import build_batcher, platform_from_environment
+from cubic_ingestion.aws_lambda import PLATFORM, batch_kinesis
+from cubic_ingestion.bootstrap import build, build_batcher
 from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.cli.conftest import Cubic
@@ -36,7 +36,7 @@ def server() -> Iterator[Mapping[str, str]]:
 
 
 @pytest.fixture
-def kinesis(server: Mapping[str, str], home: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Any:
+def kinesis(server: Mapping[str, str], home: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Iterator[Any]:
     """Client of that Kinesis; the settings name a stream of the test's own, of three shards."""
     del home
     stream = f"s{abs(hash(request.node.name))}"
@@ -44,7 +44,8 @@ def kinesis(server: Mapping[str, str], home: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, value)
     client = boto3.client("kinesis")
     client.create_stream(StreamName=stream, ShardCount=3)
-    return client
+    yield client
+    PLATFORM.close()
 
 
 def put(kinesis: Any, *numbers: int) -> None:
@@ -94,7 +95,8 @@ def test_a_killed_follower_is_replaced_and_a_stopped_one_ends_well_each_record_i
 
     assert (stopped.returncode, "records of 3 shards read" in said) == (0, True)
     assert in_files(home) == Counter(range(600))
-    assert {progress.owner for progress in platform_from_environment().ledger.shards.progress()} == {None}
+    with build(read_settings()) as platform:
+        assert {progress.owner for progress in platform.ledger.shards.progress()} == {None}
 
 
 def test_one_pass_tells_what_it_did_and_status_tells_what_is_open(kinesis: Any, cubic: Cubic, home: Path) -> None:
@@ -139,11 +141,12 @@ def test_aws_lambda_keeps_the_open_batch_between_calls_and_its_schedule_cuts_it(
 
 @pytest.mark.usefixtures("kinesis", "home")
 def test_aws_lambda_sends_an_event_again_whose_shard_another_reads() -> None:
-    batcher = build_batcher(read_settings())
-    now = batcher.clock.now()
-    batcher.ledger.shards.lease(
-        batcher.source.stream, FIRST, "other", now=now, expires_at=now + timedelta(seconds=PATIENCE_SECONDS)
-    )
+    with build(read_settings()) as platform:
+        batcher = build_batcher(read_settings(), platform)
+        now = batcher.clock.now()
+        batcher.ledger.shards.lease(
+            batcher.source.stream, FIRST, "other", now=now, expires_at=now + timedelta(seconds=PATIENCE_SECONDS)
+        )
 
     sent = an_event(FIRST, an_event_of(1), an_event_of(2))
 

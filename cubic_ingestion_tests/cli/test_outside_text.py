@@ -18,7 +18,6 @@ import msgspec
 import pytest
 
 from cubic_ingestion import cli
-from cubic_ingestion.bootstrap import close_platforms
 from cubic_ingestion.cli import main
 from cubic_ingestion.cli.output import json_text
 from cubic_ingestion.outside_text import ACTING
@@ -73,7 +72,6 @@ def run(arguments: Sequence[str], encoding: str) -> Written:
     name, _, errors = encoding.partition(":")
     out, error = io.BytesIO(), io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
-        close_platforms()
         patch.setattr(sys, "argv", ["cubic", *arguments])
         patch.setattr(sys, "stdout", io.TextIOWrapper(out, name, errors))
         patch.setattr(sys, "stderr", io.TextIOWrapper(error, name, "backslashreplace"))

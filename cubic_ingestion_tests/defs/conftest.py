@@ -6,10 +6,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cubic_ingestion.bootstrap import SharedPlatform
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.homes import depot_of, enter
+from cubic_ingestion_tests.homes import AT_THREE, close_depots, depot_of, enter
 
 BASE_TABLE = "cubic__ods_qlik__edw_sample"
 CHANGE_TABLE = "cubic__ods_qlik__edw_sample__ct"
@@ -18,14 +19,15 @@ KAFKA_TABLE = "cubic__kafka__sample"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty home that the environment names."""
-    return enter(tmp_path, monkeypatch)
+    yield enter(tmp_path, monkeypatch)
+    close_depots()
 
 
 @pytest.fixture
 def depot(home: Path) -> Depot:
-    """The depot in the home, on the platform that Dagster's resources get."""
+    """The depot in the home."""
     return depot_of(home)
 
 
@@ -44,6 +46,14 @@ def tables(depot: Depot) -> Mapping[str, Table]:
 
 
 @pytest.fixture
-def definitions(tables: Mapping[str, Table]) -> dg.Definitions:
+def shared() -> Iterator[SharedPlatform]:
+    """The platform that Dagster's resources get; it is built on first use, by the environment of that moment."""
+    shared = SharedPlatform()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def definitions(tables: Mapping[str, Table], shared: SharedPlatform) -> dg.Definitions:
     """The sample tables' definitions."""
-    return build_definitions(tables)
+    return build_definitions(tables, shared.get, AT_THREE)

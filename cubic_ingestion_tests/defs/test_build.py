@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cubic_ingestion.bootstrap import SharedPlatform
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.arrivals import ARRIVALS
 from cubic_ingestion.defs.audit import AUDIT
@@ -18,7 +19,7 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.defs.conftest import BASE_TABLE, CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
-from cubic_ingestion_tests.homes import clean_environment
+from cubic_ingestion_tests.homes import AT_THREE, clean_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +44,7 @@ def declared() -> Mapping[str, Table]:
 @pytest.fixture(scope="module")
 def shipped(declared: Mapping[str, Table]) -> dg.Definitions:
     """The definitions of all tables that ship with the project."""
-    return build_definitions(declared)
+    return build_definitions(declared, SharedPlatform().get, AT_THREE)
 
 
 def in_nowhere(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -138,7 +139,9 @@ def test_one_sensor_a_stream_watches_its_tables_from_the_start(
 
 
 def test_a_stream_without_an_active_table_has_no_sensor() -> None:
-    definitions = build_definitions({"cubic__dmap__agg_sample": a_table(is_active=False)})
+    definitions = build_definitions(
+        {"cubic__dmap__agg_sample": a_table(is_active=False)}, SharedPlatform().get, AT_THREE
+    )
 
     assert "dmap_incoming" not in {sensor.name for sensor in definitions.sensors or ()}
     assert len(definitions.resolve_asset_graph().get_all_asset_keys() - {AUDIT, ARRIVALS}) == 1
@@ -201,7 +204,7 @@ def test_the_sample_tables_show_what_people_look_for(shipped: dg.Definitions) ->
 
 
 def test_a_raw_table_says_so_and_shows_text_columns() -> None:
-    definitions = build_definitions({"cubic__dmap__agg_sample": a_table(is_raw=True)})
+    definitions = build_definitions({"cubic__dmap__agg_sample": a_table(is_raw=True)}, SharedPlatform().get, AT_THREE)
     [shown] = [_shown(spec) for spec in definitions.resolve_all_asset_specs() if spec.key not in {AUDIT, ARRIVALS}]
 
     assert shown["tags"] == {"cubic/stream": "dmap", "cubic/raw": "true"}

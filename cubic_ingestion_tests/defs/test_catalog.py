@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cubic_ingestion.bootstrap import close_platforms
 from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.translator import catalog_tags
@@ -32,7 +31,6 @@ def depot(depot: Depot, glue: Any, database: str, monkeypatch: pytest.MonkeyPatc
     assert glue
     monkeypatch.setenv("CUBIC_CATALOG", "glue")
     monkeypatch.setenv("CUBIC_GLUE_DATABASE", database)
-    close_platforms()
     return depot_of(depot.root)
 
 
@@ -104,7 +102,6 @@ def test_a_glue_that_does_not_answer_delays_neither_ingesting_nor_archiving(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", silence)
-    close_platforms()
     depot = depot_of(home)
     put_dmap(depot, "20220304.csv")
     Ticker(definitions, instance, "dmap_incoming").tick()

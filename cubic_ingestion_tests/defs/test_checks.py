@@ -9,7 +9,6 @@ import dagster as dg
 
 from cubic_ingestion.defs.checks import RECORD_COUNT
 from cubic_ingestion.defs.headless import ingest_incoming
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.sensors import unreported_partitions
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import StreamName, Table
@@ -135,6 +134,6 @@ def test_a_load_that_waits_too_long_turns_the_check_red_and_green_again_when_it_
 
 
 def tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    resources = {"platform": PlatformResource()}
+    resources = definitions.resources
     with dg.build_sensor_context(instance=instance, definitions=definitions, resources=resources) as context:
         unreported_partitions(context)

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cubic_ingestion.bootstrap import SharedPlatform, build
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.dmap import COMPLETE, build_fetch_schedule
 from cubic_ingestion.defs.translator import asset_key, feed_key
@@ -14,8 +15,10 @@ from cubic_ingestion.domain.feed import feeds_of
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.fake_vendor import FakeVendor, sample_feed
 from cubic_ingestion.fake_vendor import misbehaviours as bad
+from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.defs.runs import QUIET, failures
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.homes import AT_THREE
 
 TABLE = "cubic__dmap__agg_daily_fareprod"
 FEED = dg.AssetKey(["dmap_feed", "agg_daily_fareprod"])
@@ -41,19 +44,21 @@ def vendor(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeVendor]:
 
 def materialize(table: Table, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     """Materialise the feed of a table, as a person does."""
-    job = build_definitions({table.name: table}).resolve_implicit_global_asset_job_def()
-    selection = [feed_key(table)]
-    return job.execute_in_process(run_config=QUIET, instance=instance, asset_selection=selection, raise_on_error=False)
+    with build(read_settings()) as platform:
+        definitions = build_definitions({table.name: table}, lambda: platform, AT_THREE)
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            run_config=QUIET, instance=instance, asset_selection=[feed_key(table)], raise_on_error=False
+        )
 
 
 def test_a_feed_is_upstream_of_its_table(table: Table) -> None:
-    graph = build_definitions({table.name: table}).resolve_asset_graph()
+    graph = build_definitions({table.name: table}, SharedPlatform().get, AT_THREE).resolve_asset_graph()
     assert graph.get(asset_key(table)).parent_keys == {FEED}
 
 
 def test_a_table_that_others_fill_has_no_feed(depot: Depot) -> None:
     sample = depot.platform.tables["cubic__dmap__agg_sample"]
-    definitions = build_definitions({sample.name: sample})
+    definitions = build_definitions({sample.name: sample}, SharedPlatform().get, AT_THREE)
     assert definitions.resolve_asset_graph().get(asset_key(sample)).parent_keys == set()
     assert "dmap_fetch_schedule" not in {schedule.name for schedule in definitions.schedules or ()}
 
@@ -116,5 +121,5 @@ def test_nothing_is_scheduled_into_failure(
 
 
 def test_the_time_of_the_schedule_is_a_setting(table: Table) -> None:
-    definitions = build_definitions({table.name: table}, time(6, 30))
+    definitions = build_definitions({table.name: table}, SharedPlatform().get, time(6, 30))
     assert definitions.resolve_schedule_def("dmap_fetch_schedule").cron_schedule == "30 6 * * *"

@@ -12,15 +12,17 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from cubic_ingestion.bootstrap import build
 from cubic_ingestion.defs.assets import build_table_asset
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.partitions import partitions_of
-from cubic_ingestion.defs.resources import PlatformResource
+from cubic_ingestion.defs.resources import platform_resource
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.defs.conftest import BASE_TABLE, DMAP_TABLE, KAFKA_TABLE
 from cubic_ingestion_tests.defs.runs import QUIET
@@ -38,11 +40,12 @@ def ingested(depot: Depot, table: Table) -> None:
 
 
 def run(instance: dg.DagsterInstance, assets: list[dg.AssetsDefinition], **how: Any) -> dg.ExecuteInProcessResult:
-    platform = PlatformResource()
-    resources = {"platform": platform, "springboard": SpringboardIOManager(platform=platform)}
-    return dg.materialize(
-        assets, selection=[assets[-1]], instance=instance, resources=resources, run_config=QUIET, **how
-    )
+    with build(read_settings()) as built:
+        platform = platform_resource(lambda: built)
+        resources = {"platform": platform, "springboard": SpringboardIOManager(platform=platform)}
+        return dg.materialize(
+            assets, selection=[assets[-1]], instance=instance, resources=resources, run_config=QUIET, **how
+        )
 
 
 def read_back(

@@ -1,7 +1,5 @@
 """The Kafka batcher's schedule."""
 
-from pathlib import Path
-
 import dagster as dg
 import pytest
 
@@ -21,9 +19,12 @@ def test_nothing_is_requested_while_no_kinesis_stream_is_named(
     assert [request.tags["cubic/lane"] for request in requested.run_requests or ()] == ["kafka-fetch"]
 
 
-def test_a_run_without_a_stream_fails_and_names_the_setting(home: Path, instance: dg.DagsterInstance) -> None:
-    del home
-    result = kafka_batch.execute_in_process(instance=instance, raise_on_error=False)
+@pytest.mark.usefixtures("home")
+def test_a_run_without_a_stream_fails_and_names_the_setting(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    job = definitions.resolve_job_def(kafka_batch.name)
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
 
     assert not result.success
     (failed,) = [event for event in result.all_events if event.is_step_failure]

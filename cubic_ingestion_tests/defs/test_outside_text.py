@@ -11,7 +11,7 @@ from dagster._core.instance import RUNLESS_RUN_ID
 from dagster._serdes import serialize_value
 from markdown_it import MarkdownIt
 
-from cubic_ingestion.bootstrap import platform_from_environment
+from cubic_ingestion.bootstrap import SharedPlatform
 from cubic_ingestion.defs import build_definitions, sensors
 from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.outside_text import ACTING
@@ -19,6 +19,7 @@ from cubic_ingestion.storage import local_object_store
 from cubic_ingestion_tests.defs.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.defs.runs import QUIET
 from cubic_ingestion_tests.defs.test_sensors import Ticker
+from cubic_ingestion_tests.homes import AT_THREE
 from cubic_ingestion_tests.hostile_files import plant_hostile_files
 
 HOST = "planted.example"
@@ -27,10 +28,10 @@ INERT = FRAME | {"inline", "text", "softbreak"}
 
 
 @pytest.fixture
-def hostile(home: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+def hostile(home: Path, shared: SharedPlatform, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
     """Definitions on a home whose files mean harm."""
     monkeypatch.setenv("CUBIC_TABLES_DIR", str(plant_hostile_files(home, HOST)))
-    return build_definitions(platform_from_environment().tables)
+    return build_definitions(shared.get().tables, shared.get, AT_THREE)
 
 
 def parts(value: object) -> Iterator[dict[str, Any] | str]:
@@ -57,9 +58,9 @@ def live(markdown: str) -> list[str]:
 
 
 def test_nothing_that_dagster_keeps_acts_on_the_people_who_read_it(
-    hostile: dg.Definitions, instance: dg.DagsterInstance
+    hostile: dg.Definitions, shared: SharedPlatform, instance: dg.DagsterInstance
 ) -> None:
-    ingest_incoming(hostile, instance, platform_from_environment())
+    ingest_incoming(hostile, instance, shared.get())
     hostile.resolve_job_def("audit_zones").execute_in_process(run_config=QUIET, instance=instance)
 
     runs = instance.get_runs()

@@ -12,7 +12,6 @@ from dagster._core.execution.backfill import PartitionBackfill
 from cubic_ingestion.defs import event_log, reporting
 from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.reporting import report_unreported
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.sensors import unreported_partitions
 from cubic_ingestion.defs.translator import ATTEMPT_TAG, asset_key
 from cubic_ingestion.domain.table import StreamName, Table
@@ -118,7 +117,7 @@ def test_the_sensor_leaves_what_is_new_to_the_run_that_made_it(
 
 
 def tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    resources = {"platform": PlatformResource()}
+    resources = definitions.resources
     with dg.build_sensor_context(instance=instance, definitions=definitions, resources=resources) as context:
         unreported_partitions(context)
 

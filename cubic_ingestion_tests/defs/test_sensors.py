@@ -9,10 +9,8 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.test_utils import create_run_for_test
 
-from cubic_ingestion.bootstrap import platform_from_environment
 from cubic_ingestion.defs import sensors
 from cubic_ingestion.defs.jobs import move_originals
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import asset_key, lane_tags
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -28,8 +26,6 @@ from cubic_ingestion_tests.homes import BASE, CHANGES, put_dmap, put_kafka, put_
 
 Tick = list[dg.RunRequest] | str
 
-RESOURCES = {"platform": PlatformResource()}
-
 
 class Ticker:
     """Evaluates one sensor again and again, keeping its cursor as the daemon does."""
@@ -43,7 +39,10 @@ class Ticker:
     def tick(self) -> Tick:
         """Evaluate once; returns the run requests, or why there are none."""
         with dg.build_sensor_context(
-            instance=self._instance, definitions=self._definitions, cursor=self.cursor, resources=RESOURCES
+            instance=self._instance,
+            definitions=self._definitions,
+            cursor=self.cursor,
+            resources=self._definitions.resources,
         ) as context:
             data = self._sensor.evaluate_tick(context)
         self.cursor = data.cursor
@@ -155,7 +154,7 @@ def test_what_expired_is_requested_again(
     assert str(ticker.tick()).startswith("Nothing new")
 
     later = depot.clock.now() + timedelta(hours=1)
-    monkeypatch.setattr(type(platform_from_environment().clock), "now", lambda _clock: later)
+    monkeypatch.setattr(type(depot.platform.clock), "now", lambda _clock: later)
 
     assert isinstance(ticker.tick(), list)
     assert len(held.loads) == 1
@@ -287,7 +286,7 @@ def test_a_failed_run_gives_back_what_it_held_and_no_more(
         event,
         instance,
         run,
-        resources=RESOURCES,
+        resources=definitions.resources,
     ) as context:
         sensor(context.for_run_failure())
 

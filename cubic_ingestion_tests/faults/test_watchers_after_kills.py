@@ -19,8 +19,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from cubic_ingestion import bootstrap
-from cubic_ingestion.bootstrap import close_platforms, existing_ledger, platform_from_environment
+from cubic_ingestion.bootstrap import build
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.instance import dagster_instance
@@ -39,7 +38,7 @@ from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
 from cubic_ingestion_tests.faults.stage import PROCESSES
-from cubic_ingestion_tests.homes import clean_environment
+from cubic_ingestion_tests.homes import AT_THREE, clean_environment
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +73,8 @@ class Home:
 
     def ingest(self) -> list[str]:
         """Do what ``cubic ingest`` does; returns the failures."""
-        return ingest_incoming(build_definitions(self.tables), self.instance, self.platform)
+        definitions = build_definitions(self.tables, lambda: self.platform, AT_THREE)
+        return ingest_incoming(definitions, self.instance, self.platform)
 
 
 @contextmanager
@@ -84,21 +84,18 @@ def entered(root: Path, faults: FaultPlan | None = None) -> Generator[Home]:
     os.environ.clear()
     os.environ.update(clean_environment(), CUBIC_HOME=str(root), CUBIC_SETTLE_SECONDS="0", CUBIC_PARALLEL_LOADS="1")
     try:
-        built = platform_from_environment()
-        platform = replace(built, tables={name: built.tables[name] for name in NAMES})
         with (
+            build(read_settings()) as built,
             dagster_instance(read_settings()) as instance,
             pytest.MonkeyPatch.context() as patch,
             faults_at_the_database(faults or FaultPlan()),
         ):
+            platform = replace(built, tables={name: built.tables[name] for name in NAMES})
             if faults:
                 platform = faulty(platform, faults)
                 strike_events(faults, patch)
-            built_by_settings: dict[str, Platform] = vars(bootstrap)["_BUILT"]
-            built_by_settings.update(dict.fromkeys(built_by_settings, platform))  # what Dagster's resources get
             yield Home(platform, platform.tables, instance)
     finally:
-        close_platforms()
         os.environ.clear()
         os.environ.update(before)
 
@@ -185,7 +182,7 @@ def of_status(home: Home) -> Iterator[str]:
     """Hold ``cubic status --check`` against the loads, as if nobody had done anything for a day."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     incoming = home.platform.stores.incoming
-    observed = health(home.tables, existing_ledger(), tomorrow, incoming=incoming)
+    observed = health(home.tables, home.platform.ledger.without_retries(), tomorrow, incoming=incoming)
     found = {problem.code for problem in observed.problems}
     loads = home.platform.ledger.queries.loads(limit=100)
     expected = {

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from cubic_ingestion.bootstrap import close_platforms, platform_from_environment
+from cubic_ingestion.bootstrap import SharedPlatform, build
 from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.instance import dagster_instance
 from cubic_ingestion.defs.translator import asset_key
@@ -20,7 +20,7 @@ from cubic_ingestion.errors import CubicIngestionError, DatabaseUnavailableError
 from cubic_ingestion.settings import read_settings
 from cubic_ingestion.tables import SHIPPED, load_tables
 from cubic_ingestion_tests.databases import start_postgres
-from cubic_ingestion_tests.homes import clean_environment, enter
+from cubic_ingestion_tests.homes import AT_THREE, clean_environment, enter
 
 MARK = "Pl4nted"
 SECRET = f"{MARK}/S3cret@"
@@ -96,7 +96,7 @@ def test_a_database_url_that_cannot_be_used_is_refused_without_it(
     enter(tmp_path, monkeypatch)
     monkeypatch.setenv("CUBIC_DATABASE_URL", url)
     with pytest.raises(SettingsError, match="CUBIC_DATABASE_URL") as refused:
-        platform_from_environment()
+        build(read_settings())
     assert MARK not in "".join(traceback.format_exception(refused.value))
 
 
@@ -133,7 +133,6 @@ def test_nothing_that_a_whole_ingest_writes_holds_a_secret(tmp_path: Path, keepe
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose environment is full of secrets."""
     home = enter(tmp_path, monkeypatch)
-    close_platforms()
     for name, value in {**AWS, "CUBIC_DATABASE_URL": UNREACHABLE}.items():
         monkeypatch.setenv(name, value)
     return home
@@ -142,7 +141,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("planted")
 def test_no_error_on_the_way_to_the_database_tells_the_secret() -> None:
     with pytest.raises(DatabaseUnavailableError) as trouble:
-        platform_from_environment()
+        build(read_settings())
     told = "".join(traceback.format_exception(trouble.value))
     assert "127.0.0.1" in told
     assert MARK not in told
@@ -150,7 +149,7 @@ def test_no_error_on_the_way_to_the_database_tells_the_secret() -> None:
 
 @pytest.mark.usefixtures("planted")
 def test_what_definitions_show_holds_no_secret() -> None:
-    definitions = build_definitions(load_tables(None))
+    definitions = build_definitions(load_tables(None), SharedPlatform().get, AT_THREE)
     shown = [repr(definitions), *map(repr, definitions.resolve_all_asset_specs())]
     shown += [repr(vars(resource)) for resource in (definitions.resources or {}).values()]
     assert len(shown) > len(list(SHIPPED.glob("*.toml")))
@@ -159,18 +158,17 @@ def test_what_definitions_show_holds_no_secret() -> None:
 
 def test_a_platform_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(tmp_path, monkeypatch)
-    close_platforms()
     for name, value in AWS.items():
         monkeypatch.setenv(name, value)
-    platform = platform_from_environment()
-    assert MARK not in repr(platform)
+    with build(read_settings()) as platform:
+        assert MARK not in repr(platform)
     assert MARK not in repr([vars(platform.ledger), platform.stores])
     assert MARK not in repr(CubicIngestionError(repr(platform)))
 
 
 def test_a_failing_run_leaves_no_secret_in_dagsters_event_log(planted: Path) -> None:
     table = next(iter(load_tables(None).values()))
-    definitions = build_definitions({table.name: table})
+    definitions = build_definitions({table.name: table}, SharedPlatform().get, AT_THREE)
     job = definitions.resolve_implicit_global_asset_job_def()
     with dagster_instance(read_settings()) as instance:
         result = job.execute_in_process(

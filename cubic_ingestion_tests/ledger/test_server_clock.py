@@ -89,8 +89,9 @@ from cubic_ingestion.settings import SystemClock
 right = SystemClock.now
 SystemClock.now = lambda clock: right(clock) + timedelta(days=1)
 
-from cubic_ingestion.bootstrap import platform_from_environment
-platform = platform_from_environment()
+from cubic_ingestion.bootstrap import build
+from cubic_ingestion.settings import read_settings
+platform = build(read_settings())
 for moment in (*platform.claim_term(), platform.clock.now(), platform.file_clock.now()):
     print(moment.isoformat())
 """
