@@ -40,12 +40,7 @@ def build(settings: Settings) -> Platform:
         DatabaseUnavailableError: The ledger's database does not answer. It is asked once.
         FatalError: A setting or a declaration is wrong, or the ledger needs an upgrade.
     """
-    with ExitStack() as on_failure:
-        engine = on_failure.enter_context(open_engine(settings.metadata_url, postgres_limits(settings)))
-        _make_home(settings, engine)
-        platform = _wired(settings, engine)
-        on_failure.pop_all()
-    return platform
+    return _build(settings, makes_home=True)
 
 
 def build_existing(settings: Settings) -> Platform:
@@ -57,7 +52,7 @@ def build_existing(settings: Settings) -> Platform:
         FatalError: As ``build`` raises it.
     """
     require_home(settings)
-    return build(settings)
+    return _build(settings, makes_home=False)
 
 
 class SharedPlatform:
@@ -89,6 +84,16 @@ class SharedPlatform:
             if self._platform is not None:
                 self._platform.close()
                 self._platform = None
+
+
+def _build(settings: Settings, *, makes_home: bool) -> Platform:
+    with ExitStack() as on_failure:
+        engine = on_failure.enter_context(open_engine(settings.metadata_url, postgres_limits(settings)))
+        if makes_home:
+            _make_home(settings, engine)
+        platform = _wired(settings, engine)
+        on_failure.pop_all()
+    return platform
 
 
 def _wired(settings: Settings, engine: Engine) -> Platform:
