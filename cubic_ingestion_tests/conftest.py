@@ -1,11 +1,8 @@
 """Fixtures that every folder of tests may use."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.pool import Pool
 
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion_tests.budget import pytest_runtest_call
@@ -24,13 +21,6 @@ KAFKA_TABLE = Table(
     "cubic/kafka/sample/",
     columns=(Column("event_id", "string"), Column("amount", "decimal128(10, 2)"), Column("rider", "json")),
 )
-
-
-@event.listens_for(Pool, "connect")
-def _wait_for_no_disk(connection: object, _record: object) -> None:
-    """Let SQLite leave its files to the operating system, which keeps them whatever becomes of the process."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF").close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

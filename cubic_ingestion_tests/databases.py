@@ -4,6 +4,7 @@ A conftest imports the fixtures it wants. Each kind is migrated once a process a
 millisecond on SQLite, twenty on PostgreSQL.
 """
 
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Generator, Iterator
@@ -11,10 +12,15 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import alembic.util
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Dialect, Engine, event, make_url
+from sqlalchemy.pool import Pool
+from sqlalchemy.util import LRUCache
 
 from cubic_ingestion.ledger.engine import make_engine
 from cubic_ingestion.ledger.upgrade import upgrade
@@ -22,6 +28,50 @@ from cubic_ingestion.ledger.upgrade import upgrade
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 _number = count()
+
+
+class _Compiled(LRUCache[Any, Any]):
+    """Statements that SQLAlchemy compiled, by the class of the dialect rather than by the dialect of one engine."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Find what any engine of the kind compiled."""
+        return super().get((type(key[0]), *key[1:]), default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__((type(key[0]), *key[1:]), value)
+
+
+_compiled = _Compiled(2000)
+
+
+def _share_what_is_compiled(engine: Engine) -> None:
+    """Let the engines of all tests share it: compiling anew takes most tests longer than everything else."""
+    engine._compiled_cache = _compiled  # pyright: ignore[reportPrivateUsage] - there is no public way for all engines
+
+
+Dialect.engine_created = staticmethod(_share_what_is_compiled)
+
+
+_load_python_file = alembic.util.load_python_file
+_load_revision = cache(_load_python_file)
+
+
+def _load_revisions_once(folder: str, name: str) -> ModuleType:
+    """Keep the migrations of Cubic and Dagster: Alembic imports all of them for each database, a hundred for Dagster's.
+
+    An ``env.py`` is what migrates, when it is imported.
+    """
+    return (_load_python_file if name == "env.py" else _load_revision)(folder, name)
+
+
+alembic.util.load_python_file = _load_revisions_once
+
+
+@event.listens_for(Pool, "connect")
+def _wait_for_no_disk(connection: object, _record: object) -> None:
+    """Let SQLite leave its files to the operating system, which keeps them whatever becomes of the process."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF").close()
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 from cubic_ingestion.bootstrap import build
 from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
+from cubic_ingestion_tests.databases import migrated_sqlite
 from cubic_ingestion_tests.depot import Depot, StoppedClock
 
 BASE = "cubic/ods_qlik/EDW.SAMPLE/"
@@ -39,6 +40,9 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def depot_of(home: Path) -> Depot:
     """Return the depot of the home that the environment names."""
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "metadata.sqlite").exists():
+        (home / "metadata.sqlite").write_bytes(migrated_sqlite())
     return Depot(home, _OPENED.enter_context(build(read_settings())), StoppedClock())
 
 
