@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from cubic_ingestion_tests.deployment.production import free_port
+from local_servers.environment import free_port
 
 CONNECTS = 100
 POOL_SIZE = 20

@@ -9,7 +9,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +18,8 @@ from typing import IO
 
 import psutil
 from filelock import FileLock, Timeout
+
+from local_servers.environment import beside_python
 
 ROOT = Path(__file__).parent.parent
 CLAIM_TIMEOUT_SECONDS = 20
@@ -86,11 +87,6 @@ class Home:
     def start(self, command: list[str], log: IO[str]) -> "subprocess.Popen[bytes]":
         """Start a command as the head of a process group of its own."""
         return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def beside_python(name: str) -> str:
-    """Path of a command of this environment."""
-    return str(Path(sys.executable).with_name(name))
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:

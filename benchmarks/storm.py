@@ -35,10 +35,11 @@ from benchmarks.soak_deliveries import (
     deliver,
     drawn,
 )
-from benchmarks.soak_workers import CLAIM_TIMEOUT_SECONDS, Adversary, Home, Workers, beside_python
+from benchmarks.soak_workers import CLAIM_TIMEOUT_SECONDS, Adversary, Home, Workers
 from benchmarks.storm_s3 import S3Server, rclone_behind_a_proxy
 from benchmarks.storm_watchers import Verdict, query, watch
 from cubic_ingestion.outside_text import visible
+from local_servers.environment import beside_python
 
 DAY_SECONDS = 86_400
 LATE_SECONDS = 5

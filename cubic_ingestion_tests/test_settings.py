@@ -7,7 +7,7 @@ import pytest
 
 from cubic_ingestion.errors import SettingsError
 from cubic_ingestion.settings import read_settings
-from cubic_ingestion_tests.homes import clean_environment
+from local_servers.environment import clean_environment
 
 URLS = ("CUBIC_INCOMING_URL", "CUBIC_ARCHIVE_URL", "CUBIC_ERROR_URL", "CUBIC_SPRINGBOARD_URL")
 

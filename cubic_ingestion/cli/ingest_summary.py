@@ -83,7 +83,7 @@ def print_summary(platform: "Platform", summary: Summary, failures: Iterable[str
 
 
 def _web_ui() -> str:
-    """Return a command that works in the working directory: outside the ledger there is no Makefile."""
+    """Return a command that works in the working directory: outside the repository there is no Makefile."""
     from cubic_ingestion.settings import read_settings
 
     if Path("Makefile").is_file() and Path("workspace.yaml").is_file():

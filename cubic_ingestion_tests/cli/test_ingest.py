@@ -19,8 +19,9 @@ from cubic_ingestion.pipeline.claim import claim
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion_tests.cli.conftest import Cubic
-from cubic_ingestion_tests.homes import BASE, CHANGES, clean_environment, depot_of, put_dmap, put_kafka, put_ods
+from cubic_ingestion_tests.homes import BASE, CHANGES, depot_of, put_dmap, put_kafka, put_ods
 from cubic_ingestion_tests.permissions import permissions_count
+from local_servers.environment import clean_environment
 
 CUBIC = str(Path(sys.executable).with_name("cubic"))
 

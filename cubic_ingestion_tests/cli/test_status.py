@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion_tests.cli.conftest import Cubic
-from cubic_ingestion_tests.homes import DMAP, clean_environment, depot_of
+from cubic_ingestion_tests.homes import DMAP, depot_of
+from local_servers.environment import clean_environment
 
 HEADER = "sample_id,sample_name,sample_count\n"
 

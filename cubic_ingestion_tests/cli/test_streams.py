@@ -9,7 +9,7 @@ import pytest
 
 from cubic_ingestion_tests.cli.conftest import Cubic
 from cubic_ingestion_tests.cli.test_app import CUBIC
-from cubic_ingestion_tests.homes import clean_environment
+from local_servers.environment import clean_environment
 
 COMMANDS = [("audit",), ("tables", "list"), ("tables", "list", "--json"), ("--help",)]
 

@@ -19,7 +19,8 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.defs.conftest import BASE_TABLE, CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
-from cubic_ingestion_tests.homes import AT_THREE, clean_environment
+from cubic_ingestion_tests.homes import AT_THREE
+from local_servers.environment import clean_environment
 
 ROOT = Path(__file__).parents[2]
 

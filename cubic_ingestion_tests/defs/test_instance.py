@@ -15,7 +15,8 @@ from dagster._cli.utils import get_possibly_temporary_instance_for_cli
 from cubic_ingestion.defs.instance import SHIPPED, dagster_instance
 from cubic_ingestion.errors import SettingsError
 from cubic_ingestion.settings import read_settings
-from cubic_ingestion_tests.homes import clean_environment, enter
+from cubic_ingestion_tests.homes import enter
+from local_servers.environment import clean_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,15 +151,19 @@ def test_telemetry_is_off_unless_somebody_turns_it_on(
 
 @pytest.mark.slow
 def test_a_wheel_brings_the_settings_to_any_working_directory(tmp_path: Path) -> None:
-    """The wheel is unpacked, and comes first on the path of a process that is far from the ledger."""
+    """The wheel is unpacked, and comes first on the path of a process that is far from the repository."""
     source = tmp_path / "source"
     shutil.copytree(ROOT / "cubic_ingestion", source / "cubic_ingestion", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
+    for name in ("benchmarks", "cubic_ingestion_tests", "local_servers"):  # which are not to be in it
+        (source / name).mkdir()
+        shutil.copy(ROOT / name / "__init__.py", source / name)
     wheel_of = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
     subprocess.run([sys.executable, *wheel_of, str(source)], check=True, capture_output=True, timeout=200)
     (wheel,) = tmp_path.glob("*.whl")
     shutil.unpack_archive(wheel, tmp_path / "site", "zip")
+    assert {path.name for path in (tmp_path / "site").iterdir() if path.suffix != ".dist-info"} == {"cubic_ingestion"}
     work = tmp_path / "work"
     work.mkdir()
     environment = clean_environment() | {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(work)}

@@ -10,9 +10,10 @@ from boto3.session import Session
 
 from cubic_ingestion.settings import ZONES
 from cubic_ingestion_tests.databases import postgres_url
-from cubic_ingestion_tests.deployment.production import Production, make_database, prepare
 from cubic_ingestion_tests.glue import glue_url
 from cubic_ingestion_tests.s3 import s3
+from local_servers.postgres import make_database
+from local_servers.production import Production, prepare
 
 __all__ = ["glue_url", "postgres_url", "s3"]
 

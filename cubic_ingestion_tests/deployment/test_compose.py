@@ -11,7 +11,7 @@ import yaml
 from compose_spec import PyCompose
 
 from cubic_ingestion.settings import Settings
-from cubic_ingestion_tests.deployment.production import DEPLOY, ROOT
+from local_servers.production import DEPLOY, ROOT
 
 TEXT = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

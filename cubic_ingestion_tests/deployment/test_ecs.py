@@ -10,8 +10,9 @@ import yaml
 from boto3.session import Session
 from dagster_aws.ecs import EcsRunLauncher
 
-from cubic_ingestion_tests.deployment.production import DEPLOY, make_database
 from cubic_ingestion_tests.homes import enter
+from local_servers.postgres import make_database
+from local_servers.production import DEPLOY
 
 pytestmark = pytest.mark.postgres
 

@@ -10,7 +10,7 @@ from typing import Any
 import dagster_aws.ecs
 import pytest
 
-from cubic_ingestion_tests.deployment.production import DEPLOY, ROOT
+from local_servers.production import DEPLOY, ROOT
 
 POLICIES = sorted((DEPLOY / "iam").glob("*.json"))
 S3_ACTIONS: Mapping[str, str] = {

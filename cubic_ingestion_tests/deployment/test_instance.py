@@ -20,8 +20,8 @@ from sqlalchemy import text
 
 from cubic_ingestion.defs.translator import QUEUE_TAG, lane_tags
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion_tests.deployment.production import make_database
 from cubic_ingestion_tests.homes import enter
+from local_servers.postgres import make_database
 
 pytestmark = pytest.mark.postgres
 

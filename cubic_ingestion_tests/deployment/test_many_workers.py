@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cubic_ingestion.cli.sample import sample_files
-from cubic_ingestion_tests.deployment.production import Production
 from cubic_ingestion_tests.homes import KAFKA
+from local_servers.production import Production
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

@@ -13,8 +13,10 @@ import pytest
 from sqlalchemy import make_url
 
 from cubic_ingestion.cli.sample import sample_files
-from cubic_ingestion_tests.deployment.production import ROOT, beside_python, make_database
 from cubic_ingestion_tests.homes import enter
+from local_servers.environment import beside_python
+from local_servers.postgres import make_database
+from local_servers.production import ROOT
 
 pytestmark = pytest.mark.postgres
 

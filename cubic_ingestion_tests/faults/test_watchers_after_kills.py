@@ -38,7 +38,8 @@ from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
 from cubic_ingestion_tests.faults.stage import PROCESSES
-from cubic_ingestion_tests.homes import AT_THREE, clean_environment
+from cubic_ingestion_tests.homes import AT_THREE
+from local_servers.environment import clean_environment
 
 pytestmark = pytest.mark.slow
 

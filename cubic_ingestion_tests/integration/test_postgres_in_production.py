@@ -17,7 +17,8 @@ from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.upgrade import upgrade
 from cubic_ingestion_tests.databases import an_engine
-from cubic_ingestion_tests.homes import KAFKA, clean_environment
+from cubic_ingestion_tests.homes import KAFKA
+from local_servers.environment import clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

@@ -17,7 +17,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.homes import BASE, CHANGES, DMAP, clean_environment, depot_of, enter
+from cubic_ingestion_tests.homes import BASE, CHANGES, DMAP, depot_of, enter
+from local_servers.environment import clean_environment
 
 CUBIC = str(Path(sys.executable).with_name("cubic"))
 ARRIVED_AT = datetime(2021, 12, 1, 11, 22, 33, 987_654, tzinfo=UTC)

@@ -19,8 +19,9 @@ from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.errors import CubicIngestionError, DatabaseUnavailableError, SettingsError
 from cubic_ingestion.settings import read_settings
 from cubic_ingestion.tables import SHIPPED, load_tables
-from cubic_ingestion_tests.databases import start_postgres
-from cubic_ingestion_tests.homes import AT_THREE, clean_environment, enter
+from cubic_ingestion_tests.homes import AT_THREE, enter
+from local_servers.environment import clean_environment
+from local_servers.postgres import start_postgres
 
 MARK = "Pl4nted"
 SECRET = f"{MARK}/S3cret@"

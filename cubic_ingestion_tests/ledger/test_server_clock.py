@@ -13,7 +13,7 @@ from cubic_ingestion.errors import DatabaseUnavailableError
 from cubic_ingestion.ledger.server_clock import REFRESH_SECONDS, ServerClock, shared_clock
 from cubic_ingestion.settings import SystemClock
 from cubic_ingestion_tests.databases import an_engine
-from cubic_ingestion_tests.homes import clean_environment
+from local_servers.environment import clean_environment
 
 SECOND = timedelta(seconds=1)
 

@@ -4,9 +4,7 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,25 +15,13 @@ import psycopg
 import yaml
 from sqlalchemy import make_url
 
-from cubic_ingestion_tests.homes import clean_environment
+from local_servers.environment import beside_python, clean_environment, free_port
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 QUEUES = "ods,dmap,kafka,dagster"
 START_SECONDS = 60
 POLL_SECONDS = 0.05
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def beside_python(name: str) -> str:
-    """Path of a command of this environment."""
-    return str(Path(sys.executable).with_name(name))
 
 
 @dataclass
@@ -152,14 +138,6 @@ def prepare(folder: Path, environment: Mapping[str, str], *, is_hurried: bool = 
     upgraded = production.cubic("db", "upgrade")
     assert upgraded.returncode == 0, upgraded.stderr
     return production
-
-
-def make_database(server_url: str, name: str, driver: str) -> str:
-    """Make an empty database on a server, and return its URL with a driver."""
-    name = f"{name}_{uuid.uuid4().hex}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return make_url(server_url).set(database=name, drivername=driver).render_as_string(hide_password=False)
 
 
 def _listens(port: int) -> bool:
