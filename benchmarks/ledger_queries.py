@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from benchmarks.ledger_rows import N_DMAP, N_ODS, N_TABLES, declared, table_name
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.load import Arrival, Ingested, LoadError, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.records import Place
-from cubic_ingestion.ledger.transactions import Transactions
+from cubic_ingestion.ledger.transactions import Part, Transactions
 from cubic_ingestion.observability.arrivals import missing_arrivals
 
 
@@ -34,7 +35,8 @@ class _OneTransaction(Transactions):
 def ledger_on(connection: Connection) -> Ledger:
     """Return a ledger whose calls are part of a connection's transaction."""
     ledger = Ledger(connection.engine)
-    for part in vars(ledger).values():
+    parts = [part for part in vars(ledger).values() if isinstance(part, Part)]
+    for part in (*parts, *ledger.deliveries.values()):
         part.database = _OneTransaction(connection)
     return ledger
 
@@ -129,7 +131,7 @@ def queries(connection: Connection) -> list[Query]:
         Query("partition_totals: 10 days", lambda ledger: ledger.partitions.totals(names[0], days[:10])),
         Query("n_rows: largest table", lambda ledger: ledger.queries.n_rows(names[0])),
         Query("locations: a day", lambda ledger: ledger.partitions.locations(names[0], days[:1])),
-        Query("catalog_due: a stream", lambda ledger: ledger.catalog.due(ods, **term)),
+        Query("catalog_due: a stream", lambda ledger: ledger.deliveries[Consumer.CATALOG].due(ods, **term)),
         Query("known_schemas", lambda ledger: ledger.schemas.known(names[0])),
         Query("schema_changes: largest table", lambda ledger: list(ledger.schemas.changes(names[0]))),
         Query("quarantined: a table", lambda ledger: list(ledger.trouble.quarantined(names[:1]))),

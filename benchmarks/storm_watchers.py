@@ -19,7 +19,9 @@ from cubic_ingestion.tables import load_tables
 _WITH_ROWS = """
     select t.name, l.partition_key from cubic_loads l join cubic_tables t on t.id = l.table_id
     where l.location is not null and l.partition_key is not null group by 1, 2"""
-_QUEUED = "select distinct t.name from cubic_dagster_changes c join cubic_tables t on t.id = c.table_id"
+_QUEUED = """
+    select distinct t.name from cubic_deliveries d join cubic_tables t on t.id = d.table_id
+    where d.consumer = 'dagster'"""
 _UNDER_WAY = """
     select count(*) from cubic_loads
     where (status not in ('archived', 'errored')) and waits_for is null"""

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     run_retention_days: int = Field(
         30, ge=1, description="Dagster runs that materialised nothing are deleted so long after their end."
     )
+    history_retention_days: int = Field(
+        400, ge=1, description="The ledger deletes superseded changes and the steps of loads after so long."
+    )
     dmap_base_url: str = Field("", description="Address of the vendor's REST API; none: DMAP is not fetched.")
     dmap_public_api_key: SecretStr = Field(
         SecretStr(""), description="Key of the feeds below `/datasetpublicusersapi/`."

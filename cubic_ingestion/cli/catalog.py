@@ -6,6 +6,7 @@ import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_rows, say
 from cubic_ingestion.cli.platforms import existing_platform
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def refresh(context: typer.Context, *, table: Tables = None, as_json: AsJson = F
     platform = existing_platform(context)
     if unknown := [name for name in table or () if name not in platform.tables]:
         raise typer.BadParameter(f"no such table: {', '.join(unknown)}; 'cubic tables list' shows them")
-    n_places = platform.ledger.catalog.refresh(table)
+    n_places = platform.ledger.deliveries[Consumer.CATALOG].refresh(table)
     settings = read_settings()
     definitions = build_definitions(platform.tables, lambda: platform, settings.dmap_fetch_at)
     with dagster_instance(settings) as instance:
@@ -75,5 +76,5 @@ def _rows(platform: "Platform") -> list[dict[str, object]]:
             "due": behind.due_at,
             "refused": behind.error,
         }
-        for behind in platform.ledger.catalog.backlog()
+        for behind in platform.ledger.deliveries[Consumer.CATALOG].backlog()
     ]

@@ -1,5 +1,7 @@
 """Pruning: Dagster keeps every run for ever, with all its events; a job deletes those that nobody will look for.
 
+So it does with the ledger's history: superseded changes, and the steps of loads.
+
 A run that materialised something is kept, whatever its end: deleting it would delete what the assets' pages show. So is
 an attempt that says why a partition has no rows.
 """
@@ -12,6 +14,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch
+from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import ATTEMPT_TAG
 from cubic_ingestion.settings import read_settings
 
@@ -59,16 +62,26 @@ def prune_old_runs(context: dg.OpExecutionContext) -> None:
     context.add_output_metadata({"deleted": n_deleted})
 
 
-@dg.job(description="Deletes old runs from Dagster's database that nobody needs.")
+@dg.op(description="Deletes superseded changes and steps of loads older than CUBIC_HISTORY_RETENTION_DAYS.")
+def prune_ledger(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    """Keep the ledger's history from growing without end."""
+    before = datetime.now(UTC) - timedelta(days=read_settings().history_retention_days)
+    n_deleted = platform.platform().ledger.retention.forget(before)
+    context.log.info("%s changes and steps deleted", n_deleted)
+    context.add_output_metadata({"deleted": n_deleted})
+
+
+@dg.job(description="Deletes old runs from Dagster's database, and old history from the ledger, that nobody needs.")
 def prune_runs() -> None:
     """Prune."""
     cast("object", prune_old_runs())
+    cast("object", prune_ledger())
 
 
 daily_pruning = dg.ScheduleDefinition(
     name="daily_pruning",
     job=prune_runs,
     cron_schedule="30 4 * * *",
-    description="Deletes old runs every day at 04:30 UTC.",
+    description="Deletes old runs, and old history of the ledger, every day at 04:30 UTC.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )

@@ -22,10 +22,11 @@ from cubic_ingestion.defs.event_log import ever_materialized, report_attempt, re
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.partitions import add_partitions, remove_partitions
 from cubic_ingestion.defs.translator import asset_key, materialization_metadata
+from cubic_ingestion.domain.changes import WHOLE_TABLE, Consumer
 from cubic_ingestion.domain.layout import springboard_prefix
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.ledger.records import WHOLE_TABLE, OutboxWork, PartitionTotal
+from cubic_ingestion.ledger.records import PartitionTotal, TableDeliveries
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.pipeline.claim import claimant_of
 from cubic_ingestion.pipeline.ingest import Report
@@ -34,7 +35,10 @@ from cubic_ingestion.pipeline.preview import first_rows
 from cubic_ingestion.pipeline.release import release_dead
 
 N_CHANGES = 500
-"""Changes of a table that are reported under one lease."""
+"""Changes of a table whose partitions are reported under one lease."""
+
+MAX_CHANGES = 50_000
+"""Changes of those partitions that are processed with them: a partition may have changed with each of many loads."""
 
 _LOCATIONS = 20
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
@@ -83,14 +87,14 @@ class Reporter:
             ingested: What this run has ingested, so that its files need not be read again.
         """
         n_changes = 0
-        while work := self._claim(table):
-            changed = {key for change, key in work.changes.items() if change not in work.seeds}
-            if seeds := set(work.changes.values()) - changed:
-                # An upgrade recorded all partitions, and Dagster shows most of them.
+        while work := self._claim_partitions(table):
+            changed = {each.partition_key for each in work.deliveries if not each.is_seed}
+            if seeds := set(work.partition_keys) - changed:
+                # They are all partitions with rows, and Dagster shows most of them.
                 changed |= seeds - ever_materialized(self.instance, table, seeds)
             self._report(table, work, changed - {WHOLE_TABLE}, ingested)
-            n_changes += len(work.changes)
-            if len(work.changes) < N_CHANGES or monotonic() > self.ends_at:
+            n_changes += len(work.deliveries)
+            if len(work.deliveries) < N_CHANGES or monotonic() > self.ends_at:
                 break
         return n_changes
 
@@ -109,7 +113,7 @@ class Reporter:
         if (outcome.rejected or in_trouble) and missing:
             report_attempt(self.instance, table, missing)  # the run fails, and they have not
         if work:
-            self.platform.ledger.dagster.complete(self._claimant, work)
+            self.platform.ledger.deliveries[Consumer.DAGSTER].complete(self._claimant, work)
         return outcome
 
     def postpone(self, table: Table, reason: str) -> None:
@@ -118,22 +122,33 @@ class Reporter:
         if work:
             pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)
             due_at = self.platform.clock.now() + pause
-            self.platform.ledger.dagster.postpone(self._claimant, work, due_at, reason)
+            self.platform.ledger.deliveries[Consumer.DAGSTER].postpone(self._claimant, work, due_at, reason)
 
-    def _claim(self, table: Table, partition_keys: Collection[str] | None = None) -> OutboxWork | None:
+    def _claim_partitions(self, table: Table) -> TableDeliveries | None:
+        """Claim the oldest changes, and all later ones of the same partitions: each partition is reported once."""
+        work = self._claim(table)
+        if work is None or len(work.deliveries) < N_CHANGES:
+            return work
+        return self._claim(table, work.partition_keys, n_changes=MAX_CHANGES)
+
+    def _claim(
+        self, table: Table, partition_keys: Collection[str] | None = None, n_changes: int = N_CHANGES
+    ) -> TableDeliveries | None:
         now, expires_at = self.platform.claim_term()
-        claimed = self.platform.ledger.dagster.claim(
+        claimed = self.platform.ledger.deliveries[Consumer.DAGSTER].claim(
             [table.name],
             claimant=self._claimant,
             now=now,
             expires_at=expires_at,
             n_tables=1,
-            n_changes=N_CHANGES,
-            subjects=partition_keys,
+            n_changes=n_changes,
+            partition_keys=partition_keys,
         )
         return claimed[0] if claimed else None
 
-    def _report(self, table: Table, work: OutboxWork, partition_keys: Collection[str], ingested: Report | None) -> None:
+    def _report(
+        self, table: Table, work: TableDeliveries, partition_keys: Collection[str], ingested: Report | None
+    ) -> None:
         outcome = self._show(table, partition_keys, ingested)
         if outcome.rejected:
             add_partitions(self.instance, table, list(outcome.rejected))
@@ -142,7 +157,7 @@ class Reporter:
         gone = remove_partitions(self.instance, table, ever_materialized(self.instance, table, outcome.without_loads))
         if gone:
             report_attempt(self.instance, table, gone, _GONE)
-        self.platform.ledger.dagster.complete(self._claimant, work)
+        self.platform.ledger.deliveries[Consumer.DAGSTER].complete(self._claimant, work)
 
     def _show(self, table: Table, partition_keys: Collection[str], ingested: Report | None) -> Outcome:
         """Log a materialisation of each partition that has a file in Springboard, and sort the others."""
@@ -207,7 +222,7 @@ def report_unreported(
     release_dead(platform.ledger, now)
     recorded_before, ends_at = now - timedelta(seconds=older_than_seconds), monotonic() + timeout_seconds
     n_changes = 0
-    for name in platform.ledger.dagster.due(
+    for name in platform.ledger.deliveries[Consumer.DAGSTER].due(
         list(platform.tables), now=now, expires_at=expires_at, recorded_before=recorded_before
     ):
         if monotonic() > ends_at:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from cubic_ingestion.defs.event_log import shown
 from cubic_ingestion.defs.partitions import partition_pages
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.audit import Finding, FindingCode
@@ -41,7 +42,7 @@ class DagsterCheck:
     def _waiting(self) -> Iterator[Finding]:
         patience = _LONGEST_PAUSE + timedelta(seconds=2 * self._platform.limits.claim_timeout_seconds)
         since = self._platform.clock.now() - patience
-        for behind in self._platform.ledger.dagster.backlog():
+        for behind in self._platform.ledger.deliveries[Consumer.DAGSTER].backlog():
             table = self._platform.tables.get(behind.table)
             if table is not None and behind.oldest_at < since:
                 why = f"; the last report failed: {behind.error}" if behind.error else ""
@@ -95,7 +96,7 @@ class DagsterCheck:
         return {key for key, is_under_way in shown(self._instance, table, partitions).items() if not is_under_way}
 
     def _pending(self, table: Table, partitions: Collection[str]) -> set[str]:
-        return set(self._platform.ledger.dagster.pending(table.name, partitions))
+        return set(self._platform.ledger.deliveries[Consumer.DAGSTER].pending_partitions(table.name, partitions))
 
     def _with_rows(self, table: Table, partitions: Collection[str]) -> set[str]:
         return set(self._platform.ledger.partitions.totals(table.name, partitions))

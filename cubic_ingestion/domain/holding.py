@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -17,15 +18,12 @@ class Right(StrEnum):
     """What somebody may have the right to work on."""
 
     LOADS = "loads"
-    CATALOG = "catalog"
-    DAGSTER = "dagster"
+    DELIVERIES = "deliveries"
     FEED = "feed"
     SHARD = "shard"
 
 
 _SUBJECTS = {
-    Right.CATALOG: "the right to update the catalog for",
-    Right.DAGSTER: "the right to report to Dagster for",
     Right.FEED: "the feed",
     Right.SHARD: "the shard",
 }
@@ -37,24 +35,28 @@ class Holding:
 
     right: Right
     name: str
-    """The table (of loads, and of changes for the catalog or Dagster), the feed, or the shard."""
+    """The table (of loads, and of deliveries to a consumer), the feed, or the shard."""
     holder: str
     """Who has it: a claimant or the owner of a lease."""
     ends_at: datetime
     n_loads: int = 0
     """Loads held; 0 of everything else."""
+    consumer: str = ""
+    """Whose deliveries are held; empty for everything else."""
 
     @property
     def subject(self) -> str:
         """What is held, in words."""
         if self.right is Right.LOADS:
             return f"{counted(self.n_loads, 'load')} of {self.name}"
+        if self.right is Right.DELIVERIES:
+            return f"the changes of {self.name} for {Consumer(self.consumer).called}"
         return f"{_SUBJECTS[self.right]} {self.name}"
 
     @property
     def is_of_a_table(self) -> bool:
         """Whether ``name`` is a table's."""
-        return self.right in {Right.LOADS, Right.CATALOG, Right.DAGSTER}
+        return self.right in {Right.LOADS, Right.DELIVERIES}
 
     @property
     def run_id(self) -> str:

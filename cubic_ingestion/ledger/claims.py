@@ -13,11 +13,12 @@ from sqlalchemy.orm import aliased
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, Holding, Right
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.domain.steps import StepKind
 from cubic_ingestion.ledger import leases
 from cubic_ingestion.ledger.leases import is_due, is_over
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
-from cubic_ingestion.ledger.outbox import OUTBOXES
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
+from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
 from cubic_ingestion.ledger.transitions import GIVEN_BACK, MAX_REASON_CHARACTERS, UNCLAIMED, moved
 
@@ -135,13 +136,8 @@ class Claims(Part):
     @reads
     def is_at_work(self, connection: Connection, claimant_prefix: str, now: datetime) -> bool:
         """Say whether a claimant with this prefix (a run's id) holds something under a claim that has not expired."""
-        statement = (
-            select(CubicLoad.id)
-            .where(leases.LOADS.is_held_by(claimant_prefix), CubicLoad.claim_expires_at > now)
-            .limit(1)
-        )
-        is_ours = connection.execute(statement).first() is not None
-        return is_ours or any(outbox.is_held(connection, claimant_prefix, now) for outbox in OUTBOXES)
+        of_runs = (leases.LOADS, leases.DELIVERIES)
+        return any(lease.is_in_use(connection, claimant_prefix, now) for lease in of_runs)
 
     @records
     def release(
@@ -179,20 +175,19 @@ class Claims(Part):
 
     @records
     def release_runs(self, connection: Connection, now: datetime, claimant_prefix: str, *, retry_at: datetime) -> int:
-        """Give back whatever claimants with this prefix (a run's id) hold, tables on their way to the catalog too.
+        """Give back whatever claimants with this prefix (a run's id) hold: loads, and tables with deliveries.
 
         Returns:
             How many loads they held.
         """
-        for lease in leases.OF_RUNS:
-            lease.release(connection, claimant_prefix)
+        leases.DELIVERIES.release(connection, claimant_prefix)
         return _give_back(
             connection, leases.LOADS.is_held_by(claimant_prefix), {"retry_at": retry_at, "updated_at": now}
         )
 
     @reads
     def holders(self, connection: Connection) -> Sequence[str]:
-        """Return everybody who holds loads, a table on its way to the catalog, a feed or a shard."""
+        """Return everybody who holds loads, a table with deliveries, a feed or a shard."""
         statement = union(*(lease.holders() for lease in (leases.LOADS, *leases.ALL_BUT_LOADS)))
         return [holder for holder in connection.execute(statement).scalars() if holder is not None]
 
@@ -248,6 +243,8 @@ def _take(
     values = {**leases.LOADS.taken(claimant, expires_at), "updated_at": now}
     values |= dict.fromkeys(("retry_at", "waits_for"))
     _write_claims(connection, loads, work, values)
+    if work in {Work.INGEST, Work.REPLAY}:
+        record_steps(connection, [load.id for load in loads], StepKind.CLAIMED, now, claimant)
     return [replace(load, status=work.held, **values) for load in loads]
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, MAX_PAUSE, Holding, Right
-from cubic_ingestion.ledger.models import Base, CubicDmapFeed, CubicKafkaShard, CubicLoad, CubicTable
+from cubic_ingestion.ledger.models import Base, CubicConsumer, CubicDmapFeed, CubicKafkaShard, CubicLoad, CubicTable
 
 Moment = ColumnElement[Any] | InstrumentedAttribute[datetime | None]
 """A column with a moment, which may be NULL."""
@@ -41,16 +41,25 @@ class Lease:
     Args:
         right: What they are for.
         model: The table whose rows are leased.
-        name: The column with what people know a row by.
+        name: What people know a row by.
         holder: The column with who holds a row.
         ends_at: The column with when that ends.
+        consumer: Of the right to a consumer's deliveries, whose.
     """
 
-    def __init__(self, right: Right, model: type[Base], name: str, holder: str, ends_at: str) -> None:
+    def __init__(
+        self,
+        right: Right,
+        model: type[Base],
+        name: ColumnElement[str] | InstrumentedAttribute[str],
+        holder: str,
+        ends_at: str,
+        consumer: InstrumentedAttribute[str] | None = None,
+    ) -> None:
         columns = model.__table__.c
         self.right = right
         self._model = model
-        self._name: ColumnElement[str] = columns[name]
+        self._name, self._consumer = name, literal("") if consumer is None else consumer
         self.holder = columns[holder]
         self.ends_at = columns[ends_at]
 
@@ -71,6 +80,11 @@ class Lease:
         # Not LIKE, which on SQLite takes "a" for "A".
         return self.holder.is_not(None) & (func.substr(self.holder, 1, len(prefix)) == prefix)
 
+    def is_in_use(self, connection: Connection, prefix: str, now: datetime) -> bool:
+        """Say whether a holder whose name begins with a prefix has a row under a lease that has not ended."""
+        statement = select(self.holder).where(self.is_held_by(prefix), self.ends_at > now).limit(1)
+        return connection.execute(statement).first() is not None
+
     def renew(self, connection: Connection, holder: str, expires_at: datetime, *of: ColumnElement[bool]) -> int:
         """Put off the end of a holder's leases; returns how many it still has."""
         renewed = update(self._model).where(self.holder == holder, *of).values({self.ends_at.key: expires_at})
@@ -87,16 +101,19 @@ class Lease:
     def holdings(self, connection: Connection) -> Iterator[Holding]:
         """Yield what is held, ended or not, by name."""
         held = (self.holder.is_not(None), self.ends_at.is_not(None))
-        statement = select(self._name, self.holder, self.ends_at).where(*held).order_by(self._name)
-        return (Holding(self.right, *row) for row in connection.execute(statement))
+        statement = select(self._name, self.holder, self.ends_at, self._consumer).where(*held).order_by(self._name)
+        return (
+            Holding(self.right, name, holder, ends_at, consumer=consumer)
+            for name, holder, ends_at, consumer in connection.execute(statement)
+        )
 
 
-LOADS = Lease(Right.LOADS, CubicLoad, "s3_key", "claimed_by", "claim_expires_at")
+_TABLE = select(CubicTable.name).where(CubicTable.id == CubicConsumer.table_id).scalar_subquery()
+
+LOADS = Lease(Right.LOADS, CubicLoad, CubicLoad.s3_key, "claimed_by", "claim_expires_at")
 """A load's status changes with its lease: ``ledger/claims.py`` takes and gives back."""
-CATALOG = Lease(Right.CATALOG, CubicTable, "name", "catalog_claimed_by", "catalog_due_at")
-DAGSTER = Lease(Right.DAGSTER, CubicTable, "name", "dagster_claimed_by", "dagster_due_at")
-FEEDS = Lease(Right.FEED, CubicDmapFeed, "relative_url", "leased_by", "lease_expires_at")
-SHARDS = Lease(Right.SHARD, CubicKafkaShard, "shard", "leased_by", "lease_expires_at")
-OF_RUNS = (CATALOG, DAGSTER)
-"""Held by claimants, whose names begin with a run's id. So are loads."""
-ALL_BUT_LOADS = (*OF_RUNS, FEEDS, SHARDS)
+DELIVERIES = Lease(Right.DELIVERIES, CubicConsumer, _TABLE, "claimed_by", "due_at", CubicConsumer.consumer)
+"""While nobody holds one, its end is the end of a pause after a failure."""
+FEEDS = Lease(Right.FEED, CubicDmapFeed, CubicDmapFeed.relative_url, "leased_by", "lease_expires_at")
+SHARDS = Lease(Right.SHARD, CubicKafkaShard, CubicKafkaShard.shard, "leased_by", "lease_expires_at")
+ALL_BUT_LOADS = (DELIVERIES, FEEDS, SHARDS)

@@ -5,18 +5,21 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.ledger.batches import Batches
 from cubic_ingestion.ledger.claims import Claims
-from cubic_ingestion.ledger.consumers import CatalogChanges, DagsterChanges
 from cubic_ingestion.ledger.counts import Counts
+from cubic_ingestion.ledger.deliveries import Deliveries
 from cubic_ingestion.ledger.feeds import Feeds
 from cubic_ingestion.ledger.intake import Intake
 from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.ledger.partitions import Partitions
 from cubic_ingestion.ledger.plans import Plans
 from cubic_ingestion.ledger.queries import Queries
+from cubic_ingestion.ledger.retention import Retention
 from cubic_ingestion.ledger.schemas import Schemas
 from cubic_ingestion.ledger.shards import Shards
+from cubic_ingestion.ledger.steps import Steps
 from cubic_ingestion.ledger.tables import Tables
 from cubic_ingestion.ledger.transactions import RETRY_SECONDS, Transactions
 from cubic_ingestion.ledger.trouble import Trouble
@@ -50,8 +53,9 @@ class Ledger:
         self.partitions = Partitions(database, now)
         self.schemas = Schemas(database, now)
         self.counts = Counts(database, now)
-        self.catalog = CatalogChanges(database, now)
-        self.dagster = DagsterChanges(database, now)
+        self.steps = Steps(database, now)
+        self.retention = Retention(database, now)
+        self.deliveries = {consumer: Deliveries(database, now, consumer) for consumer in Consumer}
         self.shards = Shards(database, now)
         self.batches = Batches(database, now)
         self.feeds = Feeds(database, now)

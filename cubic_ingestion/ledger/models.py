@@ -48,22 +48,6 @@ class CubicTable(Base):
     """Where its files land in Incoming; ends with ``/``."""
     is_raw: Mapped[bool]
     is_active: Mapped[bool]
-    catalog_due_at: Mapped[datetime | None]
-    """Its changes are left alone until then: somebody holds them for so long, or the catalog refused the table."""
-    catalog_claimed_by: Mapped[str | None]
-    """Who brings its changes to the catalog."""
-    catalog_attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    """How often in a row the catalog has refused it."""
-    catalog_error: Mapped[str | None]
-    """Why it did so last."""
-    dagster_due_at: Mapped[datetime | None]
-    """When its changes may be reported to Dagster: the end of a lease, or of the pause after a failure."""
-    dagster_claimed_by: Mapped[str | None]
-    """Who holds the lease to report its changes to Dagster."""
-    dagster_attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    """How many reports in a row have failed."""
-    dagster_error: Mapped[str | None]
-    """Why the last report failed."""
     deleted_at: Mapped[datetime | None]
     """Since when it is declared no longer."""
     inserted_at: Mapped[datetime]
@@ -174,35 +158,73 @@ class CubicTableSchema(Base):
     inserted_at: Mapped[datetime]
 
 
-class CubicCatalogChange(Base):
-    """A place in Springboard whose rows came, were replaced or went, and of which the catalog does not know yet."""
+class CubicLoadStep(Base):
+    """A step that a load has taken; when it was registered says the load itself."""
 
-    __tablename__ = "cubic_catalog_changes"
-    __table_args__ = (Index("ix_cubic_catalog_changes_table_id", "table_id", "id"), {"sqlite_autoincrement": True})
+    __tablename__ = "cubic_load_steps"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    load_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_loads.id", name="fk_cubic_load_steps_load_id"), primary_key=True
+    )
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str | None]
+    """The Dagster run; NULL for what no run did."""
+
+
+class CubicChange(Base):
+    """A change of what is in Springboard, or of a load; recorded in the transaction that makes it."""
+
+    __tablename__ = "cubic_changes"
+    __table_args__ = (Index("ix_cubic_changes_load_id", "load_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
-    table_id: Mapped[int] = mapped_column(
-        BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_catalog_changes_table_id")
-    )
-    location: Mapped[str]
-    inserted_at: Mapped[datetime]
-
-
-class CubicDagsterChange(Base):
-    """A partition that Dagster has yet to show; recorded in the transaction that changes its rows or rejections."""
-
-    __tablename__ = "cubic_dagster_changes"
-    __table_args__ = (Index("ix_cubic_dagster_changes_table_id", "table_id", "id"), {"sqlite_autoincrement": True})
-
-    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
-    table_id: Mapped[int] = mapped_column(
-        BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_dagster_changes_table_id")
-    )
+    table_id: Mapped[int] = mapped_column(BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_changes_table_id"))
+    load_id: Mapped[int | None] = mapped_column(BIG_ID, ForeignKey("cubic_loads.id", name="fk_cubic_changes_load_id"))
+    """NULL for a change that concerns the table as a whole."""
+    kind: Mapped[str]
+    """``published``, ``replaced``, ``withdrawn``; or ``marked`` if nothing in Springboard is different."""
     partition_key: Mapped[str]
-    """Empty for the table as a whole: its open state changed, and no partition's rows did."""
-    is_seed: Mapped[bool] = mapped_column(server_default=false())
-    """An upgrade recorded it; there is nothing to report if Dagster shows the partition already."""
+    """Empty if it concerns no partition."""
+    location: Mapped[str | None]
     inserted_at: Mapped[datetime]
+
+
+class CubicDelivery(Base):
+    """A change that a consumer has not processed yet; deleted when it has."""
+
+    __tablename__ = "cubic_deliveries"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    consumer: Mapped[str] = mapped_column(primary_key=True)
+    table_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
+    change_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
+    """No reference, which PostgreSQL would check for each row: both are written by the same statement."""
+    is_seed: Mapped[bool] = mapped_column(server_default=false())
+    """Made when the consumer began to follow the table, not by the change."""
+    times: Mapped[int] = mapped_column(server_default=text("1"))
+    """How often it was made. Made again while it is processed, it is to be processed once more."""
+
+
+class CubicConsumer(Base):
+    """How a consumer of changes stands with a table: who holds its deliveries, or when they are tried again."""
+
+    __tablename__ = "cubic_consumers"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    consumer: Mapped[str] = mapped_column(primary_key=True)
+    table_id: Mapped[int] = mapped_column(
+        BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_consumers_table_id"), primary_key=True
+    )
+    claimed_by: Mapped[str | None]
+    """Who processes its deliveries."""
+    due_at: Mapped[datetime | None]
+    """The end of a lease, or of the pause after a failure."""
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many tries in a row have failed."""
+    error: Mapped[str | None]
+    """Why the last of them failed."""
 
 
 class CubicScan(Base):

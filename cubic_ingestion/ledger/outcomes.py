@@ -3,18 +3,21 @@
 Only its holder can end work on a load: one who comes late changes nothing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
+from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind
 from cubic_ingestion.domain.load import OBJECT_FROZEN, Ingested, LoadError
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.steps import StepKind
+from cubic_ingestion.ledger.changes import Change, record
 from cubic_ingestion.ledger.models import CubicLoad, CubicLoadOdsSnapshot
-from cubic_ingestion.ledger.outbox import CATALOG, DAGSTER
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.schemas import schema_ids
+from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, records
 from cubic_ingestion.ledger.transitions import TO_ERROR, UNCLAIMED, explained, held_rows, moved
 
@@ -58,9 +61,10 @@ class Outcomes(Part):
             each.load_id: _after_ingest(held[each.load_id], each) | {"schema_id": schemas.get(schema_of[each.load_id])}
             for each in ours
         }
-        replaced = _take_places(connection, ours)
-        written = [(held[each.load_id].table_id, each.partition_key) for each in ours]
-        _write(connection, held, changes, now, [*replaced, *written])
+        _take_locations(connection, ours, now)
+        _write(connection, held, changes, now, {each.load_id: each.partition_key for each in ours})
+        published = [each.load_id for each in ours if each.location is not None]
+        record_steps(connection, published, StepKind.PUBLISHED, now, claimant)
         return _lost(held, load_ids)
 
     @records
@@ -78,6 +82,7 @@ class Outcomes(Part):
             for row in held.values()
         }
         _write(connection, held, changes, now)
+        record_steps(connection, list(held), StepKind.ARCHIVED, now, claimant)
         return _lost(held, archive_keys)
 
     @records
@@ -94,6 +99,7 @@ class Outcomes(Part):
             for row in held.values()
         }
         _write(connection, held, changes, now)
+        record_steps(connection, list(held), StepKind.ERRORED, now, claimant)
         return _lost(held, error_keys)
 
     @records
@@ -108,6 +114,7 @@ class Outcomes(Part):
         if load_id not in held:
             return False
         _write(connection, held, {load_id: _after_reject(held[load_id]) | explained(error)}, now)
+        record_steps(connection, [load_id], StepKind.REJECTED, now, claimant)
         if held[load_id].status == LoadStatus.ARCHIVING:
             _hand_back_place(connection, held[load_id], now)
         return True
@@ -139,7 +146,8 @@ class Outcomes(Part):
             values = {"status": LoadStatus.READY.value, "retried_at": now, "updated_at": now, **_UNPLANNED}
             connection.execute(update(CubicLoad).where(CubicLoad.id.in_(ids)).values(values))
             connection.execute(delete(CubicLoadOdsSnapshot).where(CubicLoadOdsSnapshot.load_id.in_(ids)))
-            DAGSTER.note(connection, ((row.table_id, row.partition_key or "") for row in rows), now)
+            record(connection, [_marked(row) for row in rows], now)
+            record_steps(connection, ids, StepKind.RETRIED, now)
             brought_back += ids
         return brought_back
 
@@ -178,16 +186,17 @@ def _replayed() -> Values:
     return {"status": LoadStatus.ARCHIVED.value, **UNCLAIMED}
 
 
-def _take_places(connection: Connection, ingested: Sequence[Ingested]) -> list[tuple[int, str]]:
-    """Take the locations from the loads whose rows have just been replaced; returns their tables and partitions."""
+def _take_locations(connection: Connection, ingested: Sequence[Ingested], now: datetime) -> None:
+    """Take the locations from the loads whose rows have just been replaced."""
     owners = {each.location: each.load_id for each in ingested if each.location is not None}
-    replaced: list[tuple[int, str]] = []
+    columns = (CubicLoad.id, CubicLoad.table_id, CubicLoad.partition_key, CubicLoad.location)
     for page in in_pages(owners):
         is_replaced = CubicLoad.location.in_(page) & CubicLoad.id.not_in([owners[location] for location in page])
-        statement = update(CubicLoad).where(is_replaced).values(location=None)
-        rows = connection.execute(statement.returning(CubicLoad.table_id, CubicLoad.partition_key)).all()
-        replaced += [(table_id, partition_key or "") for table_id, partition_key in rows]
-    return replaced
+        rows = connection.execute(select(*columns).where(is_replaced).order_by(CubicLoad.id).with_for_update()).all()
+        if rows:
+            lost = update(CubicLoad).where(CubicLoad.id.in_([row.id for row in rows]))
+            connection.execute(lost.values(location=None))
+            record(connection, [_withdrawn(row) for row in rows], now)
 
 
 def _hand_back_place(connection: Connection, row: Row[Any], now: datetime) -> None:
@@ -213,12 +222,19 @@ def _write(
     rows: Mapping[int, Row[Any]],
     changes: Mapping[int, Values],
     now: datetime,
-    further_partitions: Sequence[tuple[int, str]] = (),
+    partition_keys: Mapping[int, str] | None = None,
 ) -> None:
     """Set column values by load id, each a compare-and-set on the status and holder that the decision was made on.
 
-    All changes set the same columns. Where they change what stands in Springboard, the catalog is to learn of it.
-    Where they change rows or the reason of a rejection, Dagster is.
+    All changes set the same columns. Where they change rows in Springboard, or why a load was rejected, the feed says
+    so.
+
+    Args:
+        connection: Where to write.
+        rows: The loads as they were, by id.
+        changes: Column values by load id.
+        now: The present moment.
+        partition_keys: The partitions that rows were written to, where they were.
     """
     if not changes:
         return
@@ -229,7 +245,7 @@ def _write(
         .where(CubicLoad.claimed_by.is_not_distinct_from(bindparam("old_claimant")))
         .values({name: bindparam(f"new_{name}") for name in names} | {"updated_at": bindparam("now")})
     )
-    values = [
+    parameters = [
         {
             "load_id": load_id,
             "old_status": rows[load_id].status,
@@ -239,29 +255,38 @@ def _write(
         }
         for load_id, change in changes.items()
     ]
-    connection.execute(statement, values)
-    CATALOG.note(connection, _changed_places(rows, changes), now)
-    DAGSTER.note(connection, [*_changed_partitions(rows, changes), *further_partitions], now)
-
-
-def _changed_places(rows: Mapping[int, Row[Any]], changes: Mapping[int, Values]) -> list[tuple[int, str]]:
-    """Return where rows came, were replaced or went, each place with the id of its table."""
-    return [
-        (rows[load_id].table_id, place)
-        for load_id, change in changes.items()
-        if "location" in change
-        for place in dict.fromkeys((rows[load_id].location, change["location"]))
-        if place is not None
+    connection.execute(statement, parameters)
+    written = partition_keys or {}
+    feed = [
+        each
+        for load_id, values in changes.items()
+        for each in _changes(rows[load_id], values, written.get(load_id, rows[load_id].partition_key))
     ]
+    record(connection, feed, now)
 
 
-def _changed_partitions(rows: Mapping[int, Row[Any]], changes: Mapping[int, Values]) -> list[tuple[int, str]]:
-    """Return the partitions of loads that have other rows or another reason now, each with the id of its table."""
-    return [
-        (rows[load_id].table_id, rows[load_id].partition_key or "")
-        for load_id, change in changes.items()
-        if "location" in change or "error_code" in change
-    ]
+def _changes(row: Row[Any], values: Values, partition_key: str | None) -> Iterator[Change]:
+    """Yield what setting column values changes for those who look at Springboard, or at the load."""
+    if "location" not in values and "error_code" not in values:
+        return
+    before, after = row.location, values.get("location", row.location)
+    if before is not None and before != after:
+        yield _withdrawn(row)
+    elif partition_key != row.partition_key:
+        yield _marked(row)
+    if after is not None and "location" in values:
+        kind = ChangeKind.REPLACED if before == after else ChangeKind.PUBLISHED
+        yield Change(row.table_id, row.id, kind, partition_key or WHOLE_TABLE, after)
+    elif before == after:
+        yield Change(row.table_id, row.id, ChangeKind.MARKED, partition_key or WHOLE_TABLE)
+
+
+def _withdrawn(row: Row[Any]) -> Change:
+    return Change(row.table_id, row.id, ChangeKind.WITHDRAWN, row.partition_key or WHOLE_TABLE, row.location)
+
+
+def _marked(row: Row[Any]) -> Change:
+    return Change(row.table_id, row.id, ChangeKind.MARKED, row.partition_key or WHOLE_TABLE)
 
 
 def _lost(held: Mapping[int, Row[Any]], load_ids: Collection[int]) -> list[int]:

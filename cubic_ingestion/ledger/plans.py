@@ -6,15 +6,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, literal, select, tuple_, update
 
+from cubic_ingestion.domain.changes import ChangeKind
 from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.steps import StepKind
 from cubic_ingestion.errors import UnrecordedTableError
+from cubic_ingestion.ledger.changes import Change, record
 from cubic_ingestion.ledger.columns import UtcDateTime
 from cubic_ingestion.ledger.leases import is_due
 from cubic_ingestion.ledger.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable, CubicTableOdsSnapshot
-from cubic_ingestion.ledger.outbox import DAGSTER
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
+from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS, TO_ERROR
 from cubic_ingestion.ledger.upserts import upsert
@@ -158,7 +161,8 @@ class Plans(Part):
         )
         connection.execute(statement, [_placed(current[placement.load_id], placement) for placement in changed])
         _write_snapshots(connection, changed)
-        DAGSTER.note(connection, _left_and_entered(current, changed), now)
+        record(connection, _left_and_entered(current, changed), now)
+        record_steps(connection, [placement.load_id for placement in changed], StepKind.PLANNED, now)
 
 
 def _lock(connection: Connection, load_ids: Sequence[int]) -> dict[int, Row[Any]]:
@@ -184,10 +188,10 @@ def _differs(row: Row[Any] | None, placement: Placement) -> bool:
     return row is not None and (row.source_at, row.partition_key, row.snapshot) != wanted
 
 
-def _left_and_entered(current: Mapping[int, Row[Any]], placements: Collection[Placement]) -> list[tuple[int, str]]:
-    """Return the partitions that loads with rows left and entered, each with the id of its table."""
+def _left_and_entered(current: Mapping[int, Row[Any]], placements: Collection[Placement]) -> list[Change]:
+    """Return the partitions that loads with rows left and entered."""
     return [
-        (current[placement.load_id].table_id, partition_key)
+        Change(current[placement.load_id].table_id, placement.load_id, ChangeKind.MARKED, partition_key)
         for placement in placements
         if current[placement.load_id].status != LoadStatus.READY
         for partition_key in (current[placement.load_id].partition_key or "", placement.partition_key)

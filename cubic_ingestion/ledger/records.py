@@ -1,16 +1,14 @@
 """Records: what the ledger answers that is no load: counts, sums, backlogs, and what waits for a person."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from cubic_ingestion.domain.changes import ChangeKind
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column
-
-WHOLE_TABLE = ""
-"""Stands among changed partitions for the table as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +89,44 @@ class OpenState:
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxWork:
-    """Changes of one table that somebody has leased, to bring them to their consumer."""
+class Delivery:
+    """A change on its way to a consumer."""
 
-    table: str
-    changes: Mapping[int, str]
-    """What changed, by the change's id; the same thing may have changed several times."""
-    attempts: int
-    """How many tries in a row have failed for the table."""
-    seeds: Collection[int] = ()
-    """Ids of changes that an upgrade recorded, in case the consumer never learned of them."""
+    change_id: int
+    load_id: int | None
+    kind: ChangeKind
+    partition_key: str
+    """``WHOLE_TABLE`` if it concerns no partition."""
+    location: str | None
+    is_seed: bool = False
+    """Whether it was made when the consumer began to follow the table, in case it does not know of it."""
+    times: int = 1
+    """How often it had been made."""
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxBacklog:
-    """Changes of one table that its consumer does not know yet."""
+class TableDeliveries:
+    """Deliveries of one table that somebody has leased to process them."""
+
+    table: str
+    deliveries: Sequence[Delivery]
+    attempts: int
+    """How many tries in a row have failed for the table."""
+
+    @property
+    def locations(self) -> Collection[str]:
+        """Springboard keys whose rows changed, each once."""
+        return dict.fromkeys(each.location for each in self.deliveries if each.location).keys()
+
+    @property
+    def partition_keys(self) -> Collection[str]:
+        """Partitions that changed, each once; ``WHOLE_TABLE`` among them if the table did as a whole."""
+        return dict.fromkeys(each.partition_key for each in self.deliveries).keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Changes of one table that a consumer has not processed yet."""
 
     table: str
     n_changes: int

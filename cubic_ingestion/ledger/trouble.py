@@ -5,11 +5,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, false, func, or_, select, update
 
+from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.ledger.changes import Change, record
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
-from cubic_ingestion.ledger.outbox import DAGSTER
-from cubic_ingestion.ledger.records import WHOLE_TABLE, OpenState, SomeLoads
+from cubic_ingestion.ledger.records import OpenState, SomeLoads
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.transactions import Part, reads, records
 from cubic_ingestion.ledger.transitions import TO_ERROR
@@ -74,7 +75,8 @@ class Trouble(Part):
             is_trouble = or_(_WAS_REJECTED, CubicLoad.error_code.is_not(None), _HAS_QUARANTINE)
             statement = update(CubicLoad).where(CubicLoad.id.in_(page), is_trouble, _IS_OPEN).values(values)
             rows = connection.execute(statement.returning(CubicLoad.id, CubicLoad.table_id)).all()
-            DAGSTER.note(connection, ((table_id, WHOLE_TABLE) for _, table_id in rows), now)
+            marked = [Change(table_id, None, ChangeKind.MARKED, WHOLE_TABLE) for _, table_id in rows]
+            record(connection, marked, now)
             acknowledged += [load_id for load_id, _ in rows]
         return acknowledged
 

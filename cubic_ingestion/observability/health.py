@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.ledger import Ledger
@@ -144,7 +145,7 @@ def _quarantined(ledger: Ledger) -> Iterator[Problem]:
 
 
 def _unreported(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterator[Problem]:
-    for behind in ledger.dagster.backlog():
+    for behind in ledger.deliveries[Consumer.DAGSTER].backlog():
         if behind.error or now - behind.oldest_at > timedelta(seconds=limits.max_wait_seconds):
             why = f" The last report failed: {behind.error}" if behind.error else ""
             yield Problem(

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from cubic_ingestion.domain.batch import ShardProgress
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import RetriableError
 from cubic_ingestion.ledger.ledger import Ledger
@@ -135,7 +136,9 @@ class LedgerCollector(Collector):
             "Changes of partitions that Dagster does not show yet.",
             labels=["stream", "table"],
         )
-        return self._by_table(changes, {behind.table: behind.n_changes for behind in self._ledger.dagster.backlog()})
+        return self._by_table(
+            changes, {behind.table: behind.n_changes for behind in self._ledger.deliveries[Consumer.DAGSTER].backlog()}
+        )
 
     def _lags(self, now: datetime) -> Metric:
         lags = GaugeMetricFamily(

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pyarrow as pa
 import structlog
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.holding import MAX_PAUSE
 from cubic_ingestion.domain.layout import (
     PART_NAME,
@@ -23,7 +24,7 @@ from cubic_ingestion.errors import (
     SettingsError,
     UnforeseenError,
 )
-from cubic_ingestion.ledger.records import OutboxWork
+from cubic_ingestion.ledger.records import TableDeliveries
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
 from cubic_ingestion.pipeline.claim import claimant_of
@@ -75,9 +76,9 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
     return report
 
 
-def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequence[OutboxWork]:
+def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequence[TableDeliveries]:
     now, expires_at = platform.claim_term()
-    return platform.ledger.catalog.claim(
+    return platform.ledger.deliveries[Consumer.CATALOG].claim(
         tables,
         claimant=claimant,
         now=now,
@@ -87,7 +88,7 @@ def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequen
     )
 
 
-def _register(platform: Platform, claimed: Sequence[OutboxWork]) -> Mapping[str, CubicIngestionError]:
+def _register(platform: Platform, claimed: Sequence[TableDeliveries]) -> Mapping[str, CubicIngestionError]:
     """Tell the catalog of some tables; returns why it failed, by the name of each table that did.
 
     If nobody foresaw what one table does to the catalog, the others are told one by one.
@@ -119,25 +120,25 @@ def _register_one_by_one(platform: Platform, entries: Sequence[CatalogEntry]) ->
 
 
 def _conclude(
-    platform: Platform, claimant: str, work: OutboxWork, failure: CubicIngestionError | None, report: CatalogReport
+    platform: Platform, claimant: str, work: TableDeliveries, failure: CubicIngestionError | None, report: CatalogReport
 ) -> None:
     """Forget the changes of a table that the catalog took, or give it a pause."""
     if failure is None:
-        if platform.ledger.catalog.complete(claimant, work):
-            report.n_changes += len(work.changes)
+        if platform.ledger.deliveries[Consumer.CATALOG].complete(claimant, work):
+            report.n_changes += len(work.deliveries)
         return
     report.refused[work.table] = str(failure)
     _log.warning("catalog refused", table=work.table, reason=str(failure))
     if isinstance(failure, FatalError):
         report.fatal = failure
     pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), MAX_PAUSE)
-    platform.ledger.catalog.postpone(claimant, work, platform.clock.now() + pause, str(failure))
+    platform.ledger.deliveries[Consumer.CATALOG].postpone(claimant, work, platform.clock.now() + pause, str(failure))
 
 
-def _entry(platform: Platform, work: OutboxWork) -> CatalogEntry:
+def _entry(platform: Platform, work: TableDeliveries) -> CatalogEntry:
     """Describe a table, and those of its partitions that changed, by what stands in Springboard now."""
     table, springboard = platform.tables[work.table], platform.stores.springboard
-    partitions, gone = _changed_partitions(platform, table, work.changes.values())
+    partitions, gone = _changed_partitions(platform, table, work.locations)
     parts: list[CatalogPart] = []
     if have_conflict(map(arrow_schema, platform.ledger.schemas.known(table.name))):
         parts = _parts(platform, table.name)

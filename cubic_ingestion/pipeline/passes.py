@@ -4,6 +4,7 @@ A pass lists Incoming (``scan``), ingests what is ready, and moves the originals
 updated. Sensors request the steps as runs of Dagster; ``cubic ingest`` executes the same runs in its own process.
 """
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.pipeline.ingestion_platform import Platform
@@ -62,7 +63,7 @@ def is_catalog_update_due(platform: Platform) -> bool:
     """Say whether the catalog has yet to be told of changes, and may be told now."""
     release_dead(platform.ledger, platform.clock.now())
     now, expires_at = platform.claim_term()
-    return bool(platform.ledger.catalog.due(list(platform.tables), now=now, expires_at=expires_at))
+    return bool(platform.ledger.deliveries[Consumer.CATALOG].due(list(platform.tables), now=now, expires_at=expires_at))
 
 
 def _is_any_claimable(platform: Platform, stream: StreamName, works: tuple[Work, ...], *, through: int | None) -> bool:

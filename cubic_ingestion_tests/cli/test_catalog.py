@@ -44,7 +44,7 @@ def test_what_the_catalog_refuses_is_shown_with_the_reason(
     assert "throttled" in behind["refused"]
     refreshed = cubic("catalog", "refresh", "--json")
     assert refreshed.exit_code == 1
-    assert [row["changes"] for row in refreshed.json["waiting"]] == [2]
+    assert [row["changes"] for row in refreshed.json["waiting"]] == [1]
 
 
 def test_a_table_that_is_not_there_is_named(cubic: Cubic, home: Path) -> None:

@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
+from cubic_ingestion.domain.changes import WHOLE_TABLE, Consumer
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.ledger.records import WHOLE_TABLE, OpenState
+from cubic_ingestion.ledger.records import OpenState
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.contracts.ledgers import (
     BASE,
@@ -50,7 +51,7 @@ def test_each_kind_of_trouble_is_open_until_it_is_acknowledged(ledger: Ledger) -
     assert (acknowledged.acknowledged_by, acknowledged.acknowledged_reason) == ("ann", "They are known.")
     assert acknowledged.acknowledged_at is not None
     assert acknowledged.error == ERROR
-    assert WHOLE_TABLE in ledger.dagster.pending(DMAP.name, [WHOLE_TABLE])
+    assert WHOLE_TABLE in ledger.deliveries[Consumer.DAGSTER].pending_partitions(DMAP.name, [WHOLE_TABLE])
 
 
 def test_sound_loads_and_unknown_ids_cannot_be_acknowledged(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ from threading import Barrier
 
 import pytest
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.holding import Holding, Right
 from cubic_ingestion.domain.load import Load, LoadError, Placement
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -132,11 +133,11 @@ def test_all_that_a_holder_has_is_listed_and_given_back_with_its_tries_counted(l
     ledger.claims.count_tries("run-1/a", claim(ledger, work, "run-1/a"))
     ready(ledger, "b.csv", "c.csv")
     claim(ledger, claimant="run-1/ab", limit=1)
-    ledger.catalog.claim([DMAP.name], claimant="run-2/c", **AT_NOON, n_tables=1, n_changes=1)
+    ledger.deliveries[Consumer.CATALOG].claim([DMAP.name], claimant="run-2/c", **AT_NOON, n_tables=1, n_changes=1)
 
     has_changes = work in {Work.ARCHIVE, Work.REPLAY}
     held = [Holding(Right.LOADS, DMAP.name, "run-1/a", LATER, 1), Holding(Right.LOADS, DMAP.name, "run-1/ab", LATER, 1)]
-    told = [Holding(Right.CATALOG, DMAP.name, "run-2/c", LATER)] if has_changes else []
+    told = [Holding(Right.DELIVERIES, DMAP.name, "run-2/c", LATER, consumer=Consumer.CATALOG)] if has_changes else []
     assert ledger.claims.holdings() == held + told
     assert sorted(ledger.claims.holders()) == [holding.holder for holding in held + told]
 

@@ -3,11 +3,13 @@
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+from cubic_ingestion.domain.changes import WHOLE_TABLE, Consumer
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Column
+from cubic_ingestion.ledger.deliveries import Deliveries
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.ledger.records import WHOLE_TABLE, OutboxWork
+from cubic_ingestion.ledger.records import TableDeliveries
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.contracts.ledgers import (
     AT_LATER,
@@ -30,18 +32,22 @@ TABLES = (DMAP.name, BASE.name, CHANGES.name)
 ERROR = LoadError("bad_value", "It is bad.")
 
 
+def dagster(ledger: Ledger) -> Deliveries:
+    return ledger.deliveries[Consumer.DAGSTER]
+
+
 def claim_dagster(
     ledger: Ledger, claimant: str = "run-1/a", partition_keys: Collection[str] | None = None
-) -> Sequence[OutboxWork]:
+) -> Sequence[TableDeliveries]:
     """Claim at noon for a quarter of an hour."""
-    return ledger.dagster.claim(
+    return dagster(ledger).claim(
         TABLES,
         claimant=claimant,
         now=NOON,
         expires_at=LATER,
         n_tables=10,
         n_changes=100,
-        subjects=partition_keys,
+        partition_keys=partition_keys,
     )
 
 
@@ -49,17 +55,17 @@ def taken(ledger: Ledger) -> list[tuple[str, str]]:
     """Claim all changes, forget them, and return them as table and partition."""
     found: list[tuple[str, str]] = []
     for work in claim_dagster(ledger):
-        found += [(work.table, partition) for partition in dict.fromkeys(work.changes.values())]
-        assert ledger.dagster.complete("run-1/a", work)
-    assert ledger.dagster.backlog() == []
+        found += [(work.table, partition) for partition in work.partition_keys]
+        assert dagster(ledger).complete("run-1/a", work)
+    assert dagster(ledger).backlog() == []
     return found
 
 
 def test_rows_that_came_change_their_partition(ledger: Ledger) -> None:
-    assert ledger.dagster.due(TABLES, **AT_NOON) == []
+    assert dagster(ledger).due(TABLES, **AT_NOON) == []
     ingested(ledger, "a.csv", "b.csv")
 
-    assert ledger.dagster.due(TABLES, **AT_NOON) == [DMAP.name]
+    assert dagster(ledger).due(TABLES, **AT_NOON) == [DMAP.name]
     assert taken(ledger) == [(DMAP.name, DAY)]
 
 
@@ -137,50 +143,51 @@ def test_a_claim_of_some_partitions_leaves_the_changes_of_the_others(ledger: Led
     ledger.outcomes.complete_ingest("run-1/a", [an_ingested(other, "2022-03-05")])
 
     (work,) = claim_dagster(ledger, partition_keys=["2022-03-05", "2022-03-06"])
-    assert set(work.changes.values()) == {"2022-03-05"}
+    assert set(work.partition_keys) == {"2022-03-05"}
     assert claim_dagster(ledger, "run-2/b") == []
-    assert ledger.dagster.complete("run-1/a", work)
+    assert dagster(ledger).complete("run-1/a", work)
 
-    assert set(ledger.dagster.pending(DMAP.name, [DAY, "2022-03-05"])) == {DAY}
+    assert set(dagster(ledger).pending_partitions(DMAP.name, [DAY, "2022-03-05"])) == {DAY}
 
 
 def test_only_what_was_recorded_before_a_moment_is_due_then(ledger: Ledger) -> None:
     ingested(ledger, "a.csv")
-    recorded_at = ledger.dagster.pending(DMAP.name, [DAY])[DAY]
+    recorded_at = dagster(ledger).pending_partitions(DMAP.name, [DAY])[DAY]
 
-    assert ledger.dagster.due(TABLES, **AT_NOON, recorded_before=recorded_at - timedelta(seconds=1)) == []
-    assert ledger.dagster.due(TABLES, **AT_NOON, recorded_before=recorded_at) == [DMAP.name]
+    assert dagster(ledger).due(TABLES, **AT_NOON, recorded_before=recorded_at - timedelta(seconds=1)) == []
+    assert dagster(ledger).due(TABLES, **AT_NOON, recorded_before=recorded_at) == [DMAP.name]
 
 
 def test_what_concerns_the_table_as_a_whole_is_due_at_once(ledger: Ledger) -> None:
     (unplanned,) = register(ledger, "b.csv")
     ledger.outcomes.reject(unplanned.id, ERROR)
 
-    assert ledger.dagster.due(TABLES, **AT_NOON, recorded_before=NOON - timedelta(days=9_000)) == [DMAP.name]
+    assert dagster(ledger).due(TABLES, **AT_NOON, recorded_before=NOON - timedelta(days=9_000)) == [DMAP.name]
 
 
 def test_a_report_that_failed_is_tried_again_after_its_pause(ledger: Ledger) -> None:
     ingested(ledger, "a.csv")
     (work,) = claim_dagster(ledger)
-    assert ledger.dagster.postpone("run-1/a", work, LATER, "Dagster's database is away")
+    assert dagster(ledger).postpone("run-1/a", work, LATER, "Dagster's database is away")
 
-    (behind,) = ledger.dagster.backlog()
+    (behind,) = dagster(ledger).backlog()
     assert (behind.table, behind.n_changes, behind.error) == (DMAP.name, 1, "Dagster's database is away")
-    assert ledger.dagster.due(TABLES, **AT_NOON) == []
-    assert ledger.dagster.due(TABLES, **AT_LATER) == [DMAP.name]
+    assert dagster(ledger).due(TABLES, **AT_NOON) == []
+    assert dagster(ledger).due(TABLES, **AT_LATER) == [DMAP.name]
 
 
 def test_the_lease_and_the_error_of_one_consumer_are_none_of_the_other(ledger: Ledger) -> None:
     ingested(ledger, "a.csv")
     (work,) = claim_dagster(ledger)
-    assert ledger.catalog.due(TABLES, **AT_NOON) == [DMAP.name]
+    assert ledger.deliveries[Consumer.CATALOG].due(TABLES, **AT_NOON) == [DMAP.name]
     assert ledger.claims.is_at_work("run-1", NOON)
 
     ledger.claims.release_runs("run-1", retry_at=NOON)
 
-    assert ledger.dagster.due(TABLES, **AT_NOON) == [DMAP.name]
-    assert not ledger.dagster.complete("run-1/a", work)
-    assert [behind.n_changes for behind in ledger.dagster.backlog()] == [2]
+    assert dagster(ledger).due(TABLES, **AT_NOON) == [DMAP.name]
+    assert not dagster(ledger).complete("run-1/a", work)
+    (again,) = claim_dagster(ledger)
+    assert [(each.change_id, each.times) for each in again.deliveries] == [(work.deliveries[0].change_id, 2)]
 
 
 def test_the_newest_files_of_a_partition_come_first_with_their_columns(ledger: Ledger) -> None:

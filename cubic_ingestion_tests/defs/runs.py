@@ -57,7 +57,7 @@ def grow_old(depot: Depot, **by: float) -> None:
     """Have all changes of partitions recorded that much earlier."""
     recorded_at = (datetime.now(UTC) - timedelta(**by)).strftime("%Y-%m-%d %H:%M:%S.%f")
     with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection, connection:
-        connection.execute("UPDATE cubic_dagster_changes SET inserted_at = ?", (recorded_at,))
+        connection.execute("UPDATE cubic_changes SET inserted_at = ?", (recorded_at,))
 
 
 def failures(result: dg.ExecuteInProcessResult) -> list[str]:

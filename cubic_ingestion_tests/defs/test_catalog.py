@@ -11,6 +11,7 @@ import pytest
 from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.translator import catalog_tags
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.pipeline.catalog import catalog
@@ -124,12 +125,12 @@ def test_a_refusal_that_passes_fails_no_run_and_is_requested_again_after_its_pau
     with monkeypatch.context() as patch:
         patch.setattr(type(depot.platform.catalog), "register", CatalogThatIsDown.register)
         assert ingest_incoming(definitions, instance, depot.platform) == []
-    (behind,) = depot.platform.ledger.catalog.backlog()
+    (behind,) = depot.platform.ledger.deliveries[Consumer.CATALOG].backlog()
     assert "throttled" in str(behind.error)
     ticker = Ticker(definitions, instance, "catalog")
     assert "not to be asked again yet" in str(ticker.tick())
 
-    depot.platform.ledger.catalog.refresh()
+    depot.platform.ledger.deliveries[Consumer.CATALOG].refresh()
 
     assert isinstance(ticker.tick(), list)
 
@@ -145,7 +146,7 @@ def test_what_a_person_has_to_permit_fails_the_run_with_the_fix(
 
     assert "Remove the table, or name another database" in failure
     assert depot.statuses() == {"20220304.csv": LoadStatus.ARCHIVED}
-    depot.platform.ledger.catalog.refresh()
+    depot.platform.ledger.deliveries[Consumer.CATALOG].refresh()
     assert "was made by somebody else" in failures(tell(definitions, instance))[0]
 
 
@@ -156,7 +157,7 @@ def test_a_run_that_tells_the_catalog_for_long_is_not_taken_for_dead(
     depot.ingest()
     working, dead = (a_run(instance, catalog_tags(in_lane=True), dg.DagsterRunStatus.STARTED) for _ in range(2))
     now = depot.clock.now()
-    depot.platform.ledger.catalog.claim(
+    depot.platform.ledger.deliveries[Consumer.CATALOG].claim(
         [DMAP_TABLE],
         claimant=f"{working.run_id}/a",
         now=now,

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from cubic_ingestion.defs import pruning
 from cubic_ingestion.defs.event_log import report_attempt
 from cubic_ingestion.defs.pruning import prune, prune_runs
+from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import ATTEMPT_TAG
 from cubic_ingestion_tests.builders import a_table
 
@@ -33,7 +34,7 @@ def materialize(instance: dg.DagsterInstance, *assets: dg.AssetsDefinition) -> s
 
 
 def run_a_job(instance: dg.DagsterInstance) -> str:
-    done = prune_runs.execute_in_process(instance=instance)
+    done = prune_runs.execute_in_process(instance=instance, resources={"platform": PlatformResource()})
     assert done.success
     return done.run_id
 

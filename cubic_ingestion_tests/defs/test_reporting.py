@@ -14,6 +14,7 @@ from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.reporting import report_unreported
 from cubic_ingestion.defs.sensors import unreported_partitions
 from cubic_ingestion.defs.translator import ATTEMPT_TAG, asset_key
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
@@ -88,7 +89,7 @@ def test_a_run_reports_what_an_earlier_one_could_not(
     result = sweep(definitions, instance, [tables[DMAP_TABLE]])
 
     assert list(materialized(result, tables[DMAP_TABLE])) == DAYS[:2]
-    assert depot.platform.ledger.dagster.backlog() == []
+    assert depot.platform.ledger.deliveries[Consumer.DAGSTER].backlog() == []
 
 
 def test_cubic_ingest_reports_what_an_earlier_one_could_not_though_nothing_is_new(
@@ -141,7 +142,7 @@ def test_a_table_that_cannot_be_reported_waits_with_its_reason_and_stops_no_othe
     report_unreported(depot.platform, instance)
 
     assert shown(instance, tables[KAFKA_TABLE], ["a"]) == ["MATERIALIZED"]
-    [behind] = depot.platform.ledger.dagster.backlog()
+    [behind] = depot.platform.ledger.deliveries[Consumer.DAGSTER].backlog()
     assert (behind.table, behind.error) == (DMAP_TABLE, "RuntimeError: the event log is full")
     assert behind.due_at is not None
 
@@ -154,10 +155,10 @@ def test_an_upgrade_reports_again_only_what_dagster_does_not_show(
     put_dmap(depot, "20220305.csv")
     ingested(depot)
     with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection, connection:
-        connection.execute("DELETE FROM cubic_dagster_changes")
+        connection.execute("DELETE FROM cubic_deliveries WHERE consumer = 'dagster'")
         connection.execute(
-            "INSERT INTO cubic_dagster_changes (table_id, partition_key, is_seed, inserted_at) "
-            "SELECT DISTINCT table_id, partition_key, true, inserted_at FROM cubic_loads"
+            "INSERT INTO cubic_deliveries (consumer, table_id, change_id, is_seed) "
+            "SELECT 'dagster', table_id, id, true FROM cubic_changes WHERE kind = 'published'"
         )
     n_before = n_materializations(instance, tables[DMAP_TABLE])
 

@@ -19,6 +19,7 @@ from cubic_ingestion.defs.headless import ingest_incoming
 from cubic_ingestion.defs.partitions import partition_pages, partitions_of
 from cubic_ingestion.defs.shown import DagsterCheck
 from cubic_ingestion.defs.translator import asset_key
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.ingest import ingest
@@ -93,7 +94,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 def forget_changes(depot: Depot) -> None:
     """Delete what waits to be reported, as a defect would."""
-    claimed = depot.platform.ledger.dagster.claim(
+    claimed = depot.platform.ledger.deliveries[Consumer.DAGSTER].claim(
         list(depot.platform.tables),
         claimant="test",
         now=depot.clock.moment,
@@ -102,7 +103,7 @@ def forget_changes(depot: Depot) -> None:
         n_changes=100,
     )
     for work in claimed:
-        depot.platform.ledger.dagster.complete("test", work)
+        depot.platform.ledger.deliveries[Consumer.DAGSTER].complete("test", work)
 
 
 def test_what_was_reported_agrees_with_the_ledger(

@@ -58,7 +58,8 @@ def worker_of(production: Production, claim: str) -> str:
 def everything_is_accounted_for(production: Production, bucket: Any) -> None:
     """Prove it, once the catalog has been told."""
     production.wait_until(
-        lambda: not production.query("SELECT 1 FROM cubic_catalog_changes"), "the catalog knows everything"
+        lambda: not production.query("SELECT 1 FROM cubic_deliveries WHERE consumer = 'catalog'"),
+        "the catalog knows everything",
     )
     audit = production.cubic("audit", "--json")
     assert audit.returncode == 0, audit.stdout + audit.stderr

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName, Table
@@ -198,7 +199,7 @@ def is_settled(depot: Depot) -> bool:
         bool(statuses)
         and statuses <= {LoadStatus.ARCHIVED, LoadStatus.ERRORED}
         and not depot.files("incoming")
-        and not depot.platform.ledger.catalog.backlog()
+        and not depot.platform.ledger.deliveries[Consumer.CATALOG].backlog()
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
@@ -111,7 +112,7 @@ def test_after_a_fault_all_is_as_if_nothing_had_happened(tmp_path: Path, kind: s
 
     assert outcome(healed, kind) == undisturbed(kind), at
     assert audit(healed.platform).findings == [], at
-    assert healed.platform.ledger.catalog.backlog() == [], at
+    assert healed.platform.ledger.deliveries[Consumer.CATALOG].backlog() == [], at
 
 
 @pytest.mark.parametrize(("kind", "fault", "number"), cells(Fault.OVERWRITTEN))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
@@ -71,4 +72,4 @@ def test_after_a_fault_on_s3_all_is_as_in_a_folder_where_nothing_happened(
 
     assert outcome(healed) == expected, calls[number]
     assert audit(healed.platform).findings == [], calls[number]
-    assert healed.platform.ledger.catalog.backlog() == [], calls[number]
+    assert healed.platform.ledger.deliveries[Consumer.CATALOG].backlog() == [], calls[number]

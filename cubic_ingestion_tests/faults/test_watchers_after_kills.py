@@ -26,6 +26,7 @@ from cubic_ingestion.defs.instance import dagster_instance
 from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.shown import DagsterCheck
 from cubic_ingestion.defs.translator import asset_key
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DatabaseUnavailableError
@@ -189,7 +190,7 @@ def of_status(home: Home) -> Iterator[str]:
     expected = {
         ProblemCode.NOT_SCANNED: True,
         ProblemCode.ERRORED: any(load.error and not load.location for load in loads),
-        ProblemCode.UNREPORTED: bool(home.platform.ledger.dagster.backlog()),
+        ProblemCode.UNREPORTED: bool(home.platform.ledger.deliveries[Consumer.DAGSTER].backlog()),
     }
     is_moving = any(load.status not in ENDED for load in loads)
     for code, is_so in expected.items():
@@ -201,7 +202,7 @@ def of_status(home: Home) -> Iterator[str]:
 
 def of_dagster(home: Home) -> Iterator[str]:
     """Hold Dagster's pages against the loads; what is still to be reported may differ."""
-    behind = {backlog.table for backlog in home.platform.ledger.dagster.backlog()}
+    behind = {backlog.table for backlog in home.platform.ledger.deliveries[Consumer.DAGSTER].backlog()}
     loads = [load for load in home.platform.ledger.queries.loads(limit=100) if load.partition_key]
     for table in home.tables.values():
         of_table = [load for load in loads if load.table == table.name]
@@ -224,7 +225,7 @@ def unfinished(home: Home) -> Iterator[str]:
     """Yield what is left to do."""
     loads = home.platform.ledger.queries.loads(limit=100)
     yield from (f"{load.version.key} is {load.status}" for load in loads if load.status not in ENDED)
-    yield from (f"Dagster has yet to show {backlog.table}" for backlog in home.platform.ledger.dagster.backlog())
-    yield from (f"the catalog has yet to show {each.table}" for each in home.platform.ledger.catalog.backlog())
+    for consumer, deliveries in home.platform.ledger.deliveries.items():
+        yield from (f"{consumer} has yet to show {behind.table}" for behind in deliveries.backlog())
     if len(loads) != len(FILES) - 1:
         yield f"{len(loads)} loads are on record"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, inspect, text
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -178,8 +179,9 @@ def test_what_the_catalog_has_yet_to_be_told_goes_down_and_up(engine: Engine) ->
     upgrade(engine)
 
     places = {load.id: f"{load.version.key}.parquet" for load in (told, moved, waiting, refused)}
-    assert ledger.catalog.pending(places.values()) == {places[waiting.id], places[refused.id]}
-    assert ledger.catalog.due([DMAP.name, BASE.name], **ledgers.AT_NOON) == [DMAP.name, BASE.name]
+    catalog = ledger.deliveries[Consumer.CATALOG]
+    assert catalog.pending_locations(places.values()) == {places[waiting.id], places[refused.id]}
+    assert catalog.due([DMAP.name, BASE.name], **ledgers.AT_NOON) == [DMAP.name, BASE.name]
 
 
 def _fill(engine: Engine) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cubic_ingestion.domain.arrivals import MAX_GAPS
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.snapshot import Snapshot
@@ -105,8 +106,8 @@ def test_a_report_to_dagster_that_failed_is_named_at_once_with_its_reason(watche
     claim(watched.ledger)
     watched.ledger.outcomes.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
     limits = {"now": NOON, "expires_at": NOON + HOUR, "n_tables": 1, "n_changes": 1}
-    (work,) = watched.ledger.dagster.claim([DMAP.name], claimant="run-1/a", **limits)  # pyright: ignore[reportArgumentType] - a short way to write it
-    watched.ledger.dagster.postpone("run-1/a", work, NOON + HOUR, "the event log is full")
+    (work,) = watched.ledger.deliveries[Consumer.DAGSTER].claim([DMAP.name], claimant="run-1/a", **limits)  # pyright: ignore[reportArgumentType] - a short way to write it
+    watched.ledger.deliveries[Consumer.DAGSTER].postpone("run-1/a", work, NOON + HOUR, "the event log is full")
     (found,) = unreported(watched)
     assert "the event log is full" in found.message
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import StreamName
@@ -151,9 +152,9 @@ def _claim_ahead(depot: Depot) -> None:
 
 
 def _catalog_held_ahead(depot: Depot) -> None:
-    depot.platform.ledger.catalog.refresh([DMAP.name])
+    depot.platform.ledger.deliveries[Consumer.CATALOG].refresh([DMAP.name])
     now = depot.clock.now()
-    depot.platform.ledger.catalog.claim(
+    depot.platform.ledger.deliveries[Consumer.CATALOG].claim(
         [DMAP.name], claimant="ahead", now=now, expires_at=now + timedelta(days=1), n_tables=1, n_changes=1
     )
 

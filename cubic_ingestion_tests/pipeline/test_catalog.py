@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from cubic_ingestion.catalog.glue_table_catalog import GlueTableCatalog
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, SettingsError
@@ -124,7 +125,7 @@ def test_a_catalog_that_hangs_delays_no_load(depot: Depot) -> None:
 
     depot.clock.advance(seconds=1)
     on(depot, catalog).catalog()
-    assert depot.platform.ledger.catalog.backlog() == []
+    assert depot.platform.ledger.deliveries[Consumer.CATALOG].backlog() == []
     assert [len(page) for page in catalog.partitions(DMAP)] == [11]
 
 
@@ -148,11 +149,11 @@ def test_what_hung_for_longer_than_its_claim_is_told_by_somebody_else_and_then_o
     with telling(depot, slow):
         depot.clock.advance(seconds=depot.platform.limits.claim_timeout_seconds)
         on(depot, other).catalog()
-        assert depot.platform.ledger.catalog.backlog() == []
+        assert depot.platform.ledger.deliveries[Consumer.CATALOG].backlog() == []
 
     # The slow one saw that its claim was lost, and told again what may have been older by then.
     assert len(slow.told) == 2
-    assert depot.platform.ledger.catalog.backlog() == []
+    assert depot.platform.ledger.deliveries[Consumer.CATALOG].backlog() == []
 
 
 def test_a_catalog_that_refuses_loses_nothing_and_is_asked_ever_more_rarely(depot: Depot) -> None:
@@ -165,7 +166,7 @@ def test_a_catalog_that_refuses_loses_nothing_and_is_asked_ever_more_rarely(depo
     for _ in range(9):
         report = on(depot, catalog).catalog()
         assert (report.n_changes, report.refused.keys(), report.fatal) == (0, {DMAP.name, KAFKA_TABLE.name}, None)
-        due = {behind.due_at for behind in depot.platform.ledger.catalog.backlog()}
+        due = {behind.due_at for behind in depot.platform.ledger.deliveries[Consumer.CATALOG].backlog()}
         (due_at,) = due
         assert due_at is not None
         pauses.append(due_at - depot.clock.now())
@@ -175,7 +176,7 @@ def test_a_catalog_that_refuses_loses_nothing_and_is_asked_ever_more_rarely(depo
     assert pauses == [timedelta(seconds=min(30 * 2**n, 3600)) for n in range(9)]
     catalog.whole = None
     assert on(depot, catalog).catalog().n_changes == 2
-    assert depot.platform.ledger.catalog.backlog() == []
+    assert depot.platform.ledger.deliveries[Consumer.CATALOG].backlog() == []
     assert len(catalog.told) == 2
 
 
@@ -189,7 +190,7 @@ def test_a_table_that_is_refused_stops_no_other(depot: Depot) -> None:
 
     assert [entry.table.name for entry in catalog.told] == [KAFKA_TABLE.name]
     assert "throttled" in report.refused[DMAP.name]
-    (behind,) = depot.platform.ledger.catalog.backlog()
+    (behind,) = depot.platform.ledger.deliveries[Consumer.CATALOG].backlog()
     assert (behind.table, behind.n_changes) == (DMAP.name, 1)
 
 
@@ -202,7 +203,7 @@ def test_what_a_person_has_to_mend_is_told_apart(depot: Depot) -> None:
     report = on(depot, catalog).catalog()
 
     assert report.fatal is catalog.whole
-    assert len(depot.platform.ledger.catalog.backlog()) == 1
+    assert len(depot.platform.ledger.deliveries[Consumer.CATALOG].backlog()) == 1
 
 
 def test_only_what_changed_is_told_in_chunks(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +229,7 @@ def test_a_whole_depot_can_be_queried_through_glue_and_the_audit_agrees(
 ) -> None:
     catalog = GlueTableCatalog(database)
     depot = on(build_depot(tmp_path), catalog)
-    assert depot.platform.ledger.catalog.refresh() == 7
+    assert depot.platform.ledger.deliveries[Consumer.CATALOG].refresh() == 7
 
     assert depot.catalog().refused == {}
 
@@ -285,7 +286,7 @@ def test_the_audit_names_a_table_whose_partitions_are_missing(told: Depot, glue:
         (FindingCode.NOT_IN_CATALOG, KAFKA_TABLE.name),
     ]
     assert found[0].problem == "1 partition missing in the catalog, the first: identifier=20220302.csv."
-    told.platform.ledger.catalog.refresh()
+    told.platform.ledger.deliveries[Consumer.CATALOG].refresh()
     told.catalog()
     assert findings(told) == []
 
@@ -338,7 +339,7 @@ def test_a_view_that_somebody_made_another_is_named(depot: Depot) -> None:
         connection.execute(f"create or replace view {DMAP.name} as select 1 as n")
 
     assert findings(depot) == [(FindingCode.NOT_IN_CATALOG, DMAP.name)]
-    depot.platform.ledger.catalog.refresh()
+    depot.platform.ledger.deliveries[Consumer.CATALOG].refresh()
     depot.catalog()
     assert findings(depot) == []
 
@@ -362,11 +363,11 @@ def test_a_table_at_which_the_catalog_stumbles_keeps_no_other_from_it(depot: Dep
     assert [entry.table.name for entry in stumbling.told] == [KAFKA_TABLE.name]
     assert report.refused.keys() == {DMAP.name}
     assert "KeyError at test_catalog.py:" in report.refused[DMAP.name]
-    (behind,) = depot.platform.ledger.catalog.backlog()
+    (behind,) = depot.platform.ledger.deliveries[Consumer.CATALOG].backlog()
     assert (behind.table, behind.error) == (DMAP.name, report.refused[DMAP.name])
     depot.clock.advance(minutes=1)
     assert on(depot, Catalog()).catalog().refused == {}
-    assert depot.platform.ledger.catalog.backlog() == []
+    assert depot.platform.ledger.deliveries[Consumer.CATALOG].backlog() == []
 
 
 def test_a_table_that_cannot_be_described_keeps_no_other_from_the_catalog(

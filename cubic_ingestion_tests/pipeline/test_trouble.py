@@ -8,6 +8,7 @@ from typing import BinaryIO
 import duckdb
 import pytest
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import StoreUnavailableError
@@ -118,7 +119,7 @@ def down(depot: Depot) -> Depot:
 
 def catalog_due(depot: Depot) -> Sequence[str]:
     now, expires_at = depot.platform.claim_term()
-    return depot.platform.ledger.catalog.due([a_table().name], now=now, expires_at=expires_at)
+    return depot.platform.ledger.deliveries[Consumer.CATALOG].due([a_table().name], now=now, expires_at=expires_at)
 
 
 def test_a_catalog_that_is_down_delays_nothing(planned: Depot) -> None:

@@ -10,6 +10,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.layout import (
     PART_NAME,
@@ -70,7 +71,7 @@ class CatalogCheck:
     def _waiting(self) -> Iterator[Finding]:
         patience = _LONGEST_PAUSE + timedelta(seconds=2 * self._platform.limits.claim_timeout_seconds)
         since = self._platform.clock.now() - patience
-        for behind in self._platform.ledger.catalog.backlog():
+        for behind in self._platform.ledger.deliveries[Consumer.CATALOG].backlog():
             table = self._platform.tables.get(behind.table)
             if table is not None and behind.oldest_at < since:
                 why = f"; it refused the table last: {behind.error}" if behind.error else ""
@@ -100,7 +101,7 @@ class CatalogCheck:
         if not missing:
             return ()
         keys = [self._key(table, values) for values in missing]
-        pending = self._platform.ledger.catalog.pending(keys)
+        pending = self._platform.ledger.deliveries[Consumer.CATALOG].pending_locations(keys)
         due = self._platform.ledger.schemas.columns_at([key for key in keys if key not in pending])
         return self._asked(table, self._partitions(table, due))
 
@@ -134,7 +135,7 @@ class CatalogCheck:
         ledger, width = self._platform.ledger, len(partition_names(table))
         keys = {self._key(table, values): values for values in page if len(values) == width}
         unknown = list(keys.keys() - ledger.queries.newest_at(list(keys)).keys())
-        pending = ledger.catalog.pending(unknown) if unknown else ()
+        pending = ledger.deliveries[Consumer.CATALOG].pending_locations(unknown) if unknown else ()
         for key in sorted(set(unknown).difference(pending)):
             is_listed = not self._asked(table, self._partitions(table, [key]))  # or it was taken out since
             if is_listed and not self._platform.stores.springboard.head(key):

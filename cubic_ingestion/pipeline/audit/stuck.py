@@ -11,7 +11,6 @@ from cubic_ingestion.pipeline.audit.findings import Finding, FindingCode
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 
 _CLOCK_IS_AHEAD = "A claim that is taken now ends earlier, so the clock of that process is ahead: set it."
-_ZONES = {Right.CATALOG: "catalog", Right.DAGSTER: "dagster"}
 
 
 def stuck(platform: Platform, load: Load, now: datetime) -> Finding | None:
@@ -35,7 +34,7 @@ def held_too_long(platform: Platform, now: datetime) -> Iterator[Finding]:
     for holding in platform.ledger.claims.holdings():
         if holding.right is not Right.LOADS and holding.ends_at > platform.limits.latest_end(holding.right, now):
             problem = f"{holding.holder} holds it until {holding.ends_at:%Y-%m-%d %H:%M:%S} UTC. {_CLOCK_IS_AHEAD}"
-            yield Finding.of(FindingCode.STUCK, _ZONES.get(holding.right, "incoming"), holding.name, problem)
+            yield Finding.of(FindingCode.STUCK, holding.consumer or "incoming", holding.name, problem)
 
 
 def _ahead(platform: Platform, load: Load, now: datetime) -> str:

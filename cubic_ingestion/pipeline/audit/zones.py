@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.errors import UnlistedFoldersError
-from cubic_ingestion.ledger.records import OutboxBacklog, Place
+from cubic_ingestion.ledger.records import Backlog, Place
 from cubic_ingestion.pipeline.audit.catalogued import CatalogCheck
 from cubic_ingestion.pipeline.audit.expected import Tally
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
@@ -90,17 +91,17 @@ def audit(
     for finding in findings:
         done.report(finding)
     done.pending += [*_rejected(platform)]
-    done.pending += [*_pending("the catalog", platform.ledger.catalog.backlog())]
-    done.pending += [*_pending("Dagster", platform.ledger.dagster.backlog())]
+    for consumer, deliveries in platform.ledger.deliveries.items():
+        done.pending += [*_pending(consumer, deliveries.backlog())]
     return done
 
 
-def _pending(consumer: str, backlog: Sequence[OutboxBacklog]) -> Iterator[str]:
+def _pending(consumer: Consumer, backlog: Sequence[Backlog]) -> Iterator[str]:
     """Word what a consumer does not show yet; the findings say so where it has waited for too long."""
     for behind in backlog:
         since = f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC"
         changes = counted(behind.n_changes, "change")
-        yield f"{behind.table}: {changes} that {consumer} does not show yet, the oldest since {since}"
+        yield f"{behind.table}: {changes} that {consumer.called} does not show yet, the oldest since {since}"
 
 
 def _rejected(platform: Platform) -> Iterator[str]:

@@ -1,0 +1,328 @@
+"""Deliveries: changes on their way to a consumer. It leases a table, processes its deliveries, and deletes just those.
+
+A change says only that something is different. The consumer looks up what is true when it processes the change, so the
+order of changes means nothing, and to process one twice does no harm.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, literal, or_, select, update
+
+from cubic_ingestion.domain.changes import IN_SPRINGBOARD, WHOLE_TABLE, ChangeKind, Consumer
+from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over
+from cubic_ingestion.ledger.models import CubicChange, CubicConsumer, CubicDelivery, CubicLoad, CubicTable
+from cubic_ingestion.ledger.records import Backlog, Delivery, TableDeliveries
+from cubic_ingestion.ledger.rows import in_pages
+from cubic_ingestion.ledger.transactions import Part, Transactions, reads, records, writes
+from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
+from cubic_ingestion.ledger.upserts import Upsert, upsert
+
+_ROW_KINDS = [kind.value for kind in IN_SPRINGBOARD]
+_HAS_ROWS = CubicLoad.location.is_not(None)
+
+
+class Deliveries(Part):
+    """Changes on their way to one consumer; one claimant holds a table at a time.
+
+    A table that the consumer has no row of yet is seeded at the first claim: with the last change of each load that has
+    rows in Springboard. Every method raises ``DatabaseUnavailableError`` for what may pass, but did not within the time
+    of retries.
+
+    Args:
+        database: Runs its statements.
+        now: Tells the time.
+        consumer: Whose deliveries.
+    """
+
+    def __init__(self, database: Transactions, now: Callable[[], datetime], consumer: Consumer) -> None:
+        super().__init__(database, now)
+        self.consumer = consumer
+        self._is_ours = CubicDelivery.consumer == consumer.value
+        self._of_table = and_(CubicConsumer.table_id == CubicTable.id, CubicConsumer.consumer == consumer.value)
+
+    @reads
+    def due(
+        self,
+        connection: Connection,
+        tables: Collection[str],
+        *,
+        now: datetime,
+        expires_at: datetime,
+        recorded_before: datetime | None = None,
+    ) -> list[str]:
+        """Return the tables with deliveries that ``claim`` with these moments would get.
+
+        Args:
+            connection: Where to ask.
+            tables: Names of tables.
+            now: The present moment.
+            expires_at: When a claim that is taken now ends.
+            recorded_before: Only tables with a change that was recorded before this moment, or that concerns the table
+                as a whole; all if None.
+        """
+        is_free = or_(CubicConsumer.table_id.is_(None), _is_free_at(now, expires_at))
+        statement = (
+            select(CubicTable.name)
+            .outerjoin(CubicConsumer, self._of_table)
+            .where(
+                CubicTable.name.in_(tables), or_(self._has_deliveries(recorded_before), self._lacks_seeds()), is_free
+            )
+            .order_by(CubicTable.id)
+        )
+        return list(connection.execute(statement).scalars())
+
+    @writes
+    def claim(
+        self,
+        connection: Connection,
+        tables: Collection[str],
+        *,
+        claimant: str,
+        now: datetime,
+        expires_at: datetime,
+        n_tables: int,
+        n_changes: int,
+        partition_keys: Collection[str] | None = None,
+    ) -> list[TableDeliveries]:
+        """Lease some tables, and return their oldest deliveries.
+
+        Args:
+            connection: Where to ask.
+            tables: Names of tables.
+            claimant: Who takes them; begins with a run's id.
+            now: The present moment.
+            expires_at: From then on somebody else may take the tables. A claim that ends a minute later, or more, was
+                taken by a clock that is ahead, and is free to take.
+            n_tables: Maximum number of tables.
+            n_changes: Maximum number of deliveries of each.
+            partition_keys: Only changes of these partitions; all if None.
+        """
+        self._follow(connection, tables, now)
+        # A table that this claimant holds already counts as due: a claim whose commit was not answered is made again.
+        is_free = or_(_is_free_at(now, expires_at), CubicConsumer.claimed_by == claimant)
+        statement = (
+            select(CubicTable.id, CubicTable.name, CubicConsumer.attempts)
+            .join(CubicConsumer, self._of_table)
+            .where(CubicTable.name.in_(tables), self._has_deliveries(), is_free)
+            .order_by(CubicTable.id)
+            .limit(n_tables)
+            .with_for_update(of=CubicConsumer)
+        )
+        rows = connection.execute(statement).all()
+        hold = self._at([row.id for row in rows]).values(DELIVERIES.taken(claimant, expires_at))
+        connection.execute(hold)
+        return [
+            TableDeliveries(row.name, self._oldest(connection, row.id, n_changes, partition_keys), row.attempts)
+            for row in rows
+        ]
+
+    @writes
+    def complete(self, connection: Connection, claimant: str, work: TableDeliveries) -> bool:
+        """Delete deliveries that were processed, and give the table back.
+
+        Returns:
+            False if the claim was lost. Then they are made once more: our late call may have overwritten newer state,
+            which whoever held the table since had written.
+        """
+        values = {**DELIVERIES.given_back(), "attempts": 0, "error": None}
+        table_id = self._give_back(connection, claimant, work, values)
+        if table_id is None:
+            return False
+        for times in {delivery.times for delivery in work.deliveries}:
+            for page in in_pages([each.change_id for each in work.deliveries if each.times == times]):
+                is_done = (CubicDelivery.table_id == table_id, CubicDelivery.change_id.in_(page))
+                connection.execute(delete(CubicDelivery).where(self._is_ours, *is_done, CubicDelivery.times == times))
+        return True
+
+    @writes
+    def postpone(
+        self, connection: Connection, claimant: str, work: TableDeliveries, due_at: datetime, reason: str
+    ) -> bool:
+        """Give a table back whose deliveries could not be processed, to be tried again at ``due_at``.
+
+        Returns:
+            False if the claim was lost; then as ``complete``, since a part may have been processed.
+        """
+        values: dict[str, Any] = {"claimed_by": None, "due_at": due_at, "error": reason[:MAX_REASON_CHARACTERS]}
+        values["attempts"] = CubicConsumer.attempts + 1
+        return self._give_back(connection, claimant, work, values) is not None
+
+    @reads
+    def backlog(self, connection: Connection) -> list[Backlog]:
+        """Return what the consumer has not processed yet, by table."""
+        waiting = (
+            select(CubicDelivery.table_id, func.count().label("n"), func.min(CubicDelivery.change_id).label("oldest"))
+            .where(self._is_ours)
+            .group_by(CubicDelivery.table_id)
+            .subquery()
+        )
+        statement = (
+            select(CubicTable.name, waiting.c.n, CubicChange.inserted_at, CubicConsumer.due_at, CubicConsumer.error)
+            .select_from(waiting)
+            .join(CubicTable, CubicTable.id == waiting.c.table_id)
+            .join(CubicChange, CubicChange.id == waiting.c.oldest)
+            .outerjoin(CubicConsumer, self._of_table)
+            .order_by(CubicTable.name)
+        )
+        return [Backlog(*row) for row in connection.execute(statement).tuples()]
+
+    @reads
+    def pending_locations(self, connection: Connection, locations: Collection[str]) -> set[str]:
+        """Return those of some Springboard keys with changes that the consumer has not processed yet."""
+        found: set[str] = set()
+        for page in in_pages(locations):
+            statement = select(CubicChange.location).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
+            found.update(
+                location
+                for location in connection.execute(
+                    statement.where(self._is_ours, CubicChange.location.in_(page))
+                ).scalars()
+                if location is not None
+            )
+        return found
+
+    @reads
+    def pending_partitions(
+        self, connection: Connection, table: str, partition_keys: Collection[str]
+    ) -> Mapping[str, datetime]:
+        """Return those of some partitions with changes that are not processed yet, with the oldest of each."""
+        found: dict[str, datetime] = {}
+        for page in in_pages(partition_keys):
+            statement = (
+                select(CubicChange.partition_key, func.min(CubicChange.inserted_at))
+                .join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
+                .join(CubicTable, CubicTable.id == CubicDelivery.table_id)
+                .where(self._is_ours, CubicTable.name == table, CubicChange.partition_key.in_(page))
+                .group_by(CubicChange.partition_key)
+            )
+            found |= connection.execute(statement).tuples().all()
+        return found
+
+    @records
+    def refresh(self, connection: Connection, now: datetime, tables: Collection[str] | None = None) -> int:
+        """Deliver the last change of every load with rows again, and end pauses; returns the number of loads."""
+        named = select(CubicTable.id) if tables is None else select(CubicTable.id).where(CubicTable.name.in_(tables))
+        table_ids = list(connection.execute(named.order_by(CubicTable.id)).scalars())
+        self._be_known(connection, table_ids)
+        connection.execute(self._at(table_ids).where(CubicConsumer.claimed_by.is_(None)).values(due_at=None))
+        for table_id in table_ids:
+            self._seed(connection, table_id, now, is_seed=False)
+        # Drivers do not agree on how many rows such a statement says it wrote.
+        with_rows = select(func.count()).select_from(CubicLoad).where(_HAS_ROWS, CubicLoad.table_id.in_(table_ids))
+        return connection.execute(with_rows).scalar_one()
+
+    def _follow(self, connection: Connection, tables: Collection[str], now: datetime) -> None:
+        """Begin to follow the tables that the consumer does not know yet, each from what is in Springboard."""
+        unknown = select(CubicTable.id).outerjoin(CubicConsumer, self._of_table)
+        unknown = unknown.where(CubicTable.name.in_(tables), CubicConsumer.table_id.is_(None)).order_by(CubicTable.id)
+        for table_id in self._be_known(connection, connection.execute(unknown).scalars().all()):
+            self._seed(connection, table_id, now, is_seed=True)
+
+    def _be_known(self, connection: Connection, table_ids: Collection[int]) -> list[int]:
+        """Give tables a row of the consumer's; returns those that had none, also if somebody else does the same."""
+        rows = [{"consumer": self.consumer.value, "table_id": table_id} for table_id in table_ids]
+        if not rows:
+            return []
+        statement = upsert(connection, CubicConsumer).on_conflict_do_nothing().returning(CubicConsumer.table_id)
+        return list(connection.execute(statement, rows).scalars())
+
+    def _seed(self, connection: Connection, table_id: int, now: datetime, *, is_seed: bool) -> None:
+        """Deliver the last change of each load of a table that has rows in Springboard."""
+        is_standing = (CubicLoad.table_id == table_id, _HAS_ROWS)
+        is_row_change = (CubicChange.load_id == CubicLoad.id, CubicChange.kind.in_(_ROW_KINDS))
+        names = ["table_id", "load_id", "kind", "partition_key", "location", "inserted_at"]
+        # Loads that had their rows before there was a feed.
+        before = select(
+            CubicLoad.table_id,
+            CubicLoad.id,
+            literal(ChangeKind.PUBLISHED.value),
+            func.coalesce(CubicLoad.partition_key, WHOLE_TABLE),
+            CubicLoad.location,
+            literal(now, CubicChange.inserted_at.type),
+        ).where(*is_standing, ~exists().where(*is_row_change))
+        connection.execute(insert(CubicChange).from_select(names, before.order_by(CubicLoad.id)))
+        last = (
+            select(literal(self.consumer.value), literal(table_id), func.max(CubicChange.id), literal(is_seed))
+            .select_from(CubicLoad)
+            .join(CubicChange, and_(*is_row_change))
+            .where(*is_standing)
+            .group_by(CubicLoad.id)
+        )
+        names = ["consumer", "table_id", "change_id", "is_seed"]
+        deliveries = upsert(connection, CubicDelivery).from_select(names, last)
+        connection.execute(deliveries.on_conflict_do_nothing() if is_seed else _made_again(deliveries))
+
+    def _at(self, table_ids: Collection[int]) -> Any:  # noqa: ANN401 - an update of any columns
+        """Update the consumer's rows of some tables."""
+        return update(CubicConsumer).where(
+            CubicConsumer.consumer == self.consumer.value, CubicConsumer.table_id.in_(table_ids)
+        )
+
+    def _give_back(
+        self, connection: Connection, claimant: str, work: TableDeliveries, values: Mapping[str, Any]
+    ) -> int | None:
+        """End the lease on a table; returns its id, or None if the lease was lost.
+
+        Then the deliveries are made once more. Whoever has held the table since may have written newer state, which our
+        late call has overwritten with older.
+        """
+        table_id = connection.execute(select(CubicTable.id).where(CubicTable.name == work.table)).scalar_one()
+        held = self._at([table_id]).where(CubicConsumer.claimed_by == claimant)
+        if connection.execute(held.values(values)).rowcount:
+            return table_id
+        columns = (literal(self.consumer.value), literal(table_id), CubicChange.id)
+        for page in in_pages([delivery.change_id for delivery in work.deliveries]):
+            again = select(*columns).where(CubicChange.id.in_(page))  # some may be forgotten by now
+            names = ["consumer", "table_id", "change_id"]
+            connection.execute(_made_again(upsert(connection, CubicDelivery).from_select(names, again)))
+        return None
+
+    def _oldest(
+        self, connection: Connection, table_id: int, limit: int, partition_keys: Collection[str] | None
+    ) -> Sequence[Delivery]:
+        statement = (
+            select(
+                *(CubicChange.id, CubicChange.load_id, CubicChange.kind, CubicChange.partition_key),
+                *(CubicChange.location, CubicDelivery.is_seed, CubicDelivery.times),
+            )
+            .join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
+            .where(self._is_ours, CubicDelivery.table_id == table_id)
+            .order_by(CubicDelivery.change_id)
+            .limit(limit)
+        )
+        pages = [statement]
+        if partition_keys is not None:
+            pages = [statement.where(CubicChange.partition_key.in_(page)) for page in in_pages(partition_keys)]
+        return [
+            Delivery(row.id, row.load_id, ChangeKind(row.kind), row.partition_key, row.location, row.is_seed, row.times)
+            for page in pages
+            for row in connection.execute(page)
+        ]
+
+    def _has_deliveries(self, recorded_before: datetime | None = None) -> ColumnElement[bool]:
+        of_table = exists().where(self._is_ours, CubicDelivery.table_id == CubicTable.id)
+        if recorded_before is None:
+            return of_table
+        # What concerns a table as a whole was made by no run, which would report it itself.
+        is_old = or_(CubicChange.inserted_at <= recorded_before, CubicChange.partition_key == WHOLE_TABLE)
+        return of_table.where(CubicChange.id == CubicDelivery.change_id, is_old)
+
+    def _lacks_seeds(self) -> ColumnElement[bool]:
+        """Return the condition that a table has rows, and nothing of it was ever delivered to the consumer."""
+        has_rows = exists().where(CubicLoad.table_id == CubicTable.id, _HAS_ROWS)
+        return CubicConsumer.table_id.is_(None) & ~self._has_deliveries() & has_rows
+
+
+def _made_again(deliveries: Upsert) -> Upsert:
+    """Make deliveries; those that wait already are not done with when somebody who processes them now is."""
+    return deliveries.on_conflict_do_update(
+        index_elements=["consumer", "table_id", "change_id"], set_={"times": CubicDelivery.times + 1}
+    )
+
+
+def _is_free_at(now: datetime, expires_at: datetime) -> ColumnElement[bool]:
+    """Return the condition that a table's lease is over, or without a lease its pause."""
+    is_leased, ends_at = CubicConsumer.claimed_by.is_not(None), CubicConsumer.due_at
+    return or_(is_leased & is_over(ends_at, now, expires_at), ~is_leased & is_due(ends_at, now))

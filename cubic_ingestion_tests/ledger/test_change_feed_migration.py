@@ -1,0 +1,245 @@
+"""The upgrade from two outboxes to the change feed: with rows, both ways, killed at each statement, beside writers."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, event, inspect, text
+
+from cubic_ingestion.domain.changes import WHOLE_TABLE, Consumer
+from cubic_ingestion.domain.load import LoadError
+from cubic_ingestion.ledger import upgrade as upgrading
+from cubic_ingestion.ledger.ledger import Ledger
+from cubic_ingestion.ledger.upgrade import NEWEST, current_revision, downgrade, upgrade
+from cubic_ingestion_tests.contracts.ledgers import AT_NOON, BASE, DAY, DMAP, archived, ingested, ready
+from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.ledger.test_postgres import ON_POSTGRES, insert_a_load, wait_until_somebody_waits
+
+BEFORE = "0009"
+TABLES = [DMAP.name, BASE.name]
+PAUSE_ENDS = datetime(2022, 3, 4, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def fed(engine: Engine) -> Engine:
+    """Return a database with a load in the catalog, one on its way there, a rejected one, and a pause."""
+    ledger = Ledger(engine)
+    ledger.tables.sync([DMAP, BASE])
+    archived(ledger, "told.csv")
+    for consumer in Consumer:
+        for work in claimed(ledger, consumer):
+            ledger.deliveries[consumer].complete("run-1/a", work)
+    ingested(ledger, "waiting.csv")
+    (rejected,) = ready(ledger, "rejected.csv")
+    ledger.outcomes.reject(rejected.id, LoadError("bad_value", "It is bad."))
+    ledger.trouble.acknowledge([rejected.id], "Dana", "known")
+    ingested(ledger, "LOAD1.csv.gz", table=BASE)
+    (_, refused) = claimed(ledger, Consumer.CATALOG)
+    ledger.deliveries[Consumer.CATALOG].postpone("run-1/a", refused, PAUSE_ENDS, "throttled")
+    ledger.claims.release_runs("run-1", retry_at=PAUSE_ENDS)
+    return engine
+
+
+def claimed(ledger: Ledger, consumer: Consumer) -> Any:
+    return ledger.deliveries[consumer].claim(TABLES, claimant="run-1/a", **AT_NOON, n_tables=9, n_changes=99)
+
+
+def test_what_is_open_goes_down_and_up(fed: Engine) -> None:
+    downgrade(fed, BEFORE)
+    assert rows(fed, "SELECT location FROM cubic_catalog_changes ORDER BY id") == [
+        (f"{DMAP.prefix}waiting.csv.parquet",),
+        (f"{BASE.prefix}LOAD1.csv.gz.parquet",),
+    ]
+    assert rows(fed, "SELECT catalog_error, catalog_attempts FROM cubic_tables ORDER BY id") == [
+        (None, 0),
+        ("throttled", 1),
+    ]
+    assert set(rows(fed, "SELECT partition_key FROM cubic_dagster_changes")) == {(DAY,), (WHOLE_TABLE,)}
+    upgrade(fed)
+    assert_all_is_open(fed)
+
+
+def assert_all_is_open(engine: Engine) -> None:
+    """Check that the consumers have just what they had before."""
+    ledger = Ledger(engine)
+    behind = {each.table: each for each in ledger.deliveries[Consumer.CATALOG].backlog()}
+    assert {table: each.n_changes for table, each in behind.items()} == {DMAP.name: 1, BASE.name: 1}
+    assert (behind[BASE.name].error, behind[BASE.name].due_at) == ("throttled", PAUSE_ENDS)
+    (of_dmap,) = claimed(ledger, Consumer.CATALOG)
+    assert list(of_dmap.locations) == [f"{DMAP.prefix}waiting.csv.parquet"]
+    work = {each.table: each for each in claimed(ledger, Consumer.DAGSTER)}
+    assert set(work[DMAP.name].partition_keys) == {DAY, WHOLE_TABLE}
+    assert set(work[BASE.name].partition_keys) == {DAY}
+    assert not any(each.is_seed for table in work.values() for each in table.deliveries)
+    ledger.claims.release_runs("run-1", retry_at=PAUSE_ENDS)
+
+
+def test_the_feed_and_the_steps_come_back_after_a_downgrade(fed: Engine) -> None:
+    ledger = Ledger(fed)
+    (told,) = [load for load in ledger.queries.loads(limit=9) if load.version.key.endswith("told.csv")]
+    steps, feed = ledger.steps.of(told.id), rows(fed, "SELECT * FROM cubic_changes ORDER BY id")
+    downgrade(fed, BEFORE)
+    upgrade(fed)
+
+    assert ledger.steps.of(told.id) == steps
+    assert rows(fed, "SELECT * FROM cubic_changes ORDER BY id")[: len(feed)] == feed
+
+
+def test_a_partition_that_an_earlier_upgrade_has_queued_stays_one_that_dagster_may_show(fed: Engine) -> None:
+    downgrade(fed, BEFORE)
+    execute(fed, "UPDATE cubic_dagster_changes SET is_seed = true WHERE partition_key <> ''")
+    upgrade(fed)
+
+    found = [each for work in claimed(Ledger(fed), Consumer.DAGSTER) for each in work.deliveries]
+
+    assert {each.partition_key for each in found if each.is_seed} == {DAY}
+    assert {each.partition_key for each in found if not each.is_seed} == {WHOLE_TABLE}
+
+
+def test_a_location_whose_rows_are_gone_is_a_change_as_well(fed: Engine) -> None:
+    downgrade(fed, BEFORE)
+    execute(fed, "UPDATE cubic_catalog_changes SET location = 'gone/part-0.parquet' WHERE location LIKE '%waiting%'")
+    upgrade(fed)
+
+    assert Ledger(fed).deliveries[Consumer.CATALOG].pending_locations(["gone/part-0.parquet"]) == {
+        "gone/part-0.parquet"
+    }
+
+
+def test_a_consumer_that_is_new_after_the_upgrade_begins_with_all_rows(fed: Engine) -> None:
+    downgrade(fed, BEFORE)
+    execute(fed, "DROP TABLE cubic_parked_changes")
+    execute(fed, "DROP TABLE cubic_parked_load_steps")  # a database that never had a feed
+    upgrade(fed)
+    execute(fed, "DELETE FROM cubic_consumers WHERE consumer = 'catalog'")
+    execute(fed, "DELETE FROM cubic_deliveries WHERE consumer = 'catalog'")
+
+    found = [location for work in claimed(Ledger(fed), Consumer.CATALOG) for location in work.locations]
+
+    assert sorted(found) == [
+        f"{DMAP.prefix}told.csv.parquet",
+        f"{DMAP.prefix}waiting.csv.parquet",
+        f"{BASE.prefix}LOAD1.csv.gz.parquet",
+    ]
+
+
+def statements_of(engine: Engine, revision: str) -> list[str]:
+    """Migrate, and return the statements that did it."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        migrate(engine, revision)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return seen
+
+
+def migrate(engine: Engine, revision: str) -> None:
+    if revision == NEWEST:
+        upgrade(engine)
+    else:
+        downgrade(engine, revision)
+
+
+def killed_before(url: str, revision: str, number: int) -> None:
+    """Migrate in a process that is killed before it sends a statement."""
+    child = os.fork()
+    if child:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        return
+    n_sent = 0
+
+    def fall(*_: Any) -> None:
+        nonlocal n_sent
+        n_sent += 1
+        if n_sent == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        with an_engine(url) as engine:
+            event.listen(engine, "before_cursor_execute", fall)
+            migrate(engine, revision)
+    finally:
+        os._exit(1)  # whatever happens, this process is not pytest
+
+
+def test_an_upgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it_was(
+    fed: Engine, database_url: str
+) -> None:
+    assert_killed_at_each_statement(fed, database_url, BEFORE, NEWEST)
+    assert_all_is_open(fed)
+
+
+def test_a_downgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it_was(
+    fed: Engine, database_url: str
+) -> None:
+    assert_killed_at_each_statement(fed, database_url, NEWEST, BEFORE)
+    upgrade(fed)
+    assert_all_is_open(fed)
+
+
+def assert_killed_at_each_statement(engine: Engine, url: str, start: str, goal: str) -> None:
+    """Kill a migration before each of its statements; each time everything is as before."""
+    migrate(engine, start)
+    n_statements = len(statements_of(engine, goal))
+    migrate(engine, start)
+    before = everything(engine)
+    engine.dispose()
+    for number in range(1, n_statements + 1):
+        killed_before(url, goal, number)
+        assert everything(engine) == before, number
+        assert current_revision(engine) == start
+        engine.dispose()
+    migrate(engine, goal)
+
+
+def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    names = [name for name in inspect(engine).get_table_names() if name.startswith("cubic_")]
+    return {name: rows(engine, f"SELECT * FROM {name} ORDER BY 1, 2, 3") for name in sorted(names)}
+
+
+@ON_POSTGRES
+def test_the_upgrade_waits_for_no_lock_longer_than_those_behind_it_can_bear(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upgrading, "LOCK_SECONDS", 0.2)
+    upgrade(empty_database_url, BEFORE)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(
+            "INSERT INTO cubic_tables (name, s3_prefix, is_raw, is_active, inserted_at, updated_at)"
+            " VALUES ('a', 'a/', false, true, now(), now())"
+        )
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(empty_database_url) as writer:
+        writer.execute(
+            "INSERT INTO cubic_catalog_changes (table_id, location, inserted_at)"
+            " SELECT min(id), 'late', now() FROM cubic_tables"
+        )
+        done = threads.submit(upgrade, empty_database_url)
+        wait_until_somebody_waits(empty_database_url, "LOCK TABLE cubic_catalog_changes")
+        with psycopg.connect(empty_database_url, options="-c lock_timeout=5000") as another:
+            insert_a_load(another, "meanwhile")
+        assert not done.done()
+        writer.commit()
+        done.result(timeout=20)
+    with an_engine(empty_database_url) as engine:
+        assert rows(engine, "SELECT location FROM cubic_changes") == [("late",)]
+        assert rows(engine, "SELECT consumer FROM cubic_deliveries") == [("catalog",)]
+        assert rows(engine, "SELECT s3_key FROM cubic_loads") == [("meanwhile",)]
+
+
+def rows(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(sql))]
+
+
+def execute(engine: Engine, sql: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(sql))
