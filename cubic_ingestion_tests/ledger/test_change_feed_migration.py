@@ -1,14 +1,12 @@
 """The upgrade from two outboxes to the change feed: with rows, both ways, killed at each statement, beside writers."""
 
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from cubic_ingestion.domain.changes import WHOLE_TABLE, Consumer
 from cubic_ingestion.domain.load import LoadError
@@ -17,6 +15,7 @@ from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.upgrade import NEWEST, current_revision, downgrade, upgrade
 from cubic_ingestion_tests.contracts.ledgers import AT_NOON, BASE, DAY, DMAP, archived, ingested, ready
 from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.ledger.kills import killed
 from cubic_ingestion_tests.ledger.test_postgres import ON_POSTGRES, insert_a_load, wait_until_somebody_waits
 
 BEFORE = "0009"
@@ -127,48 +126,11 @@ def test_a_consumer_that_is_new_after_the_upgrade_begins_with_all_rows(fed: Engi
     ]
 
 
-def statements_of(engine: Engine, revision: str) -> list[str]:
-    """Migrate, and return the statements that did it."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        migrate(engine, revision)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return seen
-
-
 def migrate(engine: Engine, revision: str) -> None:
     if revision == NEWEST:
         upgrade(engine)
     else:
         downgrade(engine, revision)
-
-
-def killed_before(url: str, revision: str, number: int) -> None:
-    """Migrate in a process that is killed before it sends a statement."""
-    child = os.fork()
-    if child:
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        return
-    n_sent = 0
-
-    def fall(*_: Any) -> None:
-        nonlocal n_sent
-        n_sent += 1
-        if n_sent == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    try:
-        with an_engine(url) as engine:
-            event.listen(engine, "before_cursor_execute", fall)
-            migrate(engine, revision)
-    finally:
-        os._exit(1)  # whatever happens, this process is not pytest
 
 
 def test_an_upgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it_was(
@@ -189,16 +151,15 @@ def test_a_downgrade_that_is_killed_at_any_statement_is_begun_again_from_where_i
 def assert_killed_at_each_statement(engine: Engine, url: str, start: str, goal: str) -> None:
     """Kill a migration before each of its statements; each time everything is as before."""
     migrate(engine, start)
-    n_statements = len(statements_of(engine, goal))
-    migrate(engine, start)
-    before = everything(engine)
+    before, n = everything(engine), 1
     engine.dispose()
-    for number in range(1, n_statements + 1):
-        killed_before(url, goal, number)
-        assert everything(engine) == before, number
+    while killed(url, n, lambda engine: migrate(engine, goal)):
+        assert everything(engine) == before, n
         assert current_revision(engine) == start
         engine.dispose()
-    migrate(engine, goal)
+        n += 1
+    assert n > 20
+    assert current_revision(engine) == goal
 
 
 def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:

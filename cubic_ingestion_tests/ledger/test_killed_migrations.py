@@ -1,20 +1,15 @@
 """Migrations whose process is killed before any one of their statements: whoever runs them again ends where they do."""
 
-import os
-import signal
-from collections.abc import Callable
-from itertools import count
 from typing import Any
 
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from cubic_ingestion.domain.table import Column, ColumnRoles
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.upgrade import current_revision, downgrade, upgrade
 from cubic_ingestion_tests.contracts.ledgers import BASE, CHANGES, DMAP, an_ingested, claim, ready
 from cubic_ingestion_tests.databases import an_engine
-
-Migration = Callable[[Engine], None]
+from cubic_ingestion_tests.ledger.kills import killed
 
 BELOW, ABOVE = "0008", "0009"
 COLUMNS = (Column("id", "int64", source_type="INT4"), Column("header__change_seq", "string"))
@@ -23,24 +18,22 @@ KEYED = ColumnRoles(("id",), ("header__change_seq",))
 
 def test_column_roles_survive_a_kill_before_any_statement_on_the_way_down_and_up(database_url: str) -> None:
     with an_engine(database_url) as engine:
-        downgrade(engine, BELOW)
-        upgrade(engine, ABOVE)
         _fill(engine)
+        downgrade(engine, ABOVE)
         before = _rows(engine)
         is_killed, n = True, 0
         while is_killed:
             n += 1
-            downs = _killed(database_url, n, lambda engine: downgrade(engine, BELOW))
+            downs = killed(database_url, n, lambda engine: downgrade(engine, BELOW))
             assert current_revision(engine) in {BELOW, ABOVE}
             downgrade(engine, BELOW)
             assert {key: row[:-2] for key, row in _rows(engine).items()} == {
                 key: row[:-2] for key, row in before.items()
             }
-            ups = _killed(database_url, n, lambda engine: upgrade(engine, ABOVE))
+            ups = killed(database_url, n, lambda engine: upgrade(engine, ABOVE))
             assert current_revision(engine) in {BELOW, ABOVE}
             upgrade(engine, ABOVE)
             assert _rows(engine) == before
-            assert not [name for name in inspect(engine).get_table_names() if "parked" in name]
             is_killed = downs or ups
         assert n > 2
 
@@ -64,25 +57,3 @@ def _rows(engine: Engine) -> dict[int, tuple[Any, ...]]:
     with engine.connect() as connection:
         statement = text(f"SELECT id, table_id, fingerprint, columns, {roles} FROM cubic_table_schemas")
         return {row[0]: tuple(row) for row in connection.execute(statement)}
-
-
-def _killed(url: str, at: int, migrate: Migration) -> bool:
-    """Migrate in a process that is killed before a statement, by number; returns False if it has fewer."""
-    child = os.fork()
-    if not child:
-        statements = count(1)
-
-        def kill_at(*_: object) -> None:
-            if next(statements) == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            with an_engine(url) as engine:
-                event.listen(engine, "before_cursor_execute", kill_at)
-                migrate(engine)
-        except BaseException:  # noqa: BLE001 - never back into pytest
-            os._exit(1)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
