@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, text
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.ledger.models import CubicLoad
 
@@ -18,6 +19,14 @@ N_DMAP = 18
 N_SCHEMAS = 3
 """Schemas that the files of each table have had."""
 PAGE = 1_000_000
+
+_STEPS = {
+    "planned": ("archived", "archiving", "ready_for_archiving", "ingesting"),
+    "claimed": ("archived", "archiving", "ready_for_archiving", "ingesting"),
+    "published": ("archived", "archiving", "ready_for_archiving"),
+    "archived": "('archived')",
+}
+"""Which loads have taken a step, by their status."""
 
 _STATUSES = (
     ("errored", 118),
@@ -136,6 +145,10 @@ def _fill_tables(connection: Connection, words: _Words) -> None:
             ),
             {"id": number + 1, "name": table_name(number), "prefix": _prefix(number)},
         )
+    for consumer in Consumer:
+        connection.execute(
+            text(f"INSERT INTO cubic_consumers (consumer, table_id) SELECT '{consumer}', id FROM cubic_tables")
+        )
     columns = '[["id", "int64", "INT8"], ["name", "string", "STRING"], ["amount", "decimal128(10, 2)", "NUMERIC"]]'
     connection.execute(
         text(
@@ -198,6 +211,23 @@ def _fill_loads(connection: Connection, words: _Words, start: int, stop: int) ->
         WHERE id BETWEEN {start} AND {stop} AND table_id <= {N_ODS} AND partition_key IS NOT NULL"""
         )
     )
+    connection.execute(
+        text(
+            f"""
+        INSERT INTO cubic_changes (table_id, load_id, kind, partition_key, location, inserted_at)
+        SELECT table_id, id, 'published', partition_key, location, inserted_at FROM cubic_loads
+        WHERE id BETWEEN {start} AND {stop} AND location IS NOT NULL ORDER BY id"""
+        )
+    )
+    for step, statuses in _STEPS.items():
+        connection.execute(
+            text(
+                f"""
+            INSERT INTO cubic_load_steps (load_id, at, step, run_id)
+            SELECT id, inserted_at, '{step}', {words.hexadecimal("id / 500")} FROM cubic_loads
+            WHERE id BETWEEN {start} AND {stop} AND status IN {statuses} ORDER BY id"""
+            )
+        )
 
 
 def _status() -> str:

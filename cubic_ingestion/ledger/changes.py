@@ -8,10 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, literal, select
 
 from cubic_ingestion.domain.changes import ChangeKind, Consumer
 from cubic_ingestion.ledger.models import CubicChange, CubicDelivery
+from cubic_ingestion.ledger.rows import in_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,10 @@ def record(connection: Connection, changes: Collection[Change], now: datetime) -
     ]
     if not rows:
         return
-    recorded = insert(CubicChange).returning(CubicChange.id, CubicChange.table_id, CubicChange.kind)
-    deliveries = [
-        {"consumer": consumer.value, "table_id": table_id, "change_id": change_id}
-        for change_id, table_id, kind in connection.execute(recorded, rows)
-        for consumer in Consumer
-        if ChangeKind(kind) in consumer.kinds
-    ]
-    connection.execute(insert(CubicDelivery), deliveries)
+    recorded = connection.execute(insert(CubicChange).returning(CubicChange.id, CubicChange.kind), rows).tuples().all()
+    for consumer in Consumer:
+        ids = [change_id for change_id, kind in recorded if kind in consumer.kinds]
+        for page in in_pages(ids):
+            columns = (literal(consumer.value), CubicChange.table_id, CubicChange.id)
+            deliveries = select(*columns).where(CubicChange.id.in_(page))
+            connection.execute(insert(CubicDelivery).from_select(["consumer", "table_id", "change_id"], deliveries))

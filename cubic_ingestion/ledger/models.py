@@ -164,9 +164,7 @@ class CubicLoadStep(Base):
     __tablename__ = "cubic_load_steps"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    load_id: Mapped[int] = mapped_column(
-        BIG_ID, ForeignKey("cubic_loads.id", name="fk_cubic_load_steps_load_id"), primary_key=True
-    )
+    load_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(primary_key=True)
     step: Mapped[str] = mapped_column(primary_key=True)
     run_id: Mapped[str | None]
@@ -174,14 +172,18 @@ class CubicLoadStep(Base):
 
 
 class CubicChange(Base):
-    """A change of what is in Springboard, or of a load; recorded in the transaction that makes it."""
+    """A change of what is in Springboard, or of a load; recorded in the transaction that makes it.
+
+    No foreign keys here, in deliveries and in steps: PostgreSQL would check each row, a twentieth of a load's cost, and
+    they are written from the rows that they refer to.
+    """
 
     __tablename__ = "cubic_changes"
     __table_args__ = (Index("ix_cubic_changes_load_id", "load_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
-    table_id: Mapped[int] = mapped_column(BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_changes_table_id"))
-    load_id: Mapped[int | None] = mapped_column(BIG_ID, ForeignKey("cubic_loads.id", name="fk_cubic_changes_load_id"))
+    table_id: Mapped[int] = mapped_column(BIG_ID)
+    load_id: Mapped[int | None] = mapped_column(BIG_ID)
     """NULL for a change that concerns the table as a whole."""
     kind: Mapped[str]
     """``published``, ``replaced``, ``withdrawn``; or ``marked`` if nothing in Springboard is different."""
@@ -200,7 +202,6 @@ class CubicDelivery(Base):
     consumer: Mapped[str] = mapped_column(primary_key=True)
     table_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
     change_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
-    """No reference, which PostgreSQL would check for each row: both are written by the same statement."""
     is_seed: Mapped[bool] = mapped_column(server_default=false())
     """Made when the consumer began to follow the table, not by the change."""
     times: Mapped[int] = mapped_column(server_default=text("1"))

@@ -3,10 +3,12 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, String, literal, select
 
 from cubic_ingestion.domain.steps import Step, StepKind
+from cubic_ingestion.ledger.columns import UtcDateTime
 from cubic_ingestion.ledger.models import CubicLoad, CubicLoadStep
+from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.transactions import Part, reads
 from cubic_ingestion.ledger.upserts import upsert
 
@@ -43,7 +45,8 @@ def record_steps(
         claimant: Who takes it; its name begins with the run's id.
     """
     run_id = claimant and claimant.partition("/")[0]
-    rows = [{"load_id": load_id, "step": kind.value, "at": at, "run_id": run_id} for load_id in load_ids]
-    if rows:
-        # The same step at the same moment is the same fact.
-        connection.execute(upsert(connection, CubicLoadStep).on_conflict_do_nothing(), rows)
+    values = (literal(at, UtcDateTime), literal(kind.value), literal(run_id, String))
+    for page in in_pages(load_ids):
+        rows = select(CubicLoad.id, *values).where(CubicLoad.id.in_(page)).order_by(CubicLoad.id)
+        steps = upsert(connection, CubicLoadStep).from_select(["load_id", "at", "step", "run_id"], rows)
+        connection.execute(steps.on_conflict_do_nothing())  # the same step at the same moment is the same fact

@@ -5,8 +5,6 @@ that of 0002 does, and the next upgrade takes them back. Consumers that the olde
 they are seeded again.
 """
 
-from collections.abc import Sequence
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -17,12 +15,6 @@ BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True)
 PARKED = ("changes", "load_steps")
 CONSUMERS = ("catalog", "dagster")
-REFERENCES = (
-    ("cubic_load_steps", "load_id", "cubic_loads"),
-    ("cubic_changes", "table_id", "cubic_tables"),
-    ("cubic_changes", "load_id", "cubic_loads"),
-    ("cubic_consumers", "table_id", "cubic_tables"),
-)
 OPEN_CATALOG_CHANGES = """
 INSERT INTO cubic_changes (table_id, load_id, kind, partition_key, location, inserted_at)
 SELECT c.table_id, l.id, CASE WHEN l.id IS NULL THEN 'withdrawn' ELSE 'published' END, coalesce(l.partition_key, ''),
@@ -60,8 +52,6 @@ def upgrade() -> None:
         op.drop_table(f"cubic_{consumer}_changes")
         for column in ("claimed_by", "due_at", "attempts", "error"):
             op.drop_column("cubic_tables", f"{consumer}_{column}")
-    if not _is_sqlite():
-        _refer(parked)
 
 
 def downgrade() -> None:
@@ -112,8 +102,8 @@ def _create_changes() -> None:
     op.create_table(
         "cubic_changes",
         sa.Column("id", BIG_ID, primary_key=True),
-        sa.Column("table_id", BIG_ID, *_reference("cubic_changes", "table_id"), nullable=False),
-        sa.Column("load_id", BIG_ID, *_reference("cubic_changes", "load_id")),
+        sa.Column("table_id", BIG_ID, nullable=False),
+        sa.Column("load_id", BIG_ID),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("partition_key", sa.String(), nullable=False),
         sa.Column("location", sa.String()),
@@ -126,7 +116,7 @@ def _create_changes() -> None:
 def _create_steps() -> None:
     op.create_table(
         "cubic_load_steps",
-        sa.Column("load_id", BIG_ID, *_reference("cubic_load_steps", "load_id"), primary_key=True, autoincrement=False),
+        sa.Column("load_id", BIG_ID, primary_key=True, autoincrement=False),
         sa.Column("at", MOMENT, primary_key=True),
         sa.Column("step", sa.String(), primary_key=True),
         sa.Column("run_id", sa.String()),
@@ -151,7 +141,11 @@ def _create_consumers() -> None:
         "cubic_consumers",
         sa.Column("consumer", sa.String(), primary_key=True),
         sa.Column(
-            "table_id", BIG_ID, *_reference("cubic_consumers", "table_id"), primary_key=True, autoincrement=False
+            "table_id",
+            BIG_ID,
+            sa.ForeignKey("cubic_tables.id", name="fk_cubic_consumers_table_id"),
+            primary_key=True,
+            autoincrement=False,
         ),
         sa.Column("claimed_by", sa.String()),
         sa.Column("due_at", MOMENT),
@@ -159,21 +153,6 @@ def _create_consumers() -> None:
         sa.Column("error", sa.String()),
         sqlite_with_rowid=False,
     )
-
-
-def _refer(parked: Sequence[str]) -> None:
-    """Add the references that parked tables do not have already; from here to the commit no load can be written."""
-    for table, column, target in REFERENCES:
-        if table.removeprefix("cubic_") not in parked:
-            op.create_foreign_key(f"fk_{table}_{column}", table, target, [column], ["id"])
-
-
-def _reference(table: str, column: str) -> list[sa.ForeignKey]:
-    """Return a column's reference on SQLite, which cannot add one later."""
-    if not _is_sqlite():
-        return []
-    target = next(target for name, key, target in REFERENCES if (name, key) == (table, column))
-    return [sa.ForeignKey(f"{target}.id", name=f"fk_{table}_{column}")]
 
 
 def _add_standing(consumer: str) -> None:
