@@ -14,8 +14,8 @@ import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import ATTEMPT_TAG
+from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.settings import read_settings
 
 MAX_DELETED = 20_000
@@ -63,10 +63,10 @@ def prune_old_runs(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op(description="Deletes superseded changes and steps of loads older than CUBIC_HISTORY_RETENTION_DAYS.")
-def prune_ledger(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+def prune_ledger(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
     """Keep the ledger's history from growing without end."""
     before = datetime.now(UTC) - timedelta(days=read_settings().history_retention_days)
-    n_deleted = platform.platform().ledger.retention.forget(before)
+    n_deleted = platform.ledger.retention.forget(before)
     context.log.info("%s changes and steps deleted", n_deleted)
     context.add_output_metadata({"deleted": n_deleted})
 

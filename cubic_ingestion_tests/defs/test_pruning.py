@@ -1,7 +1,6 @@
 """What is deleted of Dagster's past, and what must not be."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,9 +10,9 @@ from sqlalchemy import text
 from cubic_ingestion.defs import pruning
 from cubic_ingestion.defs.event_log import report_attempt
 from cubic_ingestion.defs.pruning import prune, prune_runs
-from cubic_ingestion.defs.resources import PlatformResource
 from cubic_ingestion.defs.translator import ATTEMPT_TAG
 from cubic_ingestion_tests.builders import a_table
+from cubic_ingestion_tests.depot import Depot
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 
@@ -33,15 +32,14 @@ def materialize(instance: dg.DagsterInstance, *assets: dg.AssetsDefinition) -> s
     return dg.materialize(assets, instance=instance, raise_on_error=False).run_id
 
 
-def run_a_job(instance: dg.DagsterInstance) -> str:
-    done = prune_runs.execute_in_process(instance=instance, resources={"platform": PlatformResource()})
+def run_a_job(instance: dg.DagsterInstance, depot: Depot) -> str:
+    done = prune_runs.execute_in_process(instance=instance, resources={"platform": depot.platform})
     assert done.success
     return done.run_id
 
 
-@pytest.mark.usefixtures("home")
-def test_runs_without_assets_go_and_what_assets_show_stays(instance: dg.DagsterInstance) -> None:
-    without_assets = run_a_job(instance)
+def test_runs_without_assets_go_and_what_assets_show_stays(instance: dg.DagsterInstance, depot: Depot) -> None:
+    without_assets = run_a_job(instance, depot)
     in_vain = materialize(instance, broken)
     half = materialize(instance, rows, broken)
     whole = materialize(instance, rows)
@@ -56,9 +54,8 @@ def test_runs_without_assets_go_and_what_assets_show_stays(instance: dg.DagsterI
     assert latest.run_id == whole
 
 
-@pytest.mark.usefixtures("home")
-def test_what_ended_lately_or_goes_on_stays(instance: dg.DagsterInstance) -> None:
-    run_a_job(instance)
+def test_what_ended_lately_or_goes_on_stays(instance: dg.DagsterInstance, depot: Depot) -> None:
+    run_a_job(instance, depot)
     going_on = instance.create_run_for_job(prune_runs, status=dg.DagsterRunStatus.STARTED)
 
     assert prune(instance, datetime.now(UTC) - timedelta(days=1)) == 0
@@ -76,15 +73,14 @@ def test_one_pass_is_bounded(instance: dg.DagsterInstance, monkeypatch: pytest.M
 
 
 def test_the_job_deletes_what_is_older_than_the_setting(
-    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    depot: Depot, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del home
     monkeypatch.setenv("CUBIC_RUN_RETENTION_DAYS", "2")
-    earlier = run_a_job(instance)
+    earlier = run_a_job(instance, depot)
     storage: Any = instance.run_storage
     with storage.connect() as connection:
         connection.execute(text("UPDATE runs SET update_timestamp = datetime('now', '-50 hours')"))
-    kept = run_a_job(instance)
+    kept = run_a_job(instance, depot)
 
     assert {run.run_id for run in instance.get_runs()} == {kept}
     assert earlier != kept
