@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, literal, select
 
 from cubic_ingestion.domain.changes import ChangeKind, Consumer
-from cubic_ingestion.ledger.models import CubicChange, CubicDelivery
+from cubic_ingestion.ledger.change_models import CubicChange, CubicDelivery
 from cubic_ingestion.ledger.rows import in_pages
 
 

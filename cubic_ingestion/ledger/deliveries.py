@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, literal, or_, select, update
 
 from cubic_ingestion.domain.changes import IN_SPRINGBOARD, WHOLE_TABLE, ChangeKind, Consumer
+from cubic_ingestion.ledger.change_models import CubicChange, CubicConsumer, CubicDelivery
 from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over
-from cubic_ingestion.ledger.models import CubicChange, CubicConsumer, CubicDelivery, CubicLoad, CubicTable
+from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.records import Backlog, Delivery, TableDeliveries
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.transactions import Part, Transactions, reads, records, writes

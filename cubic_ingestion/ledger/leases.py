@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, se
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, MAX_PAUSE, Holding, Right
-from cubic_ingestion.ledger.models import Base, CubicConsumer, CubicDmapFeed, CubicKafkaShard, CubicLoad, CubicTable
+from cubic_ingestion.ledger.change_models import CubicConsumer
+from cubic_ingestion.ledger.models import Base, CubicDmapFeed, CubicKafkaShard, CubicLoad, CubicTable
 
 Moment = ColumnElement[Any] | InstrumentedAttribute[datetime | None]
 """A column with a moment, which may be NULL."""

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
@@ -156,76 +156,6 @@ class CubicTableSchema(Base):
     """JSON: names of the key columns in key order. None (here and below): no sidecar, or recorded before keys were."""
     header_columns: Mapped[str | None]  # JSON: names of the columns that Qlik adds to describe a change
     inserted_at: Mapped[datetime]
-
-
-class CubicLoadStep(Base):
-    """A step that a load has taken; when it was registered says the load itself."""
-
-    __tablename__ = "cubic_load_steps"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    load_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
-    at: Mapped[datetime] = mapped_column(primary_key=True)
-    step: Mapped[str] = mapped_column(primary_key=True)
-    run_id: Mapped[str | None]
-    """The Dagster run; NULL for what no run did."""
-
-
-class CubicChange(Base):
-    """A change of what is in Springboard, or of a load; recorded in the transaction that makes it.
-
-    No foreign keys here, in deliveries and in steps: PostgreSQL would check each row, a twentieth of a load's cost, and
-    they are written from the rows that they refer to.
-    """
-
-    __tablename__ = "cubic_changes"
-    __table_args__ = (Index("ix_cubic_changes_load_id", "load_id", "id"), {"sqlite_autoincrement": True})
-
-    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
-    table_id: Mapped[int] = mapped_column(BIG_ID)
-    load_id: Mapped[int | None] = mapped_column(BIG_ID)
-    """NULL for a change that concerns the table as a whole."""
-    kind: Mapped[str]
-    """``published``, ``replaced``, ``withdrawn``; or ``marked`` if nothing in Springboard is different."""
-    partition_key: Mapped[str]
-    """Empty if it concerns no partition."""
-    location: Mapped[str | None]
-    inserted_at: Mapped[datetime]
-
-
-class CubicDelivery(Base):
-    """A change that a consumer has not processed yet; deleted when it has."""
-
-    __tablename__ = "cubic_deliveries"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    consumer: Mapped[str] = mapped_column(primary_key=True)
-    table_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
-    change_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
-    is_seed: Mapped[bool] = mapped_column(server_default=false())
-    """Made when the consumer began to follow the table, not by the change."""
-    times: Mapped[int] = mapped_column(server_default=text("1"))
-    """How often it was made. Made again while it is processed, it is to be processed once more."""
-
-
-class CubicConsumer(Base):
-    """How a consumer of changes stands with a table: who holds its deliveries, or when they are tried again."""
-
-    __tablename__ = "cubic_consumers"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    consumer: Mapped[str] = mapped_column(primary_key=True)
-    table_id: Mapped[int] = mapped_column(
-        BIG_ID, ForeignKey("cubic_tables.id", name="fk_cubic_consumers_table_id"), primary_key=True
-    )
-    claimed_by: Mapped[str | None]
-    """Who processes its deliveries."""
-    due_at: Mapped[datetime | None]
-    """The end of a lease, or of the pause after a failure."""
-    attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    """How many tries in a row have failed."""
-    error: Mapped[str | None]
-    """Why the last of them failed."""
 
 
 class CubicScan(Base):

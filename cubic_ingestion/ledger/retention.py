@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.changes import ChangeKind, Consumer
-from cubic_ingestion.ledger.models import CubicChange, CubicDelivery, CubicLoad, CubicLoadStep
+from cubic_ingestion.ledger.change_models import CubicChange, CubicDelivery, CubicLoadStep
+from cubic_ingestion.ledger.models import CubicLoad
 from cubic_ingestion.ledger.transactions import Part, reads, writes
 
 PAGE_IDS = 50_000

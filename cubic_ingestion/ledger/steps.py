@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import Connection, String, literal, select
 
 from cubic_ingestion.domain.steps import Step, StepKind
+from cubic_ingestion.ledger.change_models import CubicLoadStep
 from cubic_ingestion.ledger.columns import UtcDateTime
-from cubic_ingestion.ledger.models import CubicLoad, CubicLoadStep
+from cubic_ingestion.ledger.models import CubicLoad
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.transactions import Part, reads
 from cubic_ingestion.ledger.upserts import upsert
