@@ -1,8 +1,10 @@
 """Fixtures that every folder of tests may use."""
 
+import gc
 from pathlib import Path
 
 import pytest
+import structlog
 
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion_tests.budget import pytest_runtest_call
@@ -21,6 +23,24 @@ KAFKA_TABLE = Table(
     "cubic/kafka/sample/",
     columns=(Column("event_id", "string"), Column("amount", "decimal128(10, 2)"), Column("rider", "json")),
 )
+
+
+def pytest_configure() -> None:
+    """Have tracebacks logged plainly: with the values of all variables, as by default, each takes half a second."""
+    *processors, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, plain])
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through all that was imported and collected, again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let it, at the end, go through everything: DuckDB names what is left over."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
