@@ -154,6 +154,7 @@ def test_what_somebody_else_writes_into_the_file_is_kept(path: Path, tmp_path: P
     assert query(path, "select answer, n from mine, second") == [(42, 1)]
 
 
+@pytest.mark.slow
 def test_two_processes_that_register_at_once_both_get_in(path: Path, tmp_path: Path) -> None:
     writers = [python(REGISTER, str(path), str(tmp_path), name) for name in ("left", "right")]
     for writer in writers:

@@ -133,6 +133,7 @@ def migrate(engine: Engine, revision: str) -> None:
         downgrade(engine, revision)
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it_was(
     fed: Engine, database_url: str
 ) -> None:
@@ -140,6 +141,7 @@ def test_an_upgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it
     assert_all_is_open(fed)
 
 
+@pytest.mark.slow
 def test_a_downgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it_was(
     fed: Engine, database_url: str
 ) -> None:
@@ -168,6 +170,7 @@ def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @ON_POSTGRES
+@pytest.mark.slow
 def test_the_upgrade_waits_for_no_lock_longer_than_those_behind_it_can_bear(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

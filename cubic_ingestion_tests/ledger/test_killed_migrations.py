@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, inspect, text
 
 from cubic_ingestion.domain.table import Column, ColumnRoles
@@ -16,6 +17,7 @@ COLUMNS = (Column("id", "int64", source_type="INT4"), Column("header__change_seq
 KEYED = ColumnRoles(("id",), ("header__change_seq",))
 
 
+@pytest.mark.slow
 def test_column_roles_survive_a_kill_before_any_statement_on_the_way_down_and_up(database_url: str) -> None:
     with an_engine(database_url) as engine:
         _fill(engine)

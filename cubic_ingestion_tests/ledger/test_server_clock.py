@@ -97,6 +97,7 @@ for moment in (*platform.claim_term(), platform.clock.now(), platform.file_clock
 """
 
 
+@pytest.mark.slow
 def test_a_machine_whose_clock_is_a_day_ahead_claims_by_the_servers_and_judges_files_by_its_own(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ def plain(values: "pa.Array[Any]") -> list[Any]:
 @pytest.mark.parametrize("type_text", TYPES)
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(texts=st.lists(NEAR, max_size=4), borders=st.lists(st.sampled_from(BORDERS), max_size=1))
+@pytest.mark.slow
 def test_a_column_parsed_at_once_is_what_its_text_is_cast_to(
     type_text: str, texts: list[str], borders: list[str]
 ) -> None:
@@ -301,6 +302,7 @@ WIDE = (
 @pytest.mark.usefixtures("small_blocks")
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(bad=st.lists(st.tuples(st.sampled_from(sorted(BAD)), st.integers(0, 39)), max_size=5))
+@pytest.mark.slow
 def test_a_large_file_that_is_read_otherwise_midway_has_each_row_once(bad: list[tuple[str, int]]) -> None:
     rows = [{"a": f"{at}", "b": "1.5", "c": "2", "d": "2022-03-04", "e": "2022-03-04 10:11:12"} for at in range(40)]
     for name, at in bad:

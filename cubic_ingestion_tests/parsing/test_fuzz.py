@@ -82,6 +82,7 @@ JSON = st.recursive(
 
 @MANY
 @given(data=st.data())
+@pytest.mark.slow
 def test_a_sidecar_with_anything_anywhere_is_understood_or_rejected(data: st.DataObject) -> None:
     document = json.loads(data.draw(st.sampled_from(SIDECARS)))
     for _ in range(data.draw(st.integers(1, 3))):

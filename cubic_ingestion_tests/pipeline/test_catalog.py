@@ -299,6 +299,7 @@ def test_the_audit_names_a_partition_that_leads_nowhere(told: Depot, glue: Any, 
     assert findings(told) == [(FindingCode.DANGLING_PARTITION, DMAP.name)]
 
 
+@pytest.mark.slow
 def test_what_waits_for_the_catalog_is_a_finding_only_after_long(told: Depot) -> None:
     put(told, 4)
     told.ingest()

@@ -169,6 +169,7 @@ def test_a_late_snapshot_takes_over_changes_that_were_ingested(depot: Depot) -> 
     assert change.archive_key == f"{CHANGES}snapshot=20220501T000000Z/20220601-000000000.csv.gz"
 
 
+@pytest.mark.slow
 def test_a_full_load_file_seen_before_its_restart_gives_back_the_place_it_took(depot: Depot) -> None:
     put_ods(depot, BASE + "LOAD1.csv.gz", "1,old", started_at=MARCH)
     put_ods(depot, BASE + "LOAD2.csv.gz", "2,old", started_at="2022-03-01T00:10:00.000")

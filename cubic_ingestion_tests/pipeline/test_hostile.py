@@ -69,6 +69,7 @@ def test_a_large_cell_that_does_not_fit_is_named_in_few_words(depot: Depot, cell
     assert len(json.dumps(found)) < 2_000
 
 
+@pytest.mark.slow
 def test_five_thousand_columns_are_read_each_under_its_name(depot: Depot) -> None:
     names = [f"C{number:04}" for number in range(5_000)]
     columns = [{"name": name, "type": "INT4"} for name in names]
@@ -89,6 +90,7 @@ def test_five_thousand_columns_are_read_each_under_its_name(depot: Depot) -> Non
         assert catalog.table(an_ods_table().name).select("c0000, c4999").fetchall() == [(0, 4999)]
 
 
+@pytest.mark.slow
 def test_a_file_with_values_for_names_adds_no_column(depot: Depot) -> None:
     names = [f"c{number}" for number in range(MAX_COLUMNS + 1)]
     sidecar = a_dfm([{"name": name, "type": "INT4"} for name in names])
@@ -187,6 +189,7 @@ def test_sql_in_names_and_values_is_text(depot: Depot, stream: str) -> None:
         (a_dfm([{"name": "SAMPLE_ID", "type": "INT4"}, {"name": "SAMPLE_NAME", "type": "INT4"}]), "bad_value"),
     ],
 )
+@pytest.mark.slow
 def test_a_sidecar_that_lies_or_is_none_ends_in_error_with_its_file(depot: Depot, dfm: bytes, code: str) -> None:
     files = an_ods_file(dfm)
     [load] = settled(depot, files)

@@ -277,6 +277,7 @@ def work_until_killed(root: Path, run_id: str) -> None:
     ingest(platform, DMAP, killing.write_load, run_id=run_id)
 
 
+@pytest.mark.slow
 def test_a_load_that_kills_each_process_is_given_up_and_takes_no_other_with_it(tmp_path: Path) -> None:
     depot = stage(tmp_path, [DMAP])
     deliver(depot, n_days=20)

@@ -133,6 +133,7 @@ def test_a_file_whose_folder_may_be_listed_but_not_entered_stops_no_other(depot:
         assert {load.table for load in depot.loads()} == {OTHER.name, CHANGES.name}
 
 
+@pytest.mark.slow
 def test_an_audit_names_a_folder_that_it_cannot_list_and_goes_on(depot: Depot) -> None:
     deliver(depot)
     depot.settle()

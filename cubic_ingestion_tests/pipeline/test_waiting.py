@@ -35,6 +35,7 @@ def test_a_late_sidecar_delays_only_its_own_load(depot: Depot) -> None:
 
 
 @pytest.mark.parametrize("was_written", [False, True])
+@pytest.mark.slow
 def test_a_restated_file_is_not_read_with_the_sidecar_of_the_version_before(depot: Depot, *, was_written: bool) -> None:
     put_ods(depot, BASE + "LOAD1.csv.gz", "1,a", started_at=MARCH)
     if was_written:

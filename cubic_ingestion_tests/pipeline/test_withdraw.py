@@ -87,6 +87,7 @@ def test_rows_go_also_where_a_newer_version_was_to_take_their_place_and_could_no
 
 
 @pytest.mark.parametrize("new", [NEW, HEADER], ids=["rows", "no rows"])
+@pytest.mark.slow
 def test_the_rows_that_they_covered_come_back(depot: Depot, monkeypatch: pytest.MonkeyPatch, new: bytes) -> None:
     depot.put(KEY, OLD)
     depot.settle()
