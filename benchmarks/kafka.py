@@ -18,13 +18,15 @@ from pathlib import Path
 
 from benchmarks.aws import moto_server
 from benchmarks.project import open_platform
+from cubic_ingestion.bootstrap import batcher_limits
 from cubic_ingestion.domain.batch import Position
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.fetchers.kinesis_record_source import KinesisRecordSource
 from cubic_ingestion.ledger.engine import make_engine
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
+from cubic_ingestion.pipeline.kafka import Batcher
 from cubic_ingestion.ports import Page, Record, RecordSource, Shard
+from cubic_ingestion.settings import read_settings
 
 N_SHARDS = 3
 STREAM = "benchmark"
@@ -107,7 +109,7 @@ def measure(source: RecordSource, home: Path) -> tuple[float, Iterator[list[int]
         stores=platform.stores,
         tables=platform.tables,
         clock=platform.clock,
-        limits=BatcherLimits(),
+        limits=batcher_limits(read_settings()),
         owner="benchmark",
     )
     started = time.perf_counter()

@@ -148,15 +148,20 @@ def build_batcher(settings: Settings, platform: Platform, tell: Callable[[str], 
         stores=platform.stores,
         tables=platform.tables,
         clock=platform.clock,
-        limits=BatcherLimits(
-            CutLimits(settings.kafka_batch_records, settings.kafka_batch_seconds, settings.kafka_batch_bytes),
-            settings.kinesis_lease_seconds,
-            settings.kinesis_poll_seconds,
-            settings.kafka_commit_seconds,
-            settings.kafka_commit_bytes,
-        ),
+        limits=batcher_limits(settings),
         owner=_owner(),
         tell=tell,
+    )
+
+
+def batcher_limits(settings: Settings) -> BatcherLimits:
+    """Return what the settings let the Kafka batcher take."""
+    return BatcherLimits(
+        CutLimits(settings.kafka_batch_records, settings.kafka_batch_seconds, settings.kafka_batch_bytes),
+        settings.kinesis_lease_seconds,
+        settings.kinesis_poll_seconds,
+        settings.kafka_commit_seconds,
+        settings.kafka_commit_bytes,
     )
 
 

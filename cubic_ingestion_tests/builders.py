@@ -3,14 +3,26 @@
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Arrival, ObjectVersion
 from cubic_ingestion.domain.table import Column, StreamName, Table
+from cubic_ingestion.settings import Settings
 
 NOON = datetime(2022, 3, 4, 12, tzinfo=UTC)
 """The moment at which nothing in particular happens."""
+
+
+DEFAULTS = Settings.model_construct()
+"""The settings' defaults, whatever the environment says."""
+
+
+def limits(**changes: Any) -> Limits:
+    """Return the default limits, but files count as whole at once; with changes."""
+    return replace(DEFAULTS.limits, **({"settle_seconds": 0} | changes))
 
 
 def a_table(name: str = "cubic__dmap__agg_sample", **changes: Any) -> Table:

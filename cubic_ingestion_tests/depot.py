@@ -27,6 +27,7 @@ from cubic_ingestion.pipeline.passes import scan
 from cubic_ingestion.pipeline.write import Written, write_load
 from cubic_ingestion.ports import CatalogEntry, Stores
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.databases import migrated_sqlite
 
 
@@ -93,7 +94,7 @@ class Depot:
             catalog=DuckDBTableCatalog(root / "catalog.duckdb"),
             clock=clock,
             file_clock=clock,
-            limits=limits or Limits(),
+            limits=limits or builders.limits(),
         )
         return Depot(root, platform, clock)
 

@@ -57,7 +57,7 @@ def status(
     from cubic_ingestion.observability.health import health
 
     platform = existing_platform(context)
-    thresholds = Thresholds(max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds, platform.limits)
+    thresholds = Thresholds(platform.limits, max_wait_seconds, errored_hours, tuple(ignore or ()), max_scan_seconds)
     now, incoming = platform.clock.now(), platform.stores.incoming
     found = health(platform.tables, platform.ledger.without_retries(), now, thresholds, incoming)
     if check:

@@ -128,7 +128,7 @@ def unreported_partitions(context: dg.SensorEvaluationContext, platform: dg.Reso
     )
     # Time alone makes a load wait too long, and no transaction records that.
     before: set[str] = set(json.loads(context.cursor or "[]"))
-    now = tables_that_wait_too_long(platform.tables, platform.ledger, platform.clock.now())
+    now = tables_that_wait_too_long(platform.tables, platform.ledger, platform.clock.now(), platform.limits)
     for name in before ^ now:
         if name in platform.tables:
             report_open_state(platform, context.instance, platform.tables[name])

@@ -8,16 +8,16 @@ from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, Right
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how much, from the settings."""
+    """How long and how much. The settings have the defaults, and nobody else."""
 
-    claim_timeout_seconds: int = 900
-    settle_seconds: int = 0
-    sidecar_wait_seconds: int = 86_400
-    snapshot_wait_seconds: int = 604_800
-    max_attempts: int = 5
-    max_loads_per_run: int = 10_000
-    parallel_loads: int = 4
-    kinesis_lease_seconds: int = 60
+    claim_timeout_seconds: int
+    settle_seconds: int
+    sidecar_wait_seconds: int
+    snapshot_wait_seconds: int
+    max_attempts: int
+    max_loads_per_run: int
+    parallel_loads: int
+    kinesis_lease_seconds: int
 
     def latest_end(self, right: Right, now: datetime) -> datetime:
         """Return when a right that is taken now ends at the latest, whoever's clock it is taken by.

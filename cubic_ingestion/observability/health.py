@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
+from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.records import ErroredLoads
@@ -35,7 +36,7 @@ def health(
     tables: Mapping[str, Table],
     ledger: Ledger,
     now: datetime,
-    thresholds: Thresholds | None = None,
+    thresholds: Thresholds,
     incoming: ObjectStore | None = None,
 ) -> Health:
     """Find everything that is wrong. Cheap: no query reads what is archived.
@@ -47,24 +48,24 @@ def health(
         thresholds: From when on something is a problem.
         incoming: The Incoming bucket; without it, what only a look at it can tell is left out.
     """
-    limits = thresholds or Thresholds()
+    longest = timedelta(seconds=thresholds.max_scan_seconds)
     missing = incoming_missing(incoming) if incoming else []
     found = [
         *missing,
-        *not_scanned(tables, ledger, None if missing else incoming, now, timedelta(seconds=limits.max_scan_seconds)),
-        *_standing_still(tables, ledger, now, limits),
-        *_ahead(ledger, now, limits),
-        *_errored(ledger, now, limits),
+        *not_scanned(tables, ledger, None if missing else incoming, now, longest),
+        *_standing_still(tables, ledger, now, thresholds),
+        *_ahead(ledger, now, thresholds),
+        *_errored(ledger, now, thresholds),
         *_quarantined(ledger),
-        *_unreported(ledger, now, limits),
+        *_unreported(ledger, now, thresholds),
         *missing_arrivals(tables, ledger, now),
     ]
-    return Health(now, [problem for problem in found if problem.code not in limits.ignored])
+    return Health(now, [problem for problem in found if problem.code not in thresholds.ignored])
 
 
-def tables_that_wait_too_long(tables: Mapping[str, Table], ledger: Ledger, now: datetime) -> set[str]:
+def tables_that_wait_too_long(tables: Mapping[str, Table], ledger: Ledger, now: datetime, limits: Limits) -> set[str]:
     """Return the tables with a load that lacks nothing and that no run takes."""
-    problems = _standing_still(tables, ledger, now, Thresholds())
+    problems = _standing_still(tables, ledger, now, Thresholds(limits))
     return {problem.table for problem in problems if problem.code is ProblemCode.WAITING_TOO_LONG}
 
 

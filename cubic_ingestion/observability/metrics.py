@@ -50,7 +50,7 @@ class LedgerCollector(Collector):
         tables: Mapping[str, Table],
         ledger: Ledger,
         clock: Clock,
-        thresholds: Thresholds | None = None,
+        thresholds: Thresholds,
         incoming: ObjectStore | None = None,
     ) -> None:
         self._tables = tables

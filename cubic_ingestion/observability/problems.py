@@ -1,7 +1,7 @@
 """What can be wrong with the platform as a whole, in codes that probes and alerts build on, and from when on."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -65,11 +65,11 @@ MAX_SCAN_SECONDS = 1_800
 class Thresholds:
     """From when on something is a problem."""
 
+    limits: Limits
+    """For how long claims and leases are taken."""
     max_wait_seconds: int = MAX_WAIT_SECONDS
     errored_hours: int | None = None
     """Loads sent to Error longer ago do not count; None: all count until somebody retries or acknowledges them."""
     ignored: Collection[ProblemCode] = ()
     """Codes that are not looked at."""
     max_scan_seconds: int = MAX_SCAN_SECONDS
-    limits: Limits = field(default_factory=Limits)
-    """For how long claims and leases are taken."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cubic_ingestion.domain.changes import Consumer
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.errors import RetriableError
@@ -16,9 +15,9 @@ from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.pipeline.plan import plan
-from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.pipeline.passes import scan
 from cubic_ingestion.pipeline.release import release
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
@@ -130,7 +129,7 @@ def stage_of(root: Path, kind: str) -> Depot:
 
 def stage(root: Path, tables: Sequence[Table]) -> Depot:
     """Open the depot of a folder; one load at a time, so that calls come in the same order each time."""
-    return Depot.build(root, tables, limits=Limits(parallel_loads=1))
+    return Depot.build(root, tables, limits=builders.limits(parallel_loads=1))
 
 
 def strike_in_a_process(root: Path, kind: str, at: str, fault: Fault) -> int | None:
@@ -165,8 +164,7 @@ def _work(depot: Depot, platform: Platform, ask: Callable[[Depot], None] | None)
     for number in range(2):
         with suppress(RetriableError):
             for stream in streams:
-                register(platform, stream)
-                plan(platform, stream)
+                scan(platform, stream)
         for table in platform.tables.values():
             try:
                 ingest(platform, table, struck.write_load, run_id=f"struck {number}")

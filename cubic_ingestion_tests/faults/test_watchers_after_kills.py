@@ -31,7 +31,7 @@ from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DatabaseUnavailableError
 from cubic_ingestion.observability.health import health
-from cubic_ingestion.observability.problems import ProblemCode
+from cubic_ingestion.observability.problems import ProblemCode, Thresholds
 from cubic_ingestion.pipeline.audit import FindingCode, audit
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.settings import read_settings
@@ -184,7 +184,9 @@ def of_status(home: Home) -> Iterator[str]:
     """Hold ``cubic status --check`` against the loads, as if nobody had done anything for a day."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     incoming = home.platform.stores.incoming
-    observed = health(home.tables, home.platform.ledger.without_retries(), tomorrow, incoming=incoming)
+    observed = health(
+        home.tables, home.platform.ledger.without_retries(), tomorrow, Thresholds(home.platform.limits), incoming
+    )
     found = {problem.code for problem in observed.problems}
     loads = home.platform.ledger.queries.loads(limit=100)
     expected = {

@@ -7,7 +7,6 @@ import pytest
 
 from cubic_ingestion.domain.arrivals import MAX_GAPS
 from cubic_ingestion.domain.changes import Consumer
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load, LoadError
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import Work
@@ -15,6 +14,7 @@ from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.observability.health import Thresholds, health
 from cubic_ingestion.observability.problems import Problem, ProblemCode
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_ods_table
 from cubic_ingestion_tests.contracts.ledgers import an_ingested, archived, claim
 from cubic_ingestion_tests.observability.conftest import KAFKA, Watched
@@ -25,7 +25,7 @@ DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
 
 def problems(watched: Watched, now: datetime, thresholds: Thresholds | None = None) -> list[Problem]:
     """Ask at a moment; that nobody reports to Dagster here is asked where it matters."""
-    limits = thresholds or Thresholds(ignored=[ProblemCode.UNREPORTED])
+    limits = thresholds or Thresholds(builders.limits(), ignored=[ProblemCode.UNREPORTED])
     return health(watched.tables, watched.observer, now, limits).problems
 
 
@@ -34,14 +34,14 @@ def codes(watched: Watched, now: datetime, thresholds: Thresholds | None = None)
 
 
 def test_an_empty_ledger_is_healthy(watched: Watched) -> None:
-    assert health(watched.tables, watched.observer, NOON).is_healthy
+    assert health(watched.tables, watched.observer, NOON, Thresholds(builders.limits())).is_healthy
 
 
 def test_a_load_that_lacks_nothing_may_wait_as_long_as_the_threshold_says(watched: Watched) -> None:
     watched.came(DMAP, "a.csv", NOON)
     assert codes(watched, NOON + HOUR) == []
     assert codes(watched, NOON + HOUR + MINUTE) == [("waiting_too_long", DMAP.name)]
-    assert codes(watched, NOON + HOUR + MINUTE, Thresholds(max_wait_seconds=7_200)) == []
+    assert codes(watched, NOON + HOUR + MINUTE, Thresholds(builders.limits(), max_wait_seconds=7_200)) == []
 
 
 def test_a_load_of_an_inactive_table_waits_on_purpose(watched: Watched) -> None:
@@ -69,7 +69,7 @@ def test_what_a_clock_holds_that_is_ahead_is_named(watched: Watched) -> None:
     of_loads, of_feed = (problem.message for problem in problems(watched, NOON))
     assert of_loads.startswith(f"run-1/a holds 1 load of {DMAP.name} until 2022-03-05 12:00:00 UTC")
     assert of_feed.startswith("one holds the feed /feed until 2022-03-05 12:00:00 UTC")
-    thresholds = Thresholds(limits=Limits(claim_timeout_seconds=2 * 86_400))
+    thresholds = Thresholds(limits=builders.limits(claim_timeout_seconds=2 * 86_400))
     assert codes(watched, NOON, thresholds) == []
     claim(watched.ledger, claimant="run-2/b")
     assert codes(watched, NOON) == [("claim_ahead", "")]
@@ -84,7 +84,7 @@ def test_loads_sent_to_error_count_until_somebody_acknowledges_them(watched: Wat
     assert (found.code, found.since) == (ProblemCode.ERRORED, NOON)
     assert "bad_value" in found.message
     assert codes(watched, NOON + 25 * HOUR) == [("errored", DMAP.name)]
-    assert codes(watched, NOON + HOUR, Thresholds(errored_hours=0)) == []
+    assert codes(watched, NOON + HOUR, Thresholds(builders.limits(), errored_hours=0)) == []
     watched.ledger.trouble.acknowledge([load_id], "ann", "It is known.")
     assert codes(watched, NOON + HOUR) == []
     assert watched.observer.counts.errored() == []
@@ -113,7 +113,7 @@ def test_a_report_to_dagster_that_failed_is_named_at_once_with_its_reason(watche
 
 
 def unreported(watched: Watched) -> list[Problem]:
-    found = problems(watched, watched.moment, Thresholds())
+    found = problems(watched, watched.moment, Thresholds(builders.limits()))
     return [problem for problem in found if problem.code is ProblemCode.UNREPORTED]
 
 
@@ -122,7 +122,7 @@ def test_problems_that_are_ignored_are_left_out(watched: Watched) -> None:
     watched.ledger.outcomes.reject(load_id, LoadError("bad_value", "why"))
     claim(watched.ledger, Work.ERROR)
     watched.ledger.outcomes.complete_error("run-1/a", {load_id: "e"})
-    assert codes(watched, NOON + HOUR, Thresholds(ignored=[ProblemCode.ERRORED])) == []
+    assert codes(watched, NOON + HOUR, Thresholds(builders.limits(), ignored=[ProblemCode.ERRORED])) == []
 
 
 def test_a_dmap_day_that_did_not_come_is_named(watched: Watched) -> None:
@@ -155,7 +155,7 @@ def test_a_table_that_fell_silent_against_its_habit_is_named(watched: Watched, c
         watched.came(chosen, f"w{week}", NOON - week * 7 * DAY + 30 * MINUTE)
     for n in reversed(range(MAX_GAPS)):
         watched.came(chosen, f"n{n}", NOON - n * 5 * MINUTE)
-    ignore = Thresholds(ignored=[ProblemCode.WAITING_TOO_LONG])
+    ignore = Thresholds(builders.limits(), ignored=[ProblemCode.WAITING_TOO_LONG])
     assert codes(watched, NOON + HOUR, ignore) == []
     (found,) = problems(watched, NOON + HOUR + MINUTE, ignore)
     assert (found.code, found.table, found.since) == (ProblemCode.SILENT, chosen.name, NOON)
@@ -165,7 +165,7 @@ def test_a_table_that_fell_silent_against_its_habit_is_named(watched: Watched, c
 def test_a_table_that_is_silent_at_these_hours_every_week_is_not(watched: Watched) -> None:
     for n in reversed(range(40)):
         watched.came(CHANGES, f"n{n}", NOON - n * 5 * MINUTE)
-    ignore = Thresholds(ignored=[ProblemCode.WAITING_TOO_LONG])
+    ignore = Thresholds(builders.limits(), ignored=[ProblemCode.WAITING_TOO_LONG])
     assert codes(watched, NOON + 6 * DAY, ignore) == []
     assert codes(watched, NOON + 7 * DAY, ignore) == [("silent", CHANGES.name)]
 

@@ -15,6 +15,7 @@ from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.storage import local_object_store
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.contracts.ledgers import ready
 from cubic_ingestion_tests.depot import Depot
@@ -33,7 +34,7 @@ def ledger(depot: Depot) -> Iterator[Ledger]:
 
 
 def found(depot: Depot, ledger: Ledger, *, max_scan_seconds: int = 1_800) -> list[Problem]:
-    thresholds = Thresholds(max_scan_seconds=max_scan_seconds)
+    thresholds = Thresholds(builders.limits(), max_scan_seconds=max_scan_seconds)
     platform = depot.platform
     problems = health(platform.tables, ledger, platform.clock.now(), thresholds, platform.stores.incoming).problems
     return [problem for problem in problems if problem.code is ProblemCode.NOT_SCANNED]
@@ -167,4 +168,4 @@ def test_listings_are_on_record_on_every_database(watched: Watched) -> None:
 
 def test_a_ledger_that_was_never_scanned_is_no_problem_where_incoming_cannot_be_seen(watched: Watched) -> None:
     ready(watched.ledger, "a.csv")
-    assert health(watched.tables, watched.ledger, NOON).is_healthy
+    assert health(watched.tables, watched.ledger, NOON, Thresholds(builders.limits())).is_healthy

@@ -19,8 +19,9 @@ from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.records import LoadTotal
 from cubic_ingestion.observability import totals as totals_module
 from cubic_ingestion.observability.metrics import LedgerCollector, exposition, serve
+from cubic_ingestion.observability.problems import Thresholds
 from cubic_ingestion.observability.totals import REFRESHED, Totals
-from cubic_ingestion_tests.builders import NOON, a_change_table, a_table
+from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, limits
 from cubic_ingestion_tests.contracts.ledgers import archived, claim, ready
 from cubic_ingestion_tests.databases import an_engine, migrated_sqlite
 from cubic_ingestion_tests.observability.conftest import Watched
@@ -28,6 +29,8 @@ from cubic_ingestion_tests.observability.conftest import Watched
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
 DMAP, CHANGES = a_table(), a_change_table()
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+THRESHOLDS = Thresholds(limits())
 
 
 def parsed(text: str) -> Samples:
@@ -72,7 +75,7 @@ def test_a_scrape_tells_of_everything_in_the_ledger(watched: Watched) -> None:
     fill(watched)
     watched.moment = NOON + timedelta(hours=2)
     table = {"stream": "dmap", "table": DMAP.name}
-    with served(LedgerCollector(watched.tables, watched.observer, watched)) as url:
+    with served(LedgerCollector(watched.tables, watched.observer, watched, THRESHOLDS)) as url:
         samples = scrape(url)
 
         assert of(samples, "cubic_up") == 1
@@ -99,20 +102,20 @@ def test_labels_act_on_nobody_who_reads_them(watched: Watched) -> None:
     claim(watched.ledger, Work.ERROR, "run-2/a")
     watched.ledger.outcomes.complete_error("run-2/a", {bad.id: "e"})
 
-    samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched)))
+    samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched, THRESHOLDS)))
 
     assert of(samples, "cubic_errored_loads", code=r"x\x1b[2J\n", stream="dmap", table=DMAP.name) == 1
 
 
 def test_an_empty_ledger_is_scraped_without_a_gap(watched: Watched) -> None:
-    samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched)))
+    samples = parsed(exposition(LedgerCollector(watched.tables, watched.observer, watched, THRESHOLDS)))
     assert of(samples, "cubic_up") == 1
     assert {name for name, _ in samples} == {"cubic_up", "cubic_oldest_waiting_seconds", "cubic_lacking_loads"}
 
 
 def test_every_metric_is_told_on_its_page_and_no_other(watched: Watched) -> None:
     fill(watched)
-    text = exposition(LedgerCollector(watched.tables, watched.observer, watched))
+    text = exposition(LedgerCollector(watched.tables, watched.observer, watched, THRESHOLDS))
     scraped = set(re.findall(r"^# HELP (\w+)", text, flags=re.MULTILINE))
     told = set(re.findall(r"`(cubic_\w+)`", PAGE.partition("## Metrics")[2].partition("Alerts")[0]))
 
@@ -122,7 +125,7 @@ def test_every_metric_is_told_on_its_page_and_no_other(watched: Watched) -> None
 
 def test_a_database_that_is_away_is_told_and_ends_no_server(watched: Watched) -> None:
     with an_engine("postgresql://nobody@127.0.0.1:1/nothing") as away:
-        collector = LedgerCollector(watched.tables, Ledger(away, retry_seconds=0), watched)
+        collector = LedgerCollector(watched.tables, Ledger(away, retry_seconds=0), watched, THRESHOLDS)
         assert parsed(exposition(collector)) == {("cubic_up", frozenset()): 0.0}
 
 

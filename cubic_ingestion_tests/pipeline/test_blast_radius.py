@@ -11,7 +11,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName, Table
@@ -22,6 +21,7 @@ from cubic_ingestion.pipeline.register import Registration, register
 from cubic_ingestion.ports import Committed, ObjectStore, ObjectWriter, TellSkipped
 from cubic_ingestion.storage.local_files import ObjectFile
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
@@ -251,7 +251,7 @@ def test_a_clock_that_goes_back_stops_nothing(depot: Depot) -> None:
 
 
 def test_two_workers_at_once_on_the_same_table_ingest_each_file_once(depot: Depot) -> None:
-    limited = replace(depot, platform=replace(depot.platform, limits=Limits(max_loads_per_run=7)))
+    limited = replace(depot, platform=replace(depot.platform, limits=builders.limits(max_loads_per_run=7)))
     put_many(limited, 60, [timedelta()])
     scan_all(limited)
     plan(limited.platform, StreamName.DMAP)

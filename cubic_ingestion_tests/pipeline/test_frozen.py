@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.retry import retry
 from cubic_ingestion.ports import Stores
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.s3 import new_bucket, s3
@@ -42,7 +42,7 @@ def bucket(s3: Any) -> str:
 @pytest.fixture
 def depot(s3: Any, bucket: str, tmp_path: Path) -> Depot:
     """A depot whose zones are in S3, and whose loads have two tries."""
-    built = Depot.build(tmp_path, [a_table(), an_ods_table()], limits=Limits(max_attempts=2))
+    built = Depot.build(tmp_path, [a_table(), an_ods_table()], limits=builders.limits(max_attempts=2))
     zones = {zone: S3ObjectStore(s3, bucket, f"{zone}/") for zone in ("incoming", "archive", "error", "springboard")}
     return replace(built, platform=replace(built.platform, stores=Stores(**zones)))
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.errors import RetriableError, StoreUnavailableError
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.register import register
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
@@ -30,7 +30,7 @@ MARCH = "2022-03-01T00:00:00.000"
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
     """A depot that works on one load at a time."""
-    return Depot.build(tmp_path, [DMAP, BASE, CHANGES], limits=Limits(parallel_loads=1))
+    return Depot.build(tmp_path, [DMAP, BASE, CHANGES], limits=builders.limits(parallel_loads=1))
 
 
 def put_ods(depot: Depot, stem: str, started_at: str = MARCH) -> None:

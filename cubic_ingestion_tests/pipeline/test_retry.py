@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName
@@ -17,6 +16,7 @@ from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
 from cubic_ingestion.ports import ObjectWriter
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
@@ -170,7 +170,7 @@ def test_a_first_move_stopped_at_any_change_is_finished_by_the_next(depot: Depot
 
 
 def test_deadlines_count_from_the_retry_and_a_late_sidecar_is_taken_from_incoming(tmp_path: Path) -> None:
-    depot = Depot.build(tmp_path, [an_ods_table()], limits=Limits(sidecar_wait_seconds=3600))
+    depot = Depot.build(tmp_path, [an_ods_table()], limits=builders.limits(sidecar_wait_seconds=3600))
     depot.put(CSV, ROWS)
     depot.settle()
     depot.clock.advance(hours=2)
@@ -187,7 +187,7 @@ def test_deadlines_count_from_the_retry_and_a_late_sidecar_is_taken_from_incomin
 
 
 def test_a_sidecar_beside_another_version_in_incoming_is_that_ones(tmp_path: Path) -> None:
-    depot = Depot.build(tmp_path, [an_ods_table()], limits=Limits(sidecar_wait_seconds=3600))
+    depot = Depot.build(tmp_path, [an_ods_table()], limits=builders.limits(sidecar_wait_seconds=3600))
     depot.put(CSV, ROWS)
     depot.settle()
     depot.clock.advance(hours=2)

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import update
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, OnSchemaChange, Table
 from cubic_ingestion.ledger.models import CubicTableSchema
@@ -20,6 +19,7 @@ from cubic_ingestion.pipeline.schema_changes import (
     key_changes,
     schema_changes,
 )
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_dfm, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 
@@ -124,7 +124,7 @@ def test_a_changed_type_is_refused_by_a_table_that_is_frozen(tmp_path: Path) -> 
 
 def test_a_run_reports_only_what_no_file_had_before(tmp_path: Path) -> None:
     table = an_ods_table()
-    depot = Depot.build(tmp_path, [table], limits=Limits(parallel_loads=1))
+    depot = Depot.build(tmp_path, [table], limits=builders.limits(parallel_loads=1))
     put(depot, table, "LOAD00000001", "ID", "INT4")
     depot.settle()
     put(depot, table, "LOAD00000002", "ID,NEW", "INT4", "INT4")

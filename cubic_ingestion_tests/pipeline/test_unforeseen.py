@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Ingested, Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
@@ -24,6 +23,7 @@ from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.ports import Committed, ObjectWriter
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.stage import PROCESSES, stage
@@ -38,7 +38,7 @@ BAD = "20220303"
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
     """A depot that works on one load at a time, oldest first."""
-    return Depot.build(tmp_path, [DMAP, BASE], limits=Limits(parallel_loads=1))
+    return Depot.build(tmp_path, [DMAP, BASE], limits=builders.limits(parallel_loads=1))
 
 
 def deliver(depot: Depot, n_days: int = 5) -> None:
@@ -65,7 +65,7 @@ def others(depot: Depot) -> set[LoadStatus]:
 
 @pytest.mark.parametrize("parallel_loads", [1, 4])
 def test_an_unforeseen_error_in_ingesting_gives_back_its_own_load_alone(depot: Depot, parallel_loads: int) -> None:
-    depot = replace(depot, platform=replace(depot.platform, limits=Limits(parallel_loads=parallel_loads)))
+    depot = replace(depot, platform=replace(depot.platform, limits=builders.limits(parallel_loads=parallel_loads)))
     deliver(depot)
     with capture_logs() as lines:
         troubled(depot, "incoming", BAD, reading=missing_header).ingest()
@@ -272,7 +272,7 @@ def work_until_killed(root: Path, run_id: str) -> None:
     """Ingest in a process of its own."""
     depot = stage(root, [DMAP])
     stores = replace(depot.platform.stores, springboard=KillingStore(root / "springboard"))
-    platform = replace(depot.platform, stores=stores, limits=Limits(parallel_loads=4))
+    platform = replace(depot.platform, stores=stores, limits=builders.limits(parallel_loads=4))
     killing = replace(depot, platform=platform)
     ingest(platform, DMAP, killing.write_load, run_id=run_id)
 

@@ -11,7 +11,7 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.ledger.engine import make_engine
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.observability.health import health
-from cubic_ingestion.observability.problems import ProblemCode
+from cubic_ingestion.observability.problems import ProblemCode, Thresholds
 from cubic_ingestion.pipeline.audit import FindingCode, audit
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
@@ -151,9 +151,9 @@ def test_a_folder_of_incoming_that_cannot_be_listed_is_a_problem(depot: Depot) -
         register(depot.platform, StreamName.ODS)
     now = depot.clock.now()
 
-    (found,) = health(depot.platform.tables, ledger, now).problems
+    (found,) = health(depot.platform.tables, ledger, now, Thresholds(depot.platform.limits)).problems
 
     assert found.code is ProblemCode.NOT_SCANNED
     assert BASE.prefix in found.message
     register(depot.platform, StreamName.ODS)
-    assert health(depot.platform.tables, ledger, now).is_healthy
+    assert health(depot.platform.tables, ledger, now, Thresholds(depot.platform.limits)).is_healthy

@@ -7,13 +7,13 @@ from threading import Barrier
 
 import pytest
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.test_flow import BASE, CHANGES, DMAP, MARCH, MAY, put_dmap, put_ods
@@ -74,7 +74,7 @@ def test_a_restated_file_whose_sidecar_stays_is_read_with_it_after_the_wait(depo
 
 
 def test_what_is_still_being_written_is_not_looked_at(tmp_path: Path) -> None:
-    depot = Depot.build(tmp_path, [an_ods_table(), a_table()], limits=Limits(settle_seconds=5))
+    depot = Depot.build(tmp_path, [an_ods_table(), a_table()], limits=builders.limits(settle_seconds=5))
     now = depot.clock.now()
     depot.put(DMAP + "20220304.csv", b"sample_id\n1\n", modified_at=now - timedelta(seconds=4))
     depot.put(DMAP + "20220305.csv", b"sample_id\n1\n", modified_at=now + timedelta(hours=1))
@@ -91,7 +91,7 @@ def test_what_is_still_being_written_is_not_looked_at(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", ["sidecar_missing", "snapshot_missing"])
 def test_what_never_comes_is_waited_for_until_the_deadline(tmp_path: Path, code: str) -> None:
-    limits = Limits(sidecar_wait_seconds=3600, snapshot_wait_seconds=3600)
+    limits = builders.limits(sidecar_wait_seconds=3600, snapshot_wait_seconds=3600)
     depot = Depot.build(tmp_path, [an_ods_table(), a_change_table()], limits=limits)
     depot.put(CHANGES + "20220304-134556444.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a"))
     if code == "snapshot_missing":
@@ -121,7 +121,7 @@ class StoreThatWaitsForThree(LocalObjectStore):
 
 
 def test_sidecars_are_looked_for_several_at_a_time(tmp_path: Path) -> None:
-    depot = Depot.build(tmp_path, [an_ods_table()], limits=Limits(parallel_loads=3))
+    depot = Depot.build(tmp_path, [an_ods_table()], limits=builders.limits(parallel_loads=3))
     for number in (1, 2, 3):
         put_ods(depot, f"{BASE}LOAD{number}.csv.gz", "1,a", started_at=MARCH)
     stores = replace(depot.platform.stores, incoming=StoreThatWaitsForThree(tmp_path / "incoming"))

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import OnBadValue, StreamName, Table
@@ -21,6 +20,7 @@ from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.write import Written
+from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 
@@ -159,7 +159,7 @@ class Unanswered(Depot):
 def test_rows_go_of_a_load_that_is_given_up_without_knowing_that_they_were_published(
     tmp_path: Path, before: list[bytes], max_attempts: int
 ) -> None:
-    depot = Depot.build(tmp_path, [a_table()], limits=Limits(max_attempts=max_attempts))
+    depot = Depot.build(tmp_path, [a_table()], limits=builders.limits(max_attempts=max_attempts))
     for data in before:
         depot.put(KEY, data)
         depot.settle()

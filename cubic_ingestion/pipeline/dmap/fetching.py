@@ -46,8 +46,8 @@ _MOMENT = timedelta(microseconds=1)
 class FetchLimits:
     """How long and how much, from the settings."""
 
-    parallel_downloads: int = 4
-    lease_seconds: int = 900
+    parallel_downloads: int
+    lease_seconds: int
     patience: Patience = field(default_factory=Patience)
 
 

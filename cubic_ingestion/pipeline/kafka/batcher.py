@@ -35,13 +35,13 @@ _PAUSE = timedelta(seconds=5)
 class BatcherLimits:
     """How long and how much, from the settings."""
 
-    cut: CutLimits = field(default_factory=CutLimits)
-    lease_seconds: int = 60
-    poll_seconds: float = 1.0
+    cut: CutLimits
+    lease_seconds: int
+    poll_seconds: float
     """Pause when no shard had anything new."""
-    commit_seconds: int = 30
+    commit_seconds: int
     """How long what was read may wait to be put on record."""
-    commit_bytes: int = 64 << 20
+    commit_bytes: int
     """How much of a shard may."""
 
 

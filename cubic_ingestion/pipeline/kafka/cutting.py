@@ -20,9 +20,9 @@ from cubic_ingestion.domain.batch import Batch, Part, Position
 class CutLimits:
     """When a batch is full."""
 
-    max_records: int = 10_000
-    max_seconds: int = 3_600
-    max_bytes: int = 128 << 20
+    max_records: int
+    max_seconds: int
+    max_bytes: int
 
 
 class Line(NamedTuple):

@@ -52,7 +52,11 @@ _clients: list[HttpFeedClient] = []
 
 def a_fetcher(vendor: FakeVendor, depot: Depot, *, owner: str = "one", **changes: Any) -> Fetcher:
     """Build a fetcher whose pauses are short."""
-    fields: dict[str, Any] = {"patience": Patience(attempts=3, first_pause_seconds=0.001)}
+    fields: dict[str, Any] = {
+        "parallel_downloads": 4,
+        "lease_seconds": 900,
+        "patience": Patience(attempts=3, first_pause_seconds=0.001),
+    }
     return Fetcher(
         client=a_client(vendor),
         ledger=depot.platform.ledger,

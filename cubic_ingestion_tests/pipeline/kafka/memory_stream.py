@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cubic_ingestion.bootstrap import batcher_limits
 from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX, OPEN_PREFIX, Position
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.ledger.engine import make_engine
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
-from cubic_ingestion.pipeline.kafka.cutting import CutLimits
+from cubic_ingestion.pipeline.kafka import Batcher
 from cubic_ingestion.ports import Page, Record, Shard
-from cubic_ingestion_tests.builders import NOON
+from cubic_ingestion_tests.builders import DEFAULTS, NOON
 from cubic_ingestion_tests.depot import Depot
 
 TAPS = Table("cubic__kafka__taps", StreamName.KAFKA, "cubic/kafka/taps/", columns=(Column("n", "int64"),), topic="taps")
@@ -93,13 +93,14 @@ def a_depot(root: Path) -> Depot:
 
 def a_batcher(depot: Depot, source: MemoryStream, *, owner: str = "one", **cut: int) -> Batcher:
     """Build a batcher on a depot's database and folders; ``cut`` changes when a batch is full."""
+    usual = batcher_limits(DEFAULTS)
     return Batcher(
         source=source,
         ledger=Ledger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"), depot.clock.now),
         stores=depot.platform.stores,
         tables=depot.platform.tables,
         clock=depot.clock,
-        limits=BatcherLimits(CutLimits(**({"max_records": 4} | cut))),
+        limits=replace(usual, cut=replace(usual.cut, **({"max_records": 4} | cut))),
         owner=owner,
     )
 
