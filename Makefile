@@ -59,7 +59,7 @@ bench: $(INSTALLED) ## Measure speed and memory against DuckDB, Polars and panda
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.lock
 	$(BIN)/python -m benchmarks $(OPTIONS)
 
-ledger: $(INSTALLED) ## Measure the metadata database with 10 million loads, and the indexes its queries use (OPTIONS)
+ledger: $(INSTALLED) ## Measure the ledger with 10 million loads, and the indexes its queries use (OPTIONS)
 	$(BIN)/python -m benchmarks.ledger $(OPTIONS)
 
 kafka: $(INSTALLED) ## Measure the Kafka batcher in records per second; each is in one file (OPTIONS=--http for Kinesis over HTTP)

@@ -1,4 +1,4 @@
-"""``make ledger``: the queries of a metadata database with millions of loads, and the indexes they use.
+"""``make ledger``: the queries of a ledger with millions of loads, and the indexes they use.
 
 A PostgreSQL of its own is started for it, and ended. 10 million take some minutes and 15 GB of disk.
 """

@@ -1,4 +1,4 @@
-"""What the platform asks of the metadata database, each question as it is asked while it runs."""
+"""What the platform asks of the ledger, each question as it is asked while it runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

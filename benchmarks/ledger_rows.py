@@ -1,4 +1,4 @@
-"""Millions of loads in the metadata database, as production has them, made by SQL inside the database itself.
+"""Millions of loads in the ledger, as production has them, made by SQL inside the database itself.
 
 Tables differ in size as theirs do: the largest of 400 holds a twentieth of all loads. Of all loads 98 % are archived,
 the others are in every status there is. Numbers are drawn from the load's own number, so that each run makes the same.

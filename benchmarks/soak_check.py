@@ -1,4 +1,4 @@
-"""The soak's own proof, by reading Parquet and originals: it trusts the metadata database only for what became of whom.
+"""The soak's own proof, by reading Parquet and originals: it trusts the ledger only for what became of whom.
 
 ``cubic audit`` compares the platform with itself; this compares it with what was delivered.
 """
@@ -23,7 +23,7 @@ OF_A_MIXED_PAIR = {"record_count_mismatch", "sidecar_changed"}
 
 @dataclass(frozen=True)
 class LoadRow:
-    """What the metadata database says of one version."""
+    """What the ledger says of one version."""
 
     id: int
     status: str
@@ -62,7 +62,7 @@ def prove(home: Path, zones: Path, delivered: Sequence[Delivered]) -> Proof:
     """Compare the files and rows that exist with the versions that were delivered.
 
     Args:
-        home: The folder with the metadata database.
+        home: The folder with the ledger.
         zones: The folder above those of Incoming, Archive, Error and Springboard.
         delivered: Every version.
     """

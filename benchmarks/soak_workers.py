@@ -246,7 +246,7 @@ class Adversary(threading.Thread):
         return was_there
 
     def _hold_database(self) -> bool:
-        """Hold the one lock that every writer of the metadata database needs."""
+        """Hold the one lock that every writer of the ledger needs."""
         connection = sqlite3.connect(self._home.database, isolation_level=None, timeout=5)
         try:
             connection.execute("begin immediate")

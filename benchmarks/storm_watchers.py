@@ -122,7 +122,7 @@ def _unknown_objects(home: Home) -> Iterator[str]:
 
 
 def query(home: Home, sql: str) -> list[tuple[Any, ...]]:
-    """Ask the metadata database."""
+    """Ask the ledger."""
     connection = sqlite3.connect(home.database, timeout=30)
     try:
         return connection.execute(sql).fetchall()

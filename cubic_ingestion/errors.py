@@ -119,10 +119,10 @@ class ObjectFrozenError(RetriableError):
 
 
 class DatabaseUnavailableError(RetriableError):
-    """The metadata database refused or dropped a request."""
+    """The ledger refused or dropped a request."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The metadata database could not be reached ({reason}).")
+        super().__init__(f"The ledger could not be reached ({reason}).")
 
 
 class CatalogUnavailableError(RetriableError):
@@ -317,19 +317,17 @@ class OutputError(FatalError):
 
 
 class SchemaRevisionError(FatalError):
-    """The metadata database has another schema than this code expects."""
+    """The ledger has another schema than this code expects."""
 
     def __init__(self, found: str | None, expected: str) -> None:
         fix = "Run 'cubic db upgrade'."
         if found and found > expected:
             fix = f"A newer release has upgraded it: run a release that knows revision {found}."
-        super().__init__(
-            f"The metadata database is at revision {found or 'none'}, not {expected} as this code expects. {fix}"
-        )
+        super().__init__(f"The ledger is at revision {found or 'none'}, not {expected} as this code expects. {fix}")
 
 
 class OldRowError(FatalError):
-    """A row of the old layout has no place in the new one, so that the metadata database cannot be upgraded."""
+    """A row of the old layout has no place in the new one, so that the ledger cannot be upgraded."""
 
     def __init__(self, table: str, row_id: int, name: str, problem: str, fix: str, *, n_more: int) -> None:
         more = f" {n_more} more {'row is' if n_more == 1 else 'rows are'} like this." if n_more else ""
@@ -351,7 +349,7 @@ class IllegalTransitionError(FatalError):
 
 
 class UnrecordedTableError(FatalError):
-    """A load arrived for a table that the metadata database does not know."""
+    """A load arrived for a table that the ledger does not know."""
 
     def __init__(self, table: str) -> None:
         self.table = table

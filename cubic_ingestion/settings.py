@@ -36,9 +36,7 @@ class Settings(BaseSettings):
     archive_url: str = Field("", description="Bucket of ingested originals; default: `archive` in the home.")
     error_url: str = Field("", description="Bucket of rejected originals; default: `error` in the home.")
     springboard_url: str = Field("", description="Bucket of Parquet; default: `springboard` in the home.")
-    database_url: str = Field(
-        "", repr=False, description="Metadata database (SQLAlchemy URL); default: SQLite in the home."
-    )
+    database_url: str = Field("", repr=False, description="Ledger (SQLAlchemy URL); default: SQLite in the home.")
     database_pool_size: int = Field(5, ge=1, description="Connections that one process has to PostgreSQL at most.")
     database_statement_timeout_seconds: int = Field(
         120, ge=1, description="PostgreSQL ends a statement that takes longer; not one of `cubic db upgrade`."
@@ -175,7 +173,7 @@ class Settings(BaseSettings):
 
     @property
     def metadata_url(self) -> str:
-        """The metadata database's URL, or that of the SQLite file in the home."""
+        """The ledger's URL, or that of the SQLite file in the home."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'metadata.sqlite'}"
 
     @property
@@ -190,7 +188,7 @@ class Settings(BaseSettings):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the metadata database is the SQLite file in the home."""
+        """Whether the ledger is the SQLite file in the home."""
         return not self.database_url
 
 

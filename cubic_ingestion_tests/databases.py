@@ -1,4 +1,4 @@
-"""Metadata databases for tests, fresh and cheap: SQLite, and a real PostgreSQL that the tests start themselves.
+"""Ledgers for tests, fresh and cheap: SQLite, and a real PostgreSQL that the tests start themselves.
 
 A conftest imports the fixtures it wants. Each kind is migrated once a process and copied for each test: about a
 millisecond on SQLite, twenty on PostgreSQL.

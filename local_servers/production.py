@@ -79,7 +79,7 @@ class Production:
         )
 
     def query(self, statement: str, database: str = "CUBIC_DATABASE_URL") -> list[tuple[Any, ...]]:
-        """Ask the metadata database, or the one whose URL another variable has."""
+        """Ask the ledger, or the one whose URL another variable has."""
         url = make_url(self.environment[database]).set(drivername="postgresql")
         with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
             return connection.execute(statement.encode()).fetchall()
@@ -107,7 +107,7 @@ class Production:
 
 
 def prepare(folder: Path, environment: Mapping[str, str], *, is_hurried: bool = False) -> Production:
-    """Lay out the folder of a production, and migrate its metadata database.
+    """Lay out the folder of a production, and migrate its ledger.
 
     Args:
         folder: An empty folder.

@@ -1,20 +1,20 @@
-"""``cubic db``: the metadata database's schema."""
+"""``cubic db``: the ledger's schema."""
 
 import typer
 
 from cubic_ingestion.cli.output import say
 
-db = typer.Typer(name="db", help="The metadata database.", no_args_is_help=True)
+db = typer.Typer(name="db", help="The ledger.", no_args_is_help=True)
 
 
 @db.callback()
 def _group() -> None:  # pyright: ignore[reportUnusedFunction] - keeps `db` a group with one command
-    """The metadata database."""
+    """The ledger."""
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the metadata database to the newest schema; nothing is lost, and running it again does nothing.
+    """Bring the ledger to the newest schema; nothing is lost, and running it again does nothing.
 
     Example: `cubic db upgrade`
     """
@@ -22,4 +22,4 @@ def upgrade() -> None:
     from cubic_ingestion.settings import read_settings
 
     revision = upgrade_database(read_settings())
-    say(f"The metadata database is at revision {revision}.")
+    say(f"The ledger is at revision {revision}.")

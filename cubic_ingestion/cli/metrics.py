@@ -17,7 +17,7 @@ Once = Annotated[bool, typer.Option("--once", help="Print what a scrape would ge
 
 
 def metrics(context: typer.Context, *, host: Host = None, port: Port = None, once: Once = False) -> None:
-    """Serve metrics for Prometheus, read from the metadata database and Incoming at each scrape, until stopped.
+    """Serve metrics for Prometheus, read from the ledger and Incoming at each scrape, until stopped.
 
     Example: `cubic metrics --port 9464`
     """

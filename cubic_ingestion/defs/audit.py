@@ -20,7 +20,7 @@ _SHOWN = 50
 @dg.asset(
     key=AUDIT,
     group_name="audit",
-    description="Compares all zones, the catalog and Dagster with the metadata database; changes nothing.",
+    description="Compares all zones, the catalog and Dagster with the ledger; changes nothing.",
     check_specs=[
         dg.AssetCheckSpec(
             ACCOUNTED_FOR,

@@ -1,4 +1,4 @@
-"""Reporting: makes Dagster show of each partition what the metadata database says.
+"""Reporting: makes Dagster show of each partition what the ledger says.
 
 Every change of a partition is on record until it was reported, so a process may end at any moment. A run reports the
 partitions that it changed. What it could not report, a sensor reports, and so does the next ``cubic ingest``.

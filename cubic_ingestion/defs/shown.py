@@ -20,7 +20,7 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 
 class DagsterCheck:
-    """Compares the partitions that Dagster shows with the metadata database, table by table.
+    """Compares the partitions that Dagster shows with the ledger, table by table.
 
     A change that waits to be reported explains a difference, unless it has waited for too long. Both sides are read
     page by page, and the other side is asked about each page, so that memory stays flat.

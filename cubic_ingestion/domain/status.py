@@ -28,7 +28,7 @@ TRANSITIONS: dict[LoadStatus, frozenset[LoadStatus]] = {
     LoadStatus.ERRORING: frozenset({LoadStatus.ERRORED, LoadStatus.READY_FOR_ERRORING}),
     LoadStatus.ERRORED: frozenset({LoadStatus.READY}),
 }
-"""The only place that says which transition is legal; the metadata database asks it before every change."""
+"""The only place that says which transition is legal; the ledger asks it before every change."""
 
 
 class Work(StrEnum):

@@ -24,7 +24,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            problem = f"{value.isoformat()} has no time zone; moments in the metadata database are UTC"
+            problem = f"{value.isoformat()} has no time zone; moments in the ledger are UTC"
             raise ValueError(problem)
         return value.astimezone(UTC)
 

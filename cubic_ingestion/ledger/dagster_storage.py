@@ -14,7 +14,7 @@ _ERRORS = (OperationalError, sqlite3.OperationalError)
 
 @contextmanager
 def dagster_storage_errors(folder: Path, *further: type[Exception]) -> Generator[None]:
-    """Turn errors of Dagster's storage into one line; those of the metadata database are translated already.
+    """Turn errors of Dagster's storage into one line; those of the ledger are translated already.
 
     Args:
         folder: Where Dagster keeps its files.

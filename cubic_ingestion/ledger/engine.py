@@ -30,7 +30,7 @@ _READING = {"cubic_is_reading": True}
 
 
 def make_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Engine:
-    """Prepare connections to the metadata database; none is opened yet.
+    """Prepare connections to the ledger; none is opened yet.
 
     Args:
         url: ``sqlite:///…`` or ``postgresql://…``; the driver, psycopg 3, is written in if it is left out.

@@ -30,7 +30,7 @@ def _utc_now() -> datetime:
 
 
 class Ledger:
-    """The metadata database, on SQLite or PostgreSQL. Every change of status is an atomic compare-and-set.
+    """The ledger, on SQLite or PostgreSQL. Every change of status is an atomic compare-and-set.
 
     Args:
         engine: From ``make_engine``.

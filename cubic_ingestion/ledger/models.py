@@ -1,4 +1,4 @@
-"""The tables of the metadata database. Names and columns are contract: people query them."""
+"""The tables of the ledger. Names and columns are contract: people query them."""
 
 from datetime import date, datetime
 from typing import ClassVar

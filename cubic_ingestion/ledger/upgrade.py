@@ -1,4 +1,4 @@
-"""Bring the metadata database to the schema that this code expects, and say which one it has."""
+"""Bring the ledger to the schema that this code expects, and say which one it has."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

@@ -43,7 +43,7 @@ def health(
 
     Args:
         tables: The declared tables by name; what lies ready of an inactive one waits on purpose.
-        ledger: Reads the metadata database.
+        ledger: Reads the ledger.
         now: The present moment.
         thresholds: From when on something is a problem.
         incoming: The Incoming bucket; without it, what only a look at it can tell is left out.

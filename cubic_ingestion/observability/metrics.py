@@ -1,6 +1,6 @@
-"""Metrics: what Prometheus scrapes, read from the metadata database, and by one look at Incoming, at each scrape.
+"""Metrics: what Prometheus scrapes, read from the ledger, and by one look at Incoming, at each scrape.
 
-Runs are processes that come and go, on many machines, and what they did stands in the metadata database; so nothing is
+Runs are processes that come and go, on many machines, and what they did stands in the ledger; so nothing is
 counted in them, nothing is shared between them, and one process that serves is enough. A restart loses nothing.
 """
 
@@ -35,11 +35,11 @@ _QUANTILES = (0.5, 0.95)
 
 
 class LedgerCollector(Collector):
-    """Collects from the metadata database; while that is away, ``cubic_up`` is 0 and all else is left out.
+    """Collects from the ledger; while that is away, ``cubic_up`` is 0 and all else is left out.
 
     Args:
         tables: The declared tables by name.
-        ledger: Reads the metadata database.
+        ledger: Reads the ledger.
         clock: Tells the time.
         thresholds: From when on something is a problem.
         incoming: The Incoming bucket, which is looked at once per scrape; None leaves out what only that can show.
@@ -262,7 +262,7 @@ def _registry(collector: LedgerCollector) -> CollectorRegistry:
 
 
 def _up(value: int) -> Metric:
-    return GaugeMetricFamily("cubic_up", "Whether the metadata database answers.", value=value)
+    return GaugeMetricFamily("cubic_up", "Whether the ledger answers.", value=value)
 
 
 def _with_visible_labels(metric: Metric) -> Metric:

@@ -29,7 +29,7 @@ class Totals:
     """Sums by table and status; one object is kept from reading to reading.
 
     Args:
-        ledger: Reads the metadata database.
+        ledger: Reads the ledger.
         still_coming: Newest ids that are not kept.
     """
 

@@ -138,7 +138,7 @@ class _Worker:
     def ingest(self, loads: Sequence[Load]) -> None:
         """Ingest some loads, and record their completion in one transaction.
 
-        An exception that concerns more than one load (the metadata database, the settings) ends the chunk. What is
+        An exception that concerns more than one load (the ledger, the settings) ends the chunk. What is
         finished is recorded first, and the others are given back without a try.
         """
         newest = self._newest(loads)

@@ -28,7 +28,7 @@ def scan(
         timeout_seconds: The listing stops after this time, and says where to go on.
 
     Raises:
-        RetriableError: The metadata database or the bucket does not answer.
+        RetriableError: The ledger or the bucket does not answer.
     """
     release_dead(platform.ledger, platform.clock.now())  # first: what is given back is planned anew
     registration = register(platform, stream, after=after, timeout_seconds=timeout_seconds)

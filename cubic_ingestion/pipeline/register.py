@@ -1,4 +1,4 @@
-"""Register: record what a scan saw and the metadata database does not know yet."""
+"""Register: record what a scan saw and the ledger does not know yet."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -88,7 +88,7 @@ def isolated(
 def recorded_whatever_happens(record: Callable[[], object]) -> Generator[None]:
     """Call ``record`` at the end, also before an exception passes: what is finished is not lost with what is not.
 
-    That exception passes even if recording fails too, as it does while the metadata database is down.
+    That exception passes even if recording fails too, as it does while the ledger is down.
     """
     try:
         yield

@@ -1,6 +1,6 @@
 """Withdraw: take back the rows that a try at a load published, and did not put on record.
 
-What is published stands in Springboard a moment before the metadata database says so. The next try replaces it, unless
+What is published stands in Springboard a moment before the ledger says so. The next try replaces it, unless
 that ends in Error, or the load belongs to another snapshot by then; so it begins by taking back what it finds. So does
 giving up: a request whose answer was lost may have published all the same.
 """

@@ -58,7 +58,7 @@ def test_every_command_that_reads_prints_json_if_asked(path: tuple[str, ...]) ->
         ("CUBIC_MAX_ATTEMPTS", "0", "CUBIC_MAX_ATTEMPTS: Input should be greater than or equal to 1"),
         ("CUBIC_CATALOG", "hive", "CUBIC_CATALOG: Input should be 'duckdb'"),
         ("CUBIC_DATABASE_URL", "nonsense", "CUBIC_DATABASE_URL: It is no database URL"),
-        ("CUBIC_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/x", "The metadata database could not be reached"),
+        ("CUBIC_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/x", "The ledger could not be reached"),
         ("CUBIC_INCOMING_URL", "gopher://x/", "CUBIC_INCOMING_URL: The scheme 'gopher' is not supported"),
         ("CUBIC_HOME", "/proc/nowhere/.cubic", "CUBIC_HOME: '/proc/nowhere/.cubic' cannot be made"),
         ("CUBIC_HOME", "/etc/hostname", "CUBIC_HOME: '/etc/hostname' cannot be made"),

@@ -220,7 +220,7 @@ def test_a_command_that_makes_no_further_try_promises_none(
     for command in (("status", "--check"), ("loads", "list"), ("db", "upgrade")):
         outcome = cubic(*command)
         assert outcome.exit_code == 2
-        assert outcome.error.startswith("error: The metadata database could not be reached (")
+        assert outcome.error.startswith("error: The ledger could not be reached (")
         assert outcome.error.endswith(" Run the command again.\n")
         assert "tried again" not in outcome.error
 

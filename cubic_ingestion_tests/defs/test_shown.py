@@ -1,4 +1,4 @@
-"""The audit compares what Dagster shows with what the metadata database says."""
+"""The audit compares what Dagster shows with what the ledger says."""
 
 import gc
 import tracemalloc

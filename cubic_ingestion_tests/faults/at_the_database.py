@@ -1,4 +1,4 @@
-"""Faults at the metadata database's connections: a call is a transaction, and goes wrong where it is committed.
+"""Faults at the ledger's connections: a call is a transaction, and goes wrong where it is committed.
 
 Whoever began it, and by which class, does not matter. An error at the commit leaves nothing of the transaction, as one
 at any of its statements does; a lost answer or a kill after it leaves all of it.
@@ -14,27 +14,28 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion_tests.faults.faulty import FaultPlan
 
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+(cubic_\w+)", re.IGNORECASE)
 _PLACEHOLDERS = re.compile(r"\(?\?(?:,\s*\?)*\)?(?:,\s*\([?, ]*\))*")
-_STATUSES = {status.value for status in LoadStatus}
+_TELLING = {status.value for status in LoadStatus} | {consumer.value for consumer in Consumer}
 
 
 class _Statement(NamedTuple):
     does: str
     """Verb and table."""
-    statuses: str
-    """What it takes loads from, or brings them to."""
+    values: str
+    """The statuses that it takes loads from, or brings them to, and the consumer whose deliveries it is about."""
     text: str
 
 
 class _Transactions:
     """Names transactions by what they write, or else read: ``database.update cubic_loads ingesting``.
 
-    The first of each shape (its statements, and the statuses in them) is a call. Where two shapes have one name, the
-    later ones have a number behind it.
+    The first of each shape (its statements, and the statuses and consumers in them) is a call. Where two shapes have
+    one name, the later ones have a number behind it.
     """
 
     def __init__(self) -> None:
@@ -50,19 +51,19 @@ class _Transactions:
         del context
         if found := _TABLE.search(statement):
             values = parameters.values() if isinstance(parameters, dict) else parameters
-            statuses = sorted({value for value in values if isinstance(value, str) and value in _STATUSES})
+            told = sorted({value for value in values if isinstance(value, str) and value in _TELLING})
             does = f"{statement.split(maxsplit=1)[0].lower()} {found[1]}"
-            noted = _Statement(does, " ".join(statuses), _PLACEHOLDERS.sub("?", statement))
+            noted = _Statement(does, " ".join(told), _PLACEHOLDERS.sub("?", statement))
             self._open.setdefault(id(cursor.connection), []).append(noted)
 
     def end(self, connection: Any) -> str | None:
-        """Return the name of the transaction that is committed; None if it is not the metadata database's."""
+        """Return the name of the transaction that is committed; None if it is not the ledger's."""
         statements = self._open.pop(id(connection.dbapi_connection), [])
         if not statements:
             return None
         writing = [statement for statement in statements if not statement.does.startswith("select")]
-        telling = [statement for statement in writing if statement.statuses] or writing or statements
-        name = "database." + ", ".join(dict.fromkeys(f"{each.does} {each.statuses}".strip() for each in telling))
+        telling = [statement for statement in writing if statement.values] or writing or statements
+        name = "database." + ", ".join(dict.fromkeys(f"{each.does} {each.values}".strip() for each in telling))
         shapes, shape = self._shapes[name], tuple(dict.fromkeys(statements))
         if shape not in shapes:
             shapes.append(shape)
@@ -72,7 +73,7 @@ class _Transactions:
 
 @contextmanager
 def faults_at_the_database(plan: FaultPlan) -> Generator[None]:
-    """Put a fault plan around the commits of all transactions of this process with the metadata database."""
+    """Put a fault plan around the commits of all transactions of this process with the ledger."""
     transactions = _Transactions()
     do_commit = DefaultDialect.do_commit
 

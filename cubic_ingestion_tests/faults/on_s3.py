@@ -25,7 +25,7 @@ class Bucket:
     """AWS's variables, by which another process finds it."""
 
     def opened(self, root: Path, kind: str) -> Depot:
-        """Open the depot of a folder; what is left in the folder is its metadata database."""
+        """Open the depot of a folder; what is left in the folder is its ledger."""
         depot, client = stage_of(root, kind), s3_client("path", 10)
         zones = {zone: S3ObjectStore(client, self.name, f"{root.name}/{zone}/") for zone in ZONES}
         catalog = GlueTableCatalog(f"{self.name}-{root.name}")

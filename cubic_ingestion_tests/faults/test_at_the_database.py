@@ -1,4 +1,4 @@
-"""The faults of the metadata database's transactions do what their names say, on SQLite and PostgreSQL."""
+"""The faults of the ledger's transactions do what their names say, on SQLite and PostgreSQL."""
 
 from contextlib import suppress
 

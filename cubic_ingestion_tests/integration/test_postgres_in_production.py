@@ -112,7 +112,7 @@ def test_a_server_that_restarts_in_the_midst_of_an_ingest_is_waited_for(tmp_path
         loads = all_loads(ledger)
 
     assert process.returncode == 0, out + err
-    assert "The metadata database could not be reached" in err
+    assert "The ledger could not be reached" in err
     assert [row["loads"] for row in json.loads(out)["tables"]] == [N_FILES]
     assert [load.status for load in loads] == [LoadStatus.ARCHIVED] * N_FILES
     assert [load.attempts for load in loads] == [0] * N_FILES

@@ -1,1 +1,1 @@
-"""Tests of the metadata database: engine, schema, migrations, and what only one of its two databases does."""
+"""Tests of the ledger: engine, schema, migrations, and what only one of its two databases does."""

@@ -1,4 +1,4 @@
-"""Fixtures of the metadata database's tests."""
+"""Fixtures of the ledger's tests."""
 
 from cubic_ingestion_tests.databases import database_url, empty_database_url, engine, postgres_url
 

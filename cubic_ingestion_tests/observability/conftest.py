@@ -1,4 +1,4 @@
-"""A metadata database on each kind in turn, with a clock that is set."""
+"""A ledger on each kind in turn, with a clock that is set."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -32,7 +32,7 @@ def depot(tmp_path: Path) -> Depot:
 
 
 class ManyPages:
-    """A bucket of many pages, and a metadata database that knows none of their objects."""
+    """A bucket of many pages, and a ledger that knows none of their objects."""
 
     def __init__(self, depot: Depot, n_pages: int) -> None:
         self.depot, self.n_pages = depot, n_pages

@@ -1,7 +1,7 @@
 """Audit: every object belongs to exactly one load, and every load has what it should have.
 
 Here belongs what compares, never what mends: an audit changes nothing. Objects are compared with loads zone by zone,
-loads with objects by walking the metadata database, the catalog with loads in both directions; all of it in pages, and
+loads with objects by walking the ledger, the catalog with loads in both directions; all of it in pages, and
 findings are handed on as they come, so that memory stays flat whatever there is.
 """
 

@@ -39,7 +39,7 @@ Values = tuple[str, ...]
 
 
 class CatalogCheck:
-    """Compares the catalog's partitions with the metadata database.
+    """Compares the catalog's partitions with the ledger.
 
     A partition that the catalog has yet to be told of is no discrepancy, unless it has waited for too long. A
     partition whose Parquet is missing, or has no load, is left to the check of Springboard.

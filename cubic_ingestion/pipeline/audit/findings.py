@@ -140,7 +140,7 @@ class Audit:
     n_quarantined: int = 0
     """The same, of records in quarantine."""
     n_partitions: int = 0
-    """Partitions that the catalog and the metadata database agree on."""
+    """Partitions that the catalog and the ledger agree on."""
 
     def report(self, finding: Finding) -> None:
         """Pass a finding on, and count it."""

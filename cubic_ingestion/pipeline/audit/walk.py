@@ -42,7 +42,7 @@ class LoadsCheck:
             last = page[-1].id
 
     def check(self, tell: Tell) -> Iterator[Finding]:
-        """Check what the metadata database says of the loads, and that the listings showed what they should have."""
+        """Check what the ledger says of the loads, and that the listings showed what they should have."""
         wanted = Tally()
         for page in self.pages():
             for load in page:

@@ -58,7 +58,7 @@ def audit(
     take: Callable[[Finding], None] | None = None,
     further: Sequence[Check] = (),
 ) -> Audit:
-    """Compare all zones and the catalog with the metadata database; nothing is changed, and ingestion may go on.
+    """Compare all zones and the catalog with the ledger; nothing is changed, and ingestion may go on.
 
     Args:
         platform: The platform.

@@ -1,4 +1,4 @@
-"""The DMAP fetcher: what a feed offers and the metadata database does not know is brought to Incoming.
+"""The DMAP fetcher: what a feed offers and the ledger does not know is brought to Incoming.
 
 New is a data set that is not on record, or is with an older ``last_updated``; time alone never says so. A file is on
 record only once it stands in Incoming, so a crash repeats no more than what was under way. A feed is listed until

@@ -110,7 +110,7 @@ class LeasedShard:
         """Put on record, and in Incoming, what was taken since the last commit.
 
         Raises:
-            RetriableError: A store or the metadata database refused, or the lease is lost. What was taken since the
+            RetriableError: A store or the ledger refused, or the lease is lost. What was taken since the
                 last commit is to be read again.
         """
         closed = self._cutter.take_closed()
