@@ -26,6 +26,12 @@ HEADER = "sample_id,sample_name,sample_count\n"
 CHANGE = f"{CHANGES.prefix}20220304-101500123"
 MARCH = "2022-03-01T00:00:00.000"
 
+PUBLISHING = (
+    "database.update cubic_loads ingesting ready_for_archiving, "
+    "insert cubic_deliveries catalog, insert cubic_deliveries dagster"
+)
+"""The transaction that puts rows on record."""
+
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
@@ -145,7 +151,7 @@ def test_d2_the_source_of_a_failed_upload_stays(depot: Depot, at: str) -> None:
     assert depot.files("incoming") == [f"{DMAP.prefix}20220304.csv"]
 
 
-@pytest.mark.parametrize("at", ["springboard.commit", "database.update cubic_loads ingesting ready_for_archiving"])
+@pytest.mark.parametrize("at", ["springboard.commit", PUBLISHING])
 def test_d3_rows_that_were_written_before_a_crash_are_not_there_twice(depot: Depot, at: str) -> None:
     put_dmap(depot, 4)
     goes_wrong(depot, at, Fault.TIMEOUT, ingested)
