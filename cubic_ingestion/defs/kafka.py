@@ -17,7 +17,7 @@ from cubic_ingestion.settings import read_settings
 def batch_kinesis(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
     """Do what ``cubic kafka batch`` does."""
     with step_failures(retry_after_seconds=30):
-        batcher = build_batcher(read_settings(), platform, lambda told: context.log.warning("%s", inert(told)))
+        batcher = build_batcher(read_settings(), platform, lambda trouble: context.log.warning("%s", inert(trouble)))
         report = batcher.run_once()
     context.log.info(
         "%s records, %s files, %s dead letters", report.done.n_records, report.done.n_files, report.done.n_dead_letters

@@ -21,7 +21,7 @@ class Change:
 
     table_id: int
     load_id: int | None
-    """None if it concerns loads of the table that need not be told apart."""
+    """None if it concerns the table, and no single load."""
     kind: ChangeKind
     partition_key: str
     """``WHOLE_TABLE`` if there is none."""

@@ -67,9 +67,8 @@ class Deliveries(Part):
         statement = (
             select(CubicTable.name)
             .outerjoin(CubicConsumer, self._of_table)
-            .where(
-                CubicTable.name.in_(tables), or_(self._has_deliveries(recorded_before), self._lacks_seeds()), is_free
-            )
+            .where(CubicTable.name.in_(tables), is_free)
+            .where(or_(self._has_deliveries(recorded_before), self._lacks_seeds()))
             .order_by(CubicTable.id)
         )
         return list(connection.execute(statement).scalars())
@@ -174,14 +173,9 @@ class Deliveries(Part):
         """Return those of some Springboard keys with changes that the consumer has not processed yet."""
         found: set[str] = set()
         for page in in_pages(locations):
-            statement = select(CubicChange.location).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
-            found.update(
-                location
-                for location in connection.execute(
-                    statement.where(self._is_ours, CubicChange.location.in_(page))
-                ).scalars()
-                if location is not None
-            )
+            changed = select(CubicChange.location).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
+            rows = connection.execute(changed.where(self._is_ours, CubicChange.location.in_(page)))
+            found.update(location for location in rows.scalars() if location is not None)
         return found
 
     @reads

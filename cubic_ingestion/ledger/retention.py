@@ -50,11 +50,9 @@ class Retention(Part):
 
     @reads
     def _newest_load(self, connection: Connection, before: datetime) -> int:
-        """Return the last load with a step from before a moment; ids grow with time, so that no index is needed."""
-        is_old = CubicLoad.inserted_at < before
-        return (
-            connection.execute(select(CubicLoad.id).where(is_old).order_by(CubicLoad.id.desc()).limit(1)).scalar() or 0
-        )
+        """Return the last load from before a moment, found by walking back from the newest load; 0 if there is none."""
+        last = select(CubicLoad.id).where(CubicLoad.inserted_at < before).order_by(CubicLoad.id.desc()).limit(1)
+        return connection.execute(last).scalar() or 0
 
     @writes
     def _forget_changes(self, connection: Connection, after: int, before: datetime) -> int:

@@ -137,12 +137,12 @@ def test_all_that_a_holder_has_is_listed_and_given_back_with_its_tries_counted(l
 
     has_changes = work in {Work.ARCHIVE, Work.REPLAY}
     held = [Holding(Right.LOADS, DMAP.name, "run-1/a", LATER, 1), Holding(Right.LOADS, DMAP.name, "run-1/ab", LATER, 1)]
-    told = [Holding(Right.DELIVERIES, DMAP.name, "run-2/c", LATER, consumer=Consumer.CATALOG)] if has_changes else []
-    assert ledger.claims.holdings() == held + told
-    assert sorted(ledger.claims.holders()) == [holding.holder for holding in held + told]
+    tables = [Holding(Right.DELIVERIES, DMAP.name, "run-2/c", LATER, consumer=Consumer.CATALOG)] if has_changes else []
+    assert ledger.claims.holdings() == held + tables
+    assert sorted(ledger.claims.holders()) == [holding.holder for holding in held + tables]
 
     assert ledger.claims.release_holder("run-1/a", retry_at=NOON) == 1
-    assert ledger.claims.holdings() == held[1:] + told
+    assert ledger.claims.holdings() == held[1:] + tables
     ledger.claims.release_holder("run-2/c", retry_at=NOON)
     assert ledger.claims.holdings() == held[1:]
     after = reread(ledger, load)

@@ -20,7 +20,7 @@ from cubic_ingestion_tests.faults.faulty import FaultPlan
 
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+(cubic_\w+)", re.IGNORECASE)
 _PLACEHOLDERS = re.compile(r"\(?\?(?:,\s*\?)*\)?(?:,\s*\([?, ]*\))*")
-_TELLING = {status.value for status in LoadStatus} | {consumer.value for consumer in Consumer}
+_NAMED = {status.value for status in LoadStatus} | {consumer.value for consumer in Consumer}
 
 
 class _Statement(NamedTuple):
@@ -51,9 +51,9 @@ class _Transactions:
         del context
         if found := _TABLE.search(statement):
             values = parameters.values() if isinstance(parameters, dict) else parameters
-            told = sorted({value for value in values if isinstance(value, str) and value in _TELLING})
+            named = sorted({value for value in values if isinstance(value, str) and value in _NAMED})
             does = f"{statement.split(maxsplit=1)[0].lower()} {found[1]}"
-            noted = _Statement(does, " ".join(told), _PLACEHOLDERS.sub("?", statement))
+            noted = _Statement(does, " ".join(named), _PLACEHOLDERS.sub("?", statement))
             self._open.setdefault(id(cursor.connection), []).append(noted)
 
     def end(self, connection: Any) -> str | None:
@@ -62,8 +62,8 @@ class _Transactions:
         if not statements:
             return None
         writing = [statement for statement in statements if not statement.does.startswith("select")]
-        telling = [statement for statement in writing if statement.values] or writing or statements
-        name = "database." + ", ".join(dict.fromkeys(f"{each.does} {each.values}".strip() for each in telling))
+        shown = [statement for statement in writing if statement.values] or writing or statements
+        name = "database." + ", ".join(dict.fromkeys(f"{each.does} {each.values}".strip() for each in shown))
         shapes, shape = self._shapes[name], tuple(dict.fromkeys(statements))
         if shape not in shapes:
             shapes.append(shape)

@@ -28,7 +28,7 @@ def fed(engine: Engine) -> Engine:
     """Return a database with a load in the catalog, one on its way there, a rejected one, and a pause."""
     ledger = Ledger(engine)
     ledger.tables.sync([DMAP, BASE])
-    archived(ledger, "told.csv")
+    archived(ledger, "done.csv")
     for consumer in Consumer:
         for work in claimed(ledger, consumer):
             ledger.deliveries[consumer].complete("run-1/a", work)
@@ -79,12 +79,12 @@ def assert_all_is_open(engine: Engine) -> None:
 
 def test_the_feed_and_the_steps_come_back_after_a_downgrade(fed: Engine) -> None:
     ledger = Ledger(fed)
-    (told,) = [load for load in ledger.queries.loads(limit=9) if load.version.key.endswith("told.csv")]
-    steps, feed = ledger.steps.of(told.id), rows(fed, "SELECT * FROM cubic_changes ORDER BY id")
+    (done,) = [load for load in ledger.queries.loads(limit=9) if load.version.key.endswith("done.csv")]
+    steps, feed = ledger.steps.of(done.id), rows(fed, "SELECT * FROM cubic_changes ORDER BY id")
     downgrade(fed, BEFORE)
     upgrade(fed)
 
-    assert ledger.steps.of(told.id) == steps
+    assert ledger.steps.of(done.id) == steps
     assert rows(fed, "SELECT * FROM cubic_changes ORDER BY id")[: len(feed)] == feed
 
 
@@ -120,7 +120,7 @@ def test_a_consumer_that_is_new_after_the_upgrade_begins_with_all_rows(fed: Engi
     found = [location for work in claimed(Ledger(fed), Consumer.CATALOG) for location in work.locations]
 
     assert sorted(found) == [
-        f"{DMAP.prefix}told.csv.parquet",
+        f"{DMAP.prefix}done.csv.parquet",
         f"{DMAP.prefix}waiting.csv.parquet",
         f"{BASE.prefix}LOAD1.csv.gz.parquet",
     ]

@@ -56,6 +56,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Make the outboxes, fill them with what is open, and park the feed and the steps."""
+    if not _is_sqlite():
+        # As on the way up: a delivery that is written after it was copied would be dropped.
+        op.execute("LOCK TABLE cubic_deliveries, cubic_consumers, cubic_changes IN ACCESS EXCLUSIVE MODE")
     for consumer in CONSUMERS:
         _add_standing(consumer)
     _create_outbox("catalog", sa.Column("location", sa.String(), nullable=False))
