@@ -168,6 +168,21 @@ def test_an_upgrade_reports_again_only_what_dagster_does_not_show(
     assert shown(instance, tables[DMAP_TABLE], DAYS) == ["MATERIALIZED", "MATERIALIZED", None]
 
 
+def test_a_partition_that_more_loads_changed_than_one_claim_takes_is_reported_once(
+    depot: Depot, tables: Mapping[str, Table], instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "N_CHANGES", 2)
+    put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
+    for second in range(5):
+        put_ods(depot, CHANGES + f"20220601-00000{second}000.csv.gz")
+    ingested(depot, CHANGE_TABLE)
+
+    report_unreported(depot.platform, instance)
+
+    assert n_materializations(instance, tables[CHANGE_TABLE]) == 1
+    assert depot.platform.ledger.deliveries[Consumer.DAGSTER].backlog() == []
+
+
 def n_materializations(instance: dg.DagsterInstance, table: Table) -> int:
     return len(instance.fetch_materializations(asset_key(table), limit=100).records)
 

@@ -199,6 +199,30 @@ def test_the_upgrade_waits_for_no_lock_longer_than_those_behind_it_can_bear(
         assert rows(engine, "SELECT s3_key FROM cubic_loads") == [("meanwhile",)]
 
 
+@ON_POSTGRES
+def test_the_downgrade_brings_over_what_is_written_until_nobody_can_write(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
+    with (
+        ThreadPoolExecutor(1) as threads,
+        psycopg.connect(empty_database_url) as writer,
+        an_engine(empty_database_url) as engine,
+    ):
+        Ledger(engine).tables.sync([DMAP])
+        writer.execute(
+            "INSERT INTO cubic_changes (table_id, kind, partition_key, location, inserted_at)"
+            " SELECT min(id), 'published', '', 'late', now() FROM cubic_tables"
+        )
+        writer.execute(
+            "INSERT INTO cubic_deliveries (consumer, table_id, change_id)"
+            " SELECT 'catalog', table_id, id FROM cubic_changes"
+        )
+        done = threads.submit(downgrade, engine, BEFORE)
+        wait_until_somebody_waits(empty_database_url, "cubic_")
+        writer.commit()
+        done.result(timeout=20)
+        assert rows(engine, "SELECT location FROM cubic_catalog_changes") == [("late",)]
+
+
 def rows(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(sql))]
