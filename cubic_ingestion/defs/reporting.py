@@ -118,7 +118,7 @@ class Reporter:
 
     def postpone(self, table: Table, reason: str) -> None:
         """Give a table back whose report failed; the pause until the next try doubles each time."""
-        work = self._claim(table)
+        work = self._claim(table, n_changes=N_CHANGES)
         if work:
             pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), _LONGEST_PAUSE)
             due_at = self.platform.clock.now() + pause
@@ -126,13 +126,13 @@ class Reporter:
 
     def _claim_partitions(self, table: Table) -> TableDeliveries | None:
         """Claim the oldest changes, and all later ones of the same partitions: each partition is reported once."""
-        work = self._claim(table)
+        work = self._claim(table, n_changes=N_CHANGES)
         if work is None or len(work.deliveries) < N_CHANGES:
             return work
-        return self._claim(table, work.partition_keys, n_changes=MAX_CHANGES)
+        return self._claim(table, work.partition_keys)
 
     def _claim(
-        self, table: Table, partition_keys: Collection[str] | None = None, n_changes: int = N_CHANGES
+        self, table: Table, partition_keys: Collection[str] | None = None, n_changes: int = MAX_CHANGES
     ) -> TableDeliveries | None:
         now, expires_at = self.platform.claim_term()
         claimed = self.platform.ledger.deliveries[Consumer.DAGSTER].claim(

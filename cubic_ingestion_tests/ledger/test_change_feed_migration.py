@@ -208,9 +208,11 @@ def test_the_downgrade_brings_over_what_is_written_until_nobody_can_write(empty_
         an_engine(empty_database_url) as engine,
     ):
         Ledger(engine).tables.sync([DMAP])
+        ((table_id,),) = rows(engine, "SELECT id FROM cubic_tables")
         writer.execute(
             "INSERT INTO cubic_changes (table_id, kind, partition_key, location, inserted_at)"
-            " SELECT min(id), 'published', '', 'late', now() FROM cubic_tables"
+            " VALUES (%s, 'published', '', 'late', now())",
+            (table_id,),
         )
         writer.execute(
             "INSERT INTO cubic_deliveries (consumer, table_id, change_id)"
