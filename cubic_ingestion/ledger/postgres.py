@@ -17,7 +17,8 @@ LOCK_TIMEOUT_SECONDS = 30
 IDLE_TIMEOUT_SECONDS = 60
 """How long a transaction may do nothing before the server ends it: that of a process that hangs must free its rows."""
 
-_LOCK_NOT_AVAILABLE = "55P03"
+_LOCK_REFUSED = ("55P03", "40P01")
+"""The states ``lock_not_available`` and ``deadlock_detected``."""
 
 _CONNECTION_DEFAULTS: Mapping[str, Any] = {
     "application_name": "cubic_ingestion",
@@ -88,10 +89,10 @@ def upgrade_options(lock_timeout_seconds: float) -> Mapping[str, str]:
     return {"cubic_settings": _settings(0, lock_timeout_seconds, 0)}
 
 
-def is_lock_timeout(error: Exception) -> bool:
-    """Say whether an error is that another transaction did not give up its lock in time."""
+def is_lock_refused(error: Exception) -> bool:
+    """Say whether an error is that another transaction kept its lock too long, or waited for ours as we for its."""
     cause = error.__cause__
-    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _LOCK_REFUSED
 
 
 def _settings(statement_seconds: float, lock_seconds: float, idle_seconds: float) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from cubic_ingestion.errors import SchemaRevisionError, SettingsError
 from cubic_ingestion.ledger.engine import UPGRADE_LOCK, make_engine, reading, translating, writing
-from cubic_ingestion.ledger.postgres import is_lock_timeout, upgrade_options
+from cubic_ingestion.ledger.postgres import is_lock_refused, upgrade_options
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -103,11 +103,11 @@ def _migrate_live(direction: str, engine: Engine, revision: str) -> None:
     """Migrate a database that others work with: a transaction a revision, and no long wait for any lock.
 
     A revision whose transaction waits for a lock is taken back after some seconds, so that those who queue up behind it
-    go on, and is tried again.
+    go on, and is tried again; so is one that PostgreSQL ends to break a deadlock.
     """
     with _alone(engine):
         for attempt in stamina.retry_context(
-            on=is_lock_timeout, attempts=None, timeout=LOCKED_FOR_SECONDS, wait_initial=1.0
+            on=is_lock_refused, attempts=None, timeout=LOCKED_FOR_SECONDS, wait_initial=1.0
         ):
             with attempt, translating(engine), engine.connect() as connection:
                 _run(direction, connection.execution_options(**upgrade_options(LOCK_SECONDS)), revision)

@@ -209,6 +209,35 @@ def test_an_upgrade_that_waits_for_a_lock_lets_others_pass(
 
 
 @ON_POSTGRES
+def test_the_old_application_can_end_the_transaction_that_an_upgrade_waits_for(empty_database_url: str) -> None:
+    upgrade(empty_database_url, "0001")
+    with (
+        ThreadPoolExecutor(1) as threads,
+        in_a_transaction(empty_database_url, "LOCK TABLE cubic_ods_loads IN ROW EXCLUSIVE MODE") as writer,
+    ):
+        done = threads.submit(upgrade, empty_database_url)
+        wait_until_somebody_waits(empty_database_url, "LOCK TABLE")
+        writer.execute("LOCK TABLE cubic_ods_tables IN ROW SHARE MODE NOWAIT")
+        writer.commit()
+        done.result(timeout=WAIT_SECONDS)
+
+
+@ON_POSTGRES
+def test_an_upgrade_that_is_a_deadlock_s_victim_is_run_again(empty_database_url: str) -> None:
+    upgrade(empty_database_url, "0001")
+    never = "SET deadlock_timeout = '1h'"
+    with ThreadPoolExecutor(1) as threads, in_a_transaction(empty_database_url, never) as writer:
+        writer.execute("LOCK TABLE cubic_ods_tables IN ROW SHARE MODE")
+        done = threads.submit(upgrade, empty_database_url)
+        wait_until_somebody_waits(empty_database_url, "LOCK TABLE")
+        writer.execute("LOCK TABLE cubic_ods_loads IN ROW EXCLUSIVE MODE")
+        writer.commit()
+        done.result(timeout=WAIT_SECONDS)
+    with an_engine(empty_database_url) as engine:
+        assert current_revision(engine) == NEWEST
+
+
+@ON_POSTGRES
 def test_room_in_pages_is_made_while_others_write(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upgrading, "LOCK_SECONDS", 0.2)
     monkeypatch.setattr(upgrading, "LOCKED_FOR_SECONDS", 0.1)

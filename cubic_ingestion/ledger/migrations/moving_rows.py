@@ -39,7 +39,8 @@ def to_all_streams(connection: Connection) -> None:
     words = _prepare(connection)
     if not words.is_sqlite:
         # The old application may be at work: what it writes after this point would be dropped with its tables.
-        connection.execute(text("LOCK TABLE cubic_ods_tables, cubic_ods_loads IN ACCESS EXCLUSIVE MODE"))
+        # In the order of its transactions: an INSERT of a load locks the loads, then the tables for the foreign key.
+        connection.execute(text("LOCK TABLE cubic_ods_loads, cubic_ods_tables IN ACCESS EXCLUSIVE MODE"))
     check_old_rows(connection)
     for statement in _tables_over(words):
         connection.execute(text(statement))
