@@ -4,10 +4,25 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, select, true, union, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+    true,
+    union,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, Holding, Right
@@ -15,7 +30,7 @@ from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus, Work
 from cubic_ingestion.domain.steps import StepKind
 from cubic_ingestion.ledger import leases
-from cubic_ingestion.ledger.leases import is_due, is_over
+from cubic_ingestion.ledger.leases import is_due, is_over, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.steps import record_steps
@@ -37,8 +52,20 @@ _Other = aliased(CubicLoad)
 """Another version of the same object."""
 
 
-# Made once: it is asked for every load.
+# Made once, like all that is asked for every load or every claim: to build a statement costs more than to run it.
 _HOLDS = select(CubicLoad.id).where(CubicLoad.id == bindparam("load_id"), CubicLoad.claimed_by == bindparam("claimant"))
+_HOLDERS = union(*(lease.holders() for lease in (leases.LOADS, *leases.ALL_BUT_LOADS)))
+_IS_OF_TABLES = CubicTable.name.in_(bindparam("tables", expanding=True))
+_LOCKED_TABLES = select(CubicTable.id).where(_IS_OF_TABLES).order_by(CubicTable.id).with_for_update(key_share=True)
+
+# Another version of the same object is being ingested: both would write the same place.
+_IS_BEING_REWRITTEN = and_(
+    _Other.s3_key == CubicLoad.s3_key,
+    _Other.id != CubicLoad.id,
+    _Other.status == LoadStatus.INGESTING.value,
+    ~is_over(_Other.claim_expires_at),
+)
+_IS_BY_SOMEBODY_ELSE = _Other.claimed_by != bindparam("claimant")
 
 
 class Claims(Part):
@@ -72,11 +99,12 @@ class Claims(Part):
         statement = (
             select(CubicTable.name, func.count())
             .join(CubicLoad, CubicLoad.table_id == CubicTable.id)
-            .where(CubicTable.name.in_(tables), *_is_free(work, now, expires_at), *is_meant)
-            .where(~_is_being_rewritten(now, expires_at))
+            .where(_IS_OF_TABLES, *_is_free(work), *is_meant)
+            .where(~exists().where(_IS_BEING_REWRITTEN))
             .group_by(CubicTable.name)
         )
-        return {row[0]: row[1] for row in connection.execute(statement)}
+        rows = connection.execute(statement, {"tables": list(tables), **moments(now, expires_at)})
+        return {row[0]: row[1] for row in rows}
 
     def take(
         self,
@@ -188,8 +216,7 @@ class Claims(Part):
     @reads
     def holders(self, connection: Connection) -> Sequence[str]:
         """Return everybody who holds loads, a table with deliveries, a feed or a shard."""
-        statement = union(*(lease.holders() for lease in (leases.LOADS, *leases.ALL_BUT_LOADS)))
-        return [holder for holder in connection.execute(statement).scalars() if holder is not None]
+        return [holder for holder in connection.execute(_HOLDERS).scalars() if holder is not None]
 
     @reads
     def holdings(self, connection: Connection) -> list[Holding]:
@@ -227,18 +254,14 @@ def _take(
     # Two claimants that took two versions of one key at the same moment would not see each other's claim. So claims on
     # the same tables go one after the other. The lock's kind lets registering, which refers to the tables, go on. On
     # SQLite all writers go one after the other.
+    names = {"tables": list(tables)}
     if connection.dialect.name == "postgresql":
-        locked = select(CubicTable.id).where(CubicTable.name.in_(tables)).order_by(CubicTable.id)
-        connection.execute(locked.with_for_update(key_share=True))
-    statement = (
-        select_loads()
-        .where(CubicTable.name.in_(tables), *_is_free(work, now, expires_at, partition_keys))
-        .where(~_is_being_rewritten(now, expires_at, claimant))
-        .order_by(*_OLDEST_FIRST)
-        .limit(limit)
-        .with_for_update(of=CubicLoad, skip_locked=True)
-    )
-    loads = [to_load(row) for row in connection.execute(statement)]
+        connection.execute(_LOCKED_TABLES, names)
+    parameters = {**names, **moments(now, expires_at), "claimant": claimant, "limit": limit}
+    if partition_keys is not None:
+        parameters["partition_keys"] = list(partition_keys)
+    statement = _free_loads(work, is_of_partitions=partition_keys is not None)
+    loads = [to_load(row) for row in connection.execute(statement, parameters)]
     _warn_of_clocks(loads, expires_at)
     values = {**leases.LOADS.taken(claimant, expires_at), "updated_at": now}
     values |= dict.fromkeys(("retry_at", "waits_for"))
@@ -246,6 +269,19 @@ def _take(
     if work in {Work.INGEST, Work.REPLAY}:
         record_steps(connection, [load.id for load in loads], StepKind.CLAIMED, now, claimant)
     return [replace(load, status=work.held, **values) for load in loads]
+
+
+@cache
+def _free_loads(work: Work, *, is_of_partitions: bool) -> Select[Any]:
+    """Select and lock the loads that may be taken for this work, of some tables or also only of some partitions."""
+    return (
+        select_loads()
+        .where(_IS_OF_TABLES, *_is_free(work, is_of_partitions=is_of_partitions))
+        .where(~exists().where(_IS_BEING_REWRITTEN, _IS_BY_SOMEBODY_ELSE))
+        .order_by(*_OLDEST_FIRST)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(of=CubicLoad, skip_locked=True)
+    )
 
 
 def _held(connection: Connection, claimant: str, work: Work) -> list[Load]:
@@ -265,36 +301,23 @@ def _warn_of_clocks(loads: Sequence[Load], expires_at: datetime) -> None:
         _log.warning("claim taken over: the clock that made it is ahead; it is of %s, until %s", claimant, until)
 
 
-def _is_free(
-    work: Work, now: datetime, expires_at: datetime, partition_keys: Collection[str] | None = None
-) -> list[ColumnElement[bool]]:
+def _is_free(work: Work, *, is_of_partitions: bool = False) -> list[ColumnElement[bool]]:
     """Conditions under which a load waits for this work, or is held for it by somebody whose claim is over."""
     conditions: list[ColumnElement[bool]] = [
         CubicTable.is_active.is_(True),
         CubicTable.deleted_at.is_(None),
-        CubicLoad.status.in_({work.waiting.value, work.held.value}),
+        CubicLoad.status.in_([work.waiting.value, work.held.value]),
         CubicLoad.deleted_at.is_(None),
-        is_over(CubicLoad.claim_expires_at, now, expires_at),
-        is_due(CubicLoad.retry_at, now),
+        is_over(CubicLoad.claim_expires_at),
+        is_due(CubicLoad.retry_at),
     ]
-    if partition_keys is not None:
-        conditions.append(CubicLoad.partition_key.in_(partition_keys))
+    if is_of_partitions:
+        conditions.append(CubicLoad.partition_key.in_(bindparam("partition_keys", expanding=True)))
     elif work in {Work.INGEST, Work.REPLAY}:
         conditions.append(CubicLoad.partition_key.is_not(None))
-    if work is Work.REPLAY and partition_keys is None:
+    if work is Work.REPLAY and not is_of_partitions:
         conditions.append(CubicLoad.is_replay_due == true())
     return conditions
-
-
-def _is_being_rewritten(now: datetime, expires_at: datetime, claimant: str | None = None) -> ColumnElement[bool]:
-    """Another version of the same object is being ingested by somebody else: both would write the same place."""
-    condition = and_(
-        _Other.s3_key == CubicLoad.s3_key,
-        _Other.id != CubicLoad.id,
-        _Other.status == LoadStatus.INGESTING.value,
-        ~is_over(_Other.claim_expires_at, now, expires_at),
-    )
-    return exists().where(condition if claimant is None else condition & (_Other.claimed_by != claimant))
 
 
 def _write_claims(connection: Connection, loads: Sequence[Load], work: Work, values: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, in
 
 from cubic_ingestion.domain.changes import IN_SPRINGBOARD, WHOLE_TABLE, ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicConsumer, CubicDelivery
-from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over
+from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.records import Backlog, Delivery, TableDeliveries
 from cubic_ingestion.ledger.rows import in_pages
@@ -22,6 +22,9 @@ from cubic_ingestion.ledger.upserts import Upsert, upsert
 
 _ROW_KINDS = [kind.value for kind in IN_SPRINGBOARD]
 _HAS_ROWS = CubicLoad.location.is_not(None)
+_IS_LEASED = CubicConsumer.claimed_by.is_not(None)
+# A table's lease is over, or without a lease its pause.
+_IS_FREE = or_(_IS_LEASED & is_over(CubicConsumer.due_at), ~_IS_LEASED & is_due(CubicConsumer.due_at))
 
 
 class Deliveries(Part):
@@ -63,7 +66,7 @@ class Deliveries(Part):
             recorded_before: Only tables with a change that was recorded before this moment, or that concerns the table
                 as a whole; all if None.
         """
-        is_free = or_(CubicConsumer.table_id.is_(None), _is_free_at(now, expires_at))
+        is_free = or_(CubicConsumer.table_id.is_(None), _IS_FREE)
         statement = (
             select(CubicTable.name)
             .outerjoin(CubicConsumer, self._of_table)
@@ -71,7 +74,7 @@ class Deliveries(Part):
             .where(or_(self._has_deliveries(recorded_before), self._lacks_seeds()))
             .order_by(CubicTable.id)
         )
-        return list(connection.execute(statement).scalars())
+        return list(connection.execute(statement, moments(now, expires_at)).scalars())
 
     @writes
     def claim(
@@ -101,7 +104,7 @@ class Deliveries(Part):
         """
         self._follow(connection, tables, now)
         # A table that this claimant holds already counts as due: a claim whose commit was not answered is made again.
-        is_free = or_(_is_free_at(now, expires_at), CubicConsumer.claimed_by == claimant)
+        is_free = or_(_IS_FREE, CubicConsumer.claimed_by == claimant)
         statement = (
             select(CubicTable.id, CubicTable.name, CubicConsumer.attempts)
             .join(CubicConsumer, self._of_table)
@@ -110,7 +113,7 @@ class Deliveries(Part):
             .limit(n_tables)
             .with_for_update(of=CubicConsumer)
         )
-        rows = connection.execute(statement).all()
+        rows = connection.execute(statement, moments(now, expires_at)).all()
         hold = self._at([row.id for row in rows]).values(DELIVERIES.taken(claimant, expires_at))
         connection.execute(hold)
         return [
@@ -315,9 +318,3 @@ def _made_again(deliveries: Upsert) -> Upsert:
     return deliveries.on_conflict_do_update(
         index_elements=["consumer", "table_id", "change_id"], set_={"times": CubicDelivery.times + 1}
     )
-
-
-def _is_free_at(now: datetime, expires_at: datetime) -> ColumnElement[bool]:
-    """Return the condition that a table's lease is over, or without a lease its pause."""
-    is_leased, ends_at = CubicConsumer.claimed_by.is_not(None), CubicConsumer.due_at
-    return or_(is_leased & is_over(ends_at, now, expires_at), ~is_leased & is_due(ends_at, now))

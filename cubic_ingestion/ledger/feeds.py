@@ -29,11 +29,12 @@ class Feeds(Part):
         expired.
         """
         connection.execute(upsert(connection, CubicDmapFeed).values(relative_url=relative_url).on_conflict_do_nothing())
-        taken = connection.execute(
+        statement = (
             update(CubicDmapFeed)
-            .where(CubicDmapFeed.relative_url == relative_url, leases.FEEDS.is_free_for(owner, now, expires_at))
+            .where(CubicDmapFeed.relative_url == relative_url, leases.FEEDS.is_free_for(owner))
             .values(leases.FEEDS.taken(owner, expires_at))
         )
+        taken = connection.execute(statement, leases.moments(now, expires_at))
         if not taken.rowcount:
             return None
         return _feed(connection.execute(_feeds().where(CubicDmapFeed.relative_url == relative_url)).one())

@@ -9,31 +9,51 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, MAX_PAUSE, Holding, Right
 from cubic_ingestion.ledger.change_models import CubicConsumer
+from cubic_ingestion.ledger.columns import UtcDateTime
 from cubic_ingestion.ledger.models import Base, CubicDmapFeed, CubicKafkaShard, CubicLoad, CubicTable
 
 Moment = ColumnElement[Any] | InstrumentedAttribute[datetime | None]
 """A column with a moment, which may be NULL."""
 
 
-def is_over(ends_at: Moment, now: datetime, expires_at: datetime) -> ColumnElement[bool]:
-    """Return the condition that a lease has ended, or was taken by a clock that is ahead.
+_NOW = bindparam("now", type_=UtcDateTime)
+_LATEST_END = bindparam("latest_end", type_=UtcDateTime)
+_LATEST_PAUSE = bindparam("latest_pause", type_=UtcDateTime)
+
+
+def is_over(ends_at: Moment) -> ColumnElement[bool]:
+    """Return the condition that a lease has ended, or was taken by a clock that is ahead; ``moments`` says when.
 
     Args:
         ends_at: Column with the end of the lease; NULL if nobody holds it.
-        now: The present moment.
-        expires_at: When the same lease would end if it were taken now. One that ends much later cannot be sound.
     """
-    return or_(ends_at.is_(None), ends_at <= now, ends_at > expires_at + CLOCK_TOLERANCE)
+    return or_(ends_at.is_(None), ends_at <= _NOW, ends_at > _LATEST_END)
 
 
-def is_due(at: Moment, now: datetime) -> ColumnElement[bool]:
-    """Return the condition that a pause is over, or was set by a clock that is ahead; NULL is no pause."""
-    return or_(at.is_(None), at <= now, at > now + MAX_PAUSE + CLOCK_TOLERANCE)
+def is_due(at: Moment) -> ColumnElement[bool]:
+    """Return the condition that a pause is over, or was set by a clock that is ahead; ``moments`` says when.
+
+    Args:
+        at: Column with the end of the pause; NULL if there is none.
+    """
+    return or_(at.is_(None), at <= _NOW, at > _LATEST_PAUSE)
+
+
+def moments(now: datetime, expires_at: datetime | None = None) -> dict[str, datetime]:
+    """Return the parameters of a statement that asks what is over or due.
+
+    Args:
+        now: The present moment.
+        expires_at: When a lease would end if it were taken now: one that ends much later cannot be sound. None if it is
+            asked only what is due.
+    """
+    latest_end = {} if expires_at is None else {"latest_end": expires_at + CLOCK_TOLERANCE}
+    return {"now": now, "latest_pause": now + MAX_PAUSE + CLOCK_TOLERANCE, **latest_end}
 
 
 class Lease:
@@ -72,9 +92,9 @@ class Lease:
         """Return the column values of a row that nobody holds."""
         return {self.holder.key: None, self.ends_at.key: None}
 
-    def is_free_for(self, holder: str, now: datetime, expires_at: datetime) -> ColumnElement[bool]:
+    def is_free_for(self, holder: str) -> ColumnElement[bool]:
         """Return the condition that somebody may take a row: nobody holds it, or it does itself, or it is over."""
-        return or_(self.holder.is_(None), self.holder == holder, is_over(self.ends_at, now, expires_at))
+        return or_(self.holder.is_(None), self.holder == holder, is_over(self.ends_at))
 
     def is_held_by(self, prefix: str) -> ColumnElement[bool]:
         """Return the condition that a holder whose name begins with a prefix (a run's id, or all of it) has a row."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, literal, select, tuple_, update
+from sqlalchemy import Connection, Integer, Row, bindparam, delete, literal, select, tuple_, update
 
 from cubic_ingestion.domain.changes import ChangeKind
 from cubic_ingestion.domain.load import Load, Placement
@@ -14,13 +14,29 @@ from cubic_ingestion.domain.steps import StepKind
 from cubic_ingestion.errors import UnrecordedTableError
 from cubic_ingestion.ledger.changes import Change, record
 from cubic_ingestion.ledger.columns import UtcDateTime
-from cubic_ingestion.ledger.leases import is_due
+from cubic_ingestion.ledger.leases import is_due, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable, CubicTableOdsSnapshot
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS, TO_ERROR
 from cubic_ingestion.ledger.upserts import upsert
+
+# Made once, like all that is asked in every pass.
+_UNPLANNED = (
+    select_loads()
+    .where(
+        CubicTable.name.in_(bindparam("tables", expanding=True)),
+        CubicTable.is_active,
+        CubicTable.deleted_at.is_(None),
+        CubicLoad.status == LoadStatus.READY.value,
+        CubicLoad.partition_key.is_(None),
+        CubicLoad.deleted_at.is_(None),
+        is_due(CubicLoad.retry_at),
+    )
+    .order_by(CubicLoad.s3_modified, CubicLoad.id)
+    .limit(bindparam("limit", type_=Integer))
+)
 
 
 class Plans(Part):
@@ -32,17 +48,8 @@ class Plans(Part):
     @reads
     def unplanned(self, connection: Connection, tables: Collection[str], now: datetime, limit: int) -> list[Load]:
         """Select ready loads without a partition, of active tables, whose time to be looked at has come."""
-        statement = select_loads().where(
-            CubicTable.name.in_(tables),
-            CubicTable.is_active,
-            CubicTable.deleted_at.is_(None),
-            CubicLoad.status == LoadStatus.READY.value,
-            CubicLoad.partition_key.is_(None),
-            CubicLoad.deleted_at.is_(None),
-            is_due(CubicLoad.retry_at, now),
-        )
-        ordered = statement.order_by(CubicLoad.s3_modified, CubicLoad.id).limit(limit)
-        return [to_load(row) for row in connection.execute(ordered)]
+        parameters = {"tables": list(tables), "limit": limit, **moments(now)}
+        return [to_load(row) for row in connection.execute(_UNPLANNED, parameters)]
 
     @reads
     def snapshots(self, connection: Connection, table: str) -> list[Snapshot]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, Select, select
@@ -17,6 +18,7 @@ PAGE_SIZE = 5_000
 Value = TypeVar("Value")
 
 
+@cache
 def select_loads() -> Select[Any]:
     """Select all that ``to_load`` needs, with ``cubic_tables`` joined for conditions on it."""
     return (

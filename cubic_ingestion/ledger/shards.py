@@ -55,11 +55,12 @@ class Shards(Part):
         """
         row = {"stream": stream, "shard": shard, "behind_milliseconds": 0}
         connection.execute(upsert(connection, CubicKafkaShard).values(row).on_conflict_do_nothing())
-        taken = connection.execute(
+        statement = (
             update(CubicKafkaShard)
-            .where(_is(stream, shard), leases.SHARDS.is_free_for(owner, now, expires_at))
+            .where(_is(stream, shard), leases.SHARDS.is_free_for(owner))
             .values({**leases.SHARDS.taken(owner, expires_at), "wanted_by": None})
         )
+        taken = connection.execute(statement, leases.moments(now, expires_at))
         return kafka_batches.state(connection, stream, shard) if taken.rowcount else None
 
     @writes

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, String, literal, select
+from sqlalchemy import Connection, String, bindparam, insert, select
 
 from cubic_ingestion.domain.steps import Step, StepKind
 from cubic_ingestion.ledger.change_models import CubicLoadStep
@@ -11,7 +11,18 @@ from cubic_ingestion.ledger.columns import UtcDateTime
 from cubic_ingestion.ledger.models import CubicLoad
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.transactions import Part, reads
-from cubic_ingestion.ledger.upserts import upsert
+
+_PASSED = select(
+    CubicLoad.id,
+    bindparam("moment", type_=UtcDateTime),
+    bindparam("kind", type_=String),
+    bindparam("run", type_=String),
+).where(CubicLoad.id.in_(bindparam("load_ids", expanding=True)))
+# The same step at the same moment is the same fact. A suffix, since SQLAlchemy renders its own upserts anew each time;
+# every load takes some steps.
+_RECORD = insert(CubicLoadStep).from_select(
+    ["load_id", "at", "step", "run_id"], _PASSED.order_by(CubicLoad.id).suffix_with("ON CONFLICT DO NOTHING")
+)
 
 
 class Steps(Part):
@@ -46,8 +57,5 @@ def record_steps(
         claimant: Who takes it; its name begins with the run's id.
     """
     run_id = claimant and claimant.partition("/")[0]
-    values = (literal(at, UtcDateTime), literal(kind.value), literal(run_id, String))
     for page in in_pages(load_ids):
-        rows = select(CubicLoad.id, *values).where(CubicLoad.id.in_(page)).order_by(CubicLoad.id)
-        steps = upsert(connection, CubicLoadStep).from_select(["load_id", "at", "step", "run_id"], rows)
-        connection.execute(steps.on_conflict_do_nothing())  # the same step at the same moment is the same fact
+        connection.execute(_RECORD, {"load_ids": page, "moment": at, "kind": kind.value, "run": run_id})
