@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.aws import moto_server
 from benchmarks.project import open_platform
-from cubic_ingestion.bootstrap import batcher_limits
+from cubic_ingestion.bootstrap import batcher_limits, postgres_limits
 from cubic_ingestion.domain.batch import Position
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.fetchers.kinesis_record_source import KinesisRecordSource
@@ -105,7 +105,7 @@ def measure(source: RecordSource, home: Path) -> tuple[float, Iterator[list[int]
     platform = open_platform(home, TABLES)
     batcher = Batcher(
         source=source,
-        ledger=Ledger(make_engine(f"sqlite:///{home / 'metadata.sqlite'}")),
+        ledger=Ledger(make_engine(f"sqlite:///{home / 'metadata.sqlite'}", postgres_limits(read_settings()))),
         stores=platform.stores,
         tables=platform.tables,
         clock=platform.clock,

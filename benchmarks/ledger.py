@@ -17,8 +17,10 @@ from benchmarks.ledger_plans import plan_of, rolled_back
 from benchmarks.ledger_queries import Query, ledger_on, queries
 from benchmarks.ledger_rows import fill
 from benchmarks.ledger_work import known_keys, let_wait, lives, waiting, work_off
+from cubic_ingestion.bootstrap import postgres_limits
 from cubic_ingestion.ledger.engine import make_engine
 from cubic_ingestion.ledger.upgrade import upgrade
+from cubic_ingestion.settings import read_settings
 
 REPEATS = 5
 KNOWN_KEYS = 1_000_000
@@ -34,7 +36,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--pause", action="store_true", help="wait for Enter before measuring, until nothing else runs")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="cubic-ledger-") as folder:
-        full, empty = (make_engine(url) for url in _urls(options.database, Path(folder)))
+        limits = postgres_limits(read_settings())
+        full, empty = (make_engine(url, limits) for url in _urls(options.database, Path(folder)))
         for engine, n_loads in ((empty, 0), (full, options.loads)):
             started = time.monotonic()
             upgrade(engine)

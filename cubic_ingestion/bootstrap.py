@@ -20,6 +20,7 @@ from cubic_ingestion.ledger.server_clock import shared_clock
 from cubic_ingestion.ledger.upgrade import current_revision, require_newest, upgrade
 from cubic_ingestion.observability.logs import set_up_logs
 from cubic_ingestion.pipeline.dmap import Fetcher, FetchLimits
+from cubic_ingestion.pipeline.dmap.retrying import Patience
 from cubic_ingestion.pipeline.incoming import require_incoming
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
@@ -113,6 +114,8 @@ def _wired(settings: Settings, engine: Engine) -> Platform:
     )
 
 
+_PATIENCE = Patience(attempts=4, first_pause_seconds=2.0)
+"""How often the vendor's API is asked."""
 _LEAST_CONNECTIONS = 32
 _CONNECTIONS_OF_A_LOAD = 2
 """A file is read while what it becomes is written."""
@@ -186,7 +189,7 @@ def open_fetcher(settings: Settings, platform: Platform) -> Generator[Fetcher]:
             ledger=platform.ledger,
             incoming=platform.stores.incoming,
             clock=platform.clock,
-            limits=FetchLimits(settings.dmap_parallel_downloads, settings.claim_timeout_seconds),
+            limits=FetchLimits(settings.dmap_parallel_downloads, settings.claim_timeout_seconds, _PATIENCE),
             owner=_owner(),
         )
 

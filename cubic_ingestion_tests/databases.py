@@ -20,11 +20,15 @@ from sqlalchemy import Dialect, Engine, event, make_url
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import LRUCache
 
+from cubic_ingestion.bootstrap import postgres_limits
 from cubic_ingestion.ledger.engine import make_engine
-from cubic_ingestion.ledger.upgrade import upgrade
+from cubic_ingestion.ledger.upgrade import NEWEST, upgrade
+from cubic_ingestion_tests.builders import DEFAULTS
 from local_servers.postgres import run_statements, start_postgres
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+POSTGRES_LIMITS = postgres_limits(DEFAULTS)
 
 _number = count()
 
@@ -131,11 +135,17 @@ def engine(database_url: str) -> Iterator[Engine]:
 @contextmanager
 def an_engine(url: str) -> Generator[Engine]:
     """Make an engine that is closed at the end."""
-    engine = make_engine(url)
+    engine = make_engine(url, POSTGRES_LIMITS)
     try:
         yield engine
     finally:
         engine.dispose()
+
+
+def upgrade_at(url: str, revision: str = NEWEST) -> None:
+    """Upgrade the database at a URL."""
+    with an_engine(url) as engine:
+        upgrade(engine, revision)
 
 
 def _create(name: str, template: str = "template0") -> str:

@@ -28,7 +28,7 @@ from cubic_ingestion.pipeline.write import Written, write_load
 from cubic_ingestion.ports import CatalogEntry, Stores
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests import builders
-from cubic_ingestion_tests.databases import migrated_sqlite
+from cubic_ingestion_tests.databases import POSTGRES_LIMITS, migrated_sqlite
 
 
 class StoppedClock:
@@ -83,7 +83,7 @@ class Depot:
         database = root / "metadata.sqlite"
         if not database.exists():
             database.write_bytes(migrated_sqlite())
-        engine = make_engine(f"sqlite:///{database}")
+        engine = make_engine(f"sqlite:///{database}", POSTGRES_LIMITS)
         clock = StoppedClock()
         (root / "incoming").mkdir(exist_ok=True)
         zones = {zone: LocalObjectStore(root / zone) for zone in ("incoming", "archive", "error", "springboard")}

@@ -43,6 +43,9 @@ MAX_COLUMNS = 10_000
 be a column of the table for good. Twice what the widest sound table has."""
 MAX_FIELDS = 5_000
 """The same for one record of many in a file: it must not take the others to Error."""
+MOST_INFLATED_BYTES = 64 << 30
+MOST_INFLATION_RATIO = 500
+"""How far a gzip file may inflate unless its table says otherwise, in all and for each of its bytes."""
 RESERVED_COLUMNS = ("load_id", "snapshot", "identifier")
 """Columns that Springboard adds to every table, in its files or as names of folders."""
 
@@ -87,9 +90,9 @@ class Table:
     """Files of an inactive table stay untouched in Incoming."""
     on_bad_value: OnBadValue = OnBadValue.REJECT
     on_schema_change: OnSchemaChange = OnSchemaChange.EVOLVE
-    max_inflated_bytes: int = 64 << 30
+    max_inflated_bytes: int = MOST_INFLATED_BYTES
     """A gzip file that inflates further is rejected."""
-    max_inflation_ratio: int = 500
+    max_inflation_ratio: int = MOST_INFLATION_RATIO
     """So is one that inflates to more than so many times its size, after its first 64 MiB."""
     topic: str = ""
     """Kafka: the topic whose records the batcher brings here; empty if others deliver the table's files."""

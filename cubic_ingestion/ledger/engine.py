@@ -25,11 +25,10 @@ SYNC_LOCK, UPGRADE_LOCK = 0x43554201, 0x43554202
 _PRIMARY_CODE = 0xFF
 _UNUSABLE_FILE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _SQLITE_OPTIONS = {"uri", "timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
-_DEFAULT_LIMITS = PostgresLimits()
 _READING = {"cubic_is_reading": True}
 
 
-def make_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Engine:
+def make_engine(url: str, limits: PostgresLimits) -> Engine:
     """Prepare connections to the ledger; none is opened yet.
 
     Args:
@@ -52,7 +51,7 @@ def make_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Engine:
 
 
 @contextmanager
-def open_engine(url: str, limits: PostgresLimits = _DEFAULT_LIMITS) -> Generator[Engine]:
+def open_engine(url: str, limits: PostgresLimits) -> Generator[Engine]:
     """Prepare connections as ``make_engine`` does, and close them at the end.
 
     A process may come here again and again (an AWS Lambda container, a Dagster worker), and what it leaves open counts

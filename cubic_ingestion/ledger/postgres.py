@@ -36,9 +36,9 @@ _CONNECTION_DEFAULTS: Mapping[str, Any] = {
 class PostgresLimits:
     """How much of the server one process takes."""
 
-    pool_size: int = 5
+    pool_size: int
     """Connections that a process has at most."""
-    statement_timeout_seconds: int = 120
+    statement_timeout_seconds: int
     """When the server ends a statement."""
 
 

@@ -10,7 +10,7 @@ import stamina
 from sqlalchemy import Connection, Engine, inspect, text
 
 from cubic_ingestion.errors import SchemaRevisionError, SettingsError
-from cubic_ingestion.ledger.engine import UPGRADE_LOCK, make_engine, reading, translating, writing
+from cubic_ingestion.ledger.engine import UPGRADE_LOCK, reading, translating, writing
 from cubic_ingestion.ledger.postgres import is_lock_refused, upgrade_options
 
 if TYPE_CHECKING:
@@ -29,29 +29,22 @@ LOCKED_FOR_SECONDS = 300.0
 _POLL_SECONDS = 0.5
 
 
-def upgrade(database: Engine | str, revision: str = NEWEST) -> None:
+def upgrade(engine: Engine, revision: str = NEWEST) -> None:
     """Migrate up to a revision; nothing happens if the database is there already.
 
     On SQLite all is one transaction. On PostgreSQL each revision is one, or can be run again if it was cut short.
 
     Args:
-        database: An engine or a URL; the folder of an SQLite file is made if it is missing.
+        engine: Where; the folder of an SQLite file is made if it is missing.
         revision: Where to stop.
 
     Raises:
         DatabaseUnavailableError: The database refused or dropped the request.
         OldRowError: A row of the old layout has no place in the new one.
         SchemaRevisionError: The schema is newer than this code.
-        SettingsError: The URL cannot be used.
+        SettingsError: The file is not an SQLite database, is damaged, or cannot be made.
     """
-    if isinstance(database, Engine):
-        _migrate("upgrade", database, revision)
-        return
-    engine = make_engine(database)
-    try:
-        _migrate("upgrade", engine, revision)
-    finally:
-        engine.dispose()
+    _migrate("upgrade", engine, revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:

@@ -6,6 +6,7 @@ from typing import BinaryIO, cast
 
 from isal import igzip, igzip_lib
 
+from cubic_ingestion.domain.table import MOST_INFLATED_BYTES, MOST_INFLATION_RATIO
 from cubic_ingestion.errors import RejectedLoadError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -19,8 +20,8 @@ _DAMAGE: tuple[type[Exception], ...] = (EOFError, igzip.BadGzipFile, cast("type[
 class InflateLimits:
     """How far a file may inflate before it is taken for one that means harm."""
 
-    most_bytes: int = 64 << 30
-    most_ratio: int = 500
+    most_bytes: int = MOST_INFLATED_BYTES
+    most_ratio: int = MOST_INFLATION_RATIO
     """Inflated bytes for each compressed one, once 64 MiB have come; gzip reaches 1,032 at the most."""
 
 

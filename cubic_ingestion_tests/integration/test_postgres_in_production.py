@@ -15,8 +15,7 @@ from sqlalchemy import make_url
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.ledger.upgrade import upgrade
-from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.databases import an_engine, upgrade_at
 from cubic_ingestion_tests.homes import KAFKA
 from local_servers.environment import clean_environment
 
@@ -44,7 +43,7 @@ class Server:
         with psycopg.connect(self.own_url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         url = make_url(self.own_url).set(database=name).render_as_string(hide_password=False)
-        upgrade(url)
+        upgrade_at(url)
         return url
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from cubic_ingestion.ledger import upgrade as upgrading
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.upgrade import NEWEST, current_revision, downgrade, upgrade
 from cubic_ingestion_tests.contracts.ledgers import AT_NOON, BASE, DAY, DMAP, archived, ingested, ready
-from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.databases import an_engine, upgrade_at
 from cubic_ingestion_tests.ledger.kills import killed
 from cubic_ingestion_tests.ledger.test_postgres import ON_POSTGRES, insert_a_load, wait_until_somebody_waits
 
@@ -175,7 +175,7 @@ def test_the_upgrade_waits_for_no_lock_longer_than_those_behind_it_can_bear(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upgrading, "LOCK_SECONDS", 0.2)
-    upgrade(empty_database_url, BEFORE)
+    upgrade_at(empty_database_url, BEFORE)
     with psycopg.connect(empty_database_url) as connection:
         connection.execute(
             "INSERT INTO cubic_tables (name, s3_prefix, is_raw, is_active, inserted_at, updated_at)"
@@ -186,7 +186,7 @@ def test_the_upgrade_waits_for_no_lock_longer_than_those_behind_it_can_bear(
             "INSERT INTO cubic_catalog_changes (table_id, location, inserted_at)"
             " SELECT min(id), 'late', now() FROM cubic_tables"
         )
-        done = threads.submit(upgrade, empty_database_url)
+        done = threads.submit(upgrade_at, empty_database_url)
         wait_until_somebody_waits(empty_database_url, "LOCK TABLE cubic_catalog_changes")
         with psycopg.connect(empty_database_url, options="-c lock_timeout=5000") as another:
             insert_a_load(another, "meanwhile")
@@ -201,7 +201,7 @@ def test_the_upgrade_waits_for_no_lock_longer_than_those_behind_it_can_bear(
 
 @ON_POSTGRES
 def test_the_downgrade_brings_over_what_is_written_until_nobody_can_write(empty_database_url: str) -> None:
-    upgrade(empty_database_url)
+    upgrade_at(empty_database_url)
     with (
         ThreadPoolExecutor(1) as threads,
         psycopg.connect(empty_database_url) as writer,

@@ -13,19 +13,18 @@ from cubic_ingestion.errors import DatabaseUnavailableError, SettingsError
 from cubic_ingestion.ledger.engine import make_engine, reading, writing
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.models import CubicDmapFeed
-from cubic_ingestion.ledger.upgrade import upgrade
-from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion_tests.databases import POSTGRES_LIMITS, an_engine, upgrade_at
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 def test_the_driver_is_written_into_a_postgresql_url(scheme: str) -> None:
-    assert make_engine(f"{scheme}://me@host/db").url.drivername == "postgresql+psycopg"
+    assert make_engine(f"{scheme}://me@host/db", POSTGRES_LIMITS).url.drivername == "postgresql+psycopg"
 
 
 @pytest.mark.parametrize("url", ["mysql://me:secret@host/db", "secret", "postgresql://me:secret@host:port/db"])
 def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError, match="CUBIC_DATABASE_URL") as refused:
-        make_engine(url)
+        make_engine(url, POSTGRES_LIMITS)
     assert "secret" not in str(refused.value)
     assert refused.value.__cause__ is None
 
@@ -66,7 +65,7 @@ def test_a_connection_that_the_server_closed_is_replaced(postgres_url: str) -> N
 
 def test_a_locked_sqlite_file_is_a_passing_trouble(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'metadata.sqlite'}"
-    upgrade(url)
+    upgrade_at(url)
     with an_engine(url) as engine, an_engine(url) as other, writing(engine):
         event.listen(other, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 1"))
         with reading(other) as connection:
@@ -83,7 +82,7 @@ def test_a_missing_table_is_no_passing_trouble(empty_database_url: str) -> None:
 
 def test_sqlite_checks_references(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'metadata.sqlite'}"
-    upgrade(url)
+    upgrade_at(url)
     with an_engine(url) as engine, pytest.raises(Exception, match="FOREIGN KEY"), writing(engine) as connection:
         connection.execute(text("INSERT INTO cubic_table_ods_snapshots (table_id) VALUES (1)"))
 

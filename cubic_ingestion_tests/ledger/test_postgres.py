@@ -16,8 +16,8 @@ from cubic_ingestion.ledger import upgrade as upgrading
 from cubic_ingestion.ledger.engine import make_engine, reading, writing
 from cubic_ingestion.ledger.postgres import PostgresLimits
 from cubic_ingestion.ledger.transactions import Transactions
-from cubic_ingestion.ledger.upgrade import NEWEST, current_revision, upgrade
-from cubic_ingestion_tests.databases import an_engine
+from cubic_ingestion.ledger.upgrade import NEWEST, current_revision
+from cubic_ingestion_tests.databases import an_engine, upgrade_at
 
 pytestmark = pytest.mark.postgres
 
@@ -157,13 +157,13 @@ def test_every_transaction_has_its_timeouts(limited: Engine, setting: str, value
 
 @ON_POSTGRES
 def test_others_write_while_an_upgrade_builds_its_indexes(empty_database_url: str) -> None:
-    upgrade(empty_database_url, BEFORE_COUNTING)
+    upgrade_at(empty_database_url, BEFORE_COUNTING)
     insert_a_table(empty_database_url, "a")
     with (
         ThreadPoolExecutor(1) as threads,
         in_a_transaction(empty_database_url, "LOCK TABLE cubic_loads IN ROW EXCLUSIVE MODE") as writer,
     ):
-        done = threads.submit(upgrade, empty_database_url)
+        done = threads.submit(upgrade_at, empty_database_url)
         wait_until_somebody_waits(empty_database_url, "CREATE INDEX CONCURRENTLY")
         with psycopg.connect(empty_database_url, options="-c lock_timeout=1000") as another:
             insert_a_load(another, "meanwhile")
@@ -178,10 +178,10 @@ def test_others_write_while_an_upgrade_builds_its_indexes(empty_database_url: st
 
 @ON_POSTGRES
 def test_an_index_that_a_killed_upgrade_left_is_built_anew(empty_database_url: str) -> None:
-    upgrade(empty_database_url, BEFORE_COUNTING)
+    upgrade_at(empty_database_url, BEFORE_COUNTING)
     with psycopg.connect(empty_database_url) as connection:
         connection.execute("CREATE INDEX ix_cubic_loads_standing ON cubic_loads (id)")
-    upgrade(empty_database_url)
+    upgrade_at(empty_database_url)
     with an_engine(empty_database_url) as engine:
         indexes = {index["name"]: index["column_names"] for index in inspect(engine).get_indexes("cubic_loads")}
     assert indexes["ix_cubic_loads_standing"][:2] == ["table_id", "status"]
@@ -192,12 +192,12 @@ def test_an_upgrade_that_waits_for_a_lock_lets_others_pass(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upgrading, "LOCK_SECONDS", 0.2)
-    upgrade(empty_database_url, "0001")
+    upgrade_at(empty_database_url, "0001")
     with (
         ThreadPoolExecutor(1) as threads,
         in_a_transaction(empty_database_url, "SELECT count(*) FROM cubic_ods_loads") as reader,
     ):
-        done = threads.submit(upgrade, empty_database_url)
+        done = threads.submit(upgrade_at, empty_database_url)
         wait_until_somebody_waits(empty_database_url, "cubic_ods")
         with psycopg.connect(empty_database_url, options="-c lock_timeout=1000") as another:
             another.execute("SELECT count(*) FROM cubic_ods_loads")
@@ -210,12 +210,12 @@ def test_an_upgrade_that_waits_for_a_lock_lets_others_pass(
 
 @ON_POSTGRES
 def test_the_old_application_can_end_the_transaction_that_an_upgrade_waits_for(empty_database_url: str) -> None:
-    upgrade(empty_database_url, "0001")
+    upgrade_at(empty_database_url, "0001")
     with (
         ThreadPoolExecutor(1) as threads,
         in_a_transaction(empty_database_url, "LOCK TABLE cubic_ods_loads IN ROW EXCLUSIVE MODE") as writer,
     ):
-        done = threads.submit(upgrade, empty_database_url)
+        done = threads.submit(upgrade_at, empty_database_url)
         wait_until_somebody_waits(empty_database_url, "LOCK TABLE")
         writer.execute("LOCK TABLE cubic_ods_tables IN ROW SHARE MODE NOWAIT")
         writer.commit()
@@ -224,11 +224,11 @@ def test_the_old_application_can_end_the_transaction_that_an_upgrade_waits_for(e
 
 @ON_POSTGRES
 def test_an_upgrade_that_is_a_deadlock_s_victim_is_run_again(empty_database_url: str) -> None:
-    upgrade(empty_database_url, "0001")
+    upgrade_at(empty_database_url, "0001")
     never = "SET deadlock_timeout = '1h'"
     with ThreadPoolExecutor(1) as threads, in_a_transaction(empty_database_url, never) as writer:
         writer.execute("LOCK TABLE cubic_ods_tables IN ROW SHARE MODE")
-        done = threads.submit(upgrade, empty_database_url)
+        done = threads.submit(upgrade_at, empty_database_url)
         wait_until_somebody_waits(empty_database_url, "LOCK TABLE")
         writer.execute("LOCK TABLE cubic_ods_loads IN ROW EXCLUSIVE MODE")
         writer.commit()
@@ -241,23 +241,23 @@ def test_an_upgrade_that_is_a_deadlock_s_victim_is_run_again(empty_database_url:
 def test_room_in_pages_is_made_while_others_write(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upgrading, "LOCK_SECONDS", 0.2)
     monkeypatch.setattr(upgrading, "LOCKED_FOR_SECONDS", 0.1)
-    upgrade(empty_database_url, BEFORE_ROOM)
+    upgrade_at(empty_database_url, BEFORE_ROOM)
     insert_a_table(empty_database_url, "a")
     with in_a_transaction(empty_database_url, "LOCK TABLE cubic_loads IN ROW EXCLUSIVE MODE") as writer:
-        upgrade(empty_database_url, WITH_ROOM)
+        upgrade_at(empty_database_url, WITH_ROOM)
         insert_a_load(writer, "a")
 
 
 @ON_POSTGRES
 def test_new_loads_lie_together_and_not_in_the_gaps_of_packed_pages(empty_database_url: str) -> None:
-    upgrade(empty_database_url, BEFORE_ROOM)
+    upgrade_at(empty_database_url, BEFORE_ROOM)
     insert_a_table(empty_database_url, "a")
     with psycopg.connect(empty_database_url) as connection:
         for number in range(200):
             insert_a_load(connection, f"{number:0{500 + 2 * number}}")
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("VACUUM cubic_loads")
-    upgrade(empty_database_url)
+    upgrade_at(empty_database_url)
     with psycopg.connect(empty_database_url) as connection:  # another one: each goes on in the page it wrote to last
         for number in range(20):
             insert_a_load(connection, f"new/{number}")

@@ -18,6 +18,7 @@ from cubic_ingestion.storage import local_object_store
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import NOON
 from cubic_ingestion_tests.contracts.ledgers import ready
+from cubic_ingestion_tests.databases import POSTGRES_LIMITS
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.observability.conftest import Watched
 
@@ -28,7 +29,7 @@ DMAP = StreamName.DMAP.prefix
 @pytest.fixture
 def ledger(depot: Depot) -> Iterator[Ledger]:
     """What reads the depot's database."""
-    engine = make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}")
+    engine = make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}", POSTGRES_LIMITS)
     yield Ledger(engine, retry_seconds=0)
     engine.dispose()
 

@@ -21,6 +21,7 @@ from cubic_ingestion.pipeline.claim import claim
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
+from cubic_ingestion_tests.databases import POSTGRES_LIMITS
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.audited import (
     BASE,
@@ -49,7 +50,7 @@ def depot(tmp_path: Path) -> Depot:
 
 def change(depot: Depot, load: Load, **values: Any) -> None:
     """Change what is on record of a load."""
-    engine = make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}")
+    engine = make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}", POSTGRES_LIMITS)
     with engine.begin() as connection:
         for name, value in values.items():
             connection.execute(text(f"UPDATE cubic_loads SET {name} = :v WHERE id = :i"), {"v": value, "i": load.id})

@@ -17,6 +17,7 @@ from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
+from cubic_ingestion_tests.databases import POSTGRES_LIMITS
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.permissions import without_permission
 
@@ -146,7 +147,7 @@ def test_an_audit_names_a_folder_that_it_cannot_list_and_goes_on(depot: Depot) -
 
 def test_a_folder_of_incoming_that_cannot_be_listed_is_a_problem(depot: Depot) -> None:
     deliver(depot)
-    ledger = Ledger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"))
+    ledger = Ledger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}", POSTGRES_LIMITS))
     with without_permission(depot.root / "incoming" / BASE.prefix):
         register(depot.platform, StreamName.ODS)
     now = depot.clock.now()

@@ -48,7 +48,7 @@ class FetchLimits:
 
     parallel_downloads: int
     lease_seconds: int
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience
 
 
 @dataclass(slots=True)

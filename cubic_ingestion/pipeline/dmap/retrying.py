@@ -18,8 +18,8 @@ MOST_SECONDS = 120.0
 class Patience:
     """How often a request is made, and how long the first pause is; each further one is twice as long."""
 
-    attempts: int = 4
-    first_pause_seconds: float = 2.0
+    attempts: int
+    first_pause_seconds: float
 
 
 def patiently(work: Callable[[], Outcome], patience: Patience) -> Outcome:

@@ -15,6 +15,7 @@ from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.pipeline.kafka import Batcher
 from cubic_ingestion.ports import Page, Record, Shard
 from cubic_ingestion_tests.builders import DEFAULTS, NOON
+from cubic_ingestion_tests.databases import POSTGRES_LIMITS
 from cubic_ingestion_tests.depot import Depot
 
 TAPS = Table("cubic__kafka__taps", StreamName.KAFKA, "cubic/kafka/taps/", columns=(Column("n", "int64"),), topic="taps")
@@ -96,7 +97,7 @@ def a_batcher(depot: Depot, source: MemoryStream, *, owner: str = "one", **cut: 
     usual = batcher_limits(DEFAULTS)
     return Batcher(
         source=source,
-        ledger=Ledger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}"), depot.clock.now),
+        ledger=Ledger(make_engine(f"sqlite:///{depot.root / 'metadata.sqlite'}", POSTGRES_LIMITS), depot.clock.now),
         stores=depot.platform.stores,
         tables=depot.platform.tables,
         clock=depot.clock,
