@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from benchmarks.ledger_rows import N_DMAP, N_ODS, N_TABLES, declared, table_name
+from benchmarks.ledger_work import moment
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.load import Arrival, Ingested, LoadError, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus, Work
@@ -77,7 +78,7 @@ def queries(connection: Connection) -> list[Query]:
     ).scalar_one()
     arrivals = [Arrival(names[0], is_raw=False, version=ObjectVersion(key, "new", 5, now)) for key in keys]
     known = [
-        Arrival(names[0], is_raw=False, version=ObjectVersion(row.s3_key, row.s3_etag, 5, row.s3_modified))
+        Arrival(names[0], is_raw=False, version=ObjectVersion(row.s3_key, row.s3_etag, 5, moment(row.s3_modified)))
         for row in rows
     ]
     done = Ingested(held.id, held.partition_key, 1, 1, "a/new/place")

@@ -69,13 +69,14 @@ def _listing(connection: Connection, n_keys: int) -> Iterator[list[Arrival]]:
             Arrival(
                 row.name,
                 is_raw=False,
-                version=ObjectVersion(row.s3_key, row.s3_etag, row.s3_size, _moment(row.s3_modified)),
+                version=ObjectVersion(row.s3_key, row.s3_etag, row.s3_size, moment(row.s3_modified)),
             )
             for row in rows
         ]
 
 
-def _moment(value: datetime | str) -> datetime:
+def moment(value: datetime | str) -> datetime:
+    """Read a moment of a row; SQLite has it as text."""
     return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cubic_ingestion.cli.ingest_summary import ENDED, Counts, counts, print_summary, summarise
+from cubic_ingestion.cli.ingest_summary import Counts, counts, print_summary, summarise
 from cubic_ingestion.cli.output import AsJson, console, print_json, print_places
 from cubic_ingestion.cli.platforms import the_platform
+from cubic_ingestion.domain.status import ENDED
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.ingestion_platform import Platform

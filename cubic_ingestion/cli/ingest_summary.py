@@ -11,7 +11,7 @@ from cubic_ingestion.cli.output import print_rows, say
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.holding import Holding, Right
-from cubic_ingestion.domain.status import LoadStatus, Work
+from cubic_ingestion.domain.status import ENDED, LoadStatus, Work
 
 if TYPE_CHECKING:
     from cubic_ingestion.ledger.records import StatusCount
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Counts = Mapping[tuple[str, LoadStatus], "StatusCount"]
 """Loads, rows and records in quarantine, by table and status."""
 
-ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 _SHOWN_HOLDERS = 10
 _TO_BE_MOVED = frozenset({LoadStatus.READY_FOR_ERRORING})
 _HELD_STATUSES = [work.held for work in Work if work.held not in ENDED]

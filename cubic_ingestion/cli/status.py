@@ -9,7 +9,7 @@ import typer
 from cubic_ingestion.cli.output import AsJson, print_json, print_places, print_rows, say
 from cubic_ingestion.cli.platforms import existing_platform
 from cubic_ingestion.domain.counted import counted
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import ENDED, LoadStatus
 from cubic_ingestion.observability.problems import (
     MAX_SCAN_SECONDS,
     MAX_WAIT_SECONDS,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 """Of the JSON; docs/observability.md describes it. Fields may be added within a version, none changes or goes."""
-
-_ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
 
 Check = Annotated[bool, typer.Option("--check", help="Only what is wrong; exit 1 if anything is.")]
 MaxWait = Annotated[int, typer.Option(min=1, help="So long a load that lacks nothing may be on its way.")]
@@ -176,7 +174,7 @@ def _shard_row(platform: "Platform", shard: "ShardProgress") -> dict[str, object
 
 def _row(platform: "Platform", name: str, counts: Sequence["StatusCount"]) -> dict[str, object]:
     table = platform.tables.get(name)
-    under_way = [count for count in counts if count.status not in _ENDED]
+    under_way = [count for count in counts if count.status not in ENDED]
     return {
         "stream": table.stream.value if table else "",
         "table": name,

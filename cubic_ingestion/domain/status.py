@@ -16,6 +16,15 @@ class LoadStatus(StrEnum):
     ERRORED = "errored"
 
 
+INGESTED = (LoadStatus.READY_FOR_ARCHIVING, LoadStatus.ARCHIVING, LoadStatus.ARCHIVED)
+"""With rows in Springboard."""
+
+TO_ERROR = (LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING, LoadStatus.ERRORED)
+"""In Error or on the way there: no longer placed anywhere else."""
+
+ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
+"""Nothing more is done with it, unless a person asks for it."""
+
 TRANSITIONS: dict[LoadStatus, frozenset[LoadStatus]] = {
     LoadStatus.READY: frozenset({LoadStatus.INGESTING, LoadStatus.READY_FOR_ERRORING}),
     LoadStatus.INGESTING: frozenset({LoadStatus.READY_FOR_ARCHIVING, LoadStatus.READY_FOR_ERRORING, LoadStatus.READY}),

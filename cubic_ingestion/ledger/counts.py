@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, o
 
 from cubic_ingestion.domain.arrivals import DeliveredDay
 from cubic_ingestion.domain.snapshot import snapshot_id
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import ENDED, TO_ERROR, LoadStatus
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable, CubicTableOdsSnapshot
 from cubic_ingestion.ledger.records import (
     ErroredLoads,
@@ -24,9 +24,8 @@ from cubic_ingestion.ledger.records import (
 )
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.transactions import Part, reads
-from cubic_ingestion.ledger.transitions import TO_ERROR
 
-_OPEN = tuple(status.value for status in LoadStatus if status not in {LoadStatus.ARCHIVED, LoadStatus.ERRORED})
+_OPEN = tuple(status.value for status in LoadStatus if status not in ENDED)
 
 
 _STATUSES = tuple(status.value for status in LoadStatus)

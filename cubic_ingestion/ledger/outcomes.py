@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind
 from cubic_ingestion.domain.load import OBJECT_FROZEN, Ingested, LoadError
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import TO_ERROR, LoadStatus
 from cubic_ingestion.domain.steps import StepKind
 from cubic_ingestion.ledger.changes import Change, record
 from cubic_ingestion.ledger.models import CubicLoad, CubicLoadOdsSnapshot
@@ -19,7 +19,7 @@ from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.schemas import schema_ids
 from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, records
-from cubic_ingestion.ledger.transitions import TO_ERROR, UNCLAIMED, explained, held_rows, moved
+from cubic_ingestion.ledger.transitions import UNCLAIMED, explained, held_rows, moved
 
 Values = dict[str, Any]
 

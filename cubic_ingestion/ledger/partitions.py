@@ -7,13 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, union
 
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import INGESTED, TO_ERROR, LoadStatus
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable, CubicTableSchema
 from cubic_ingestion.ledger.records import PartitionTotal, StandingFile
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.schemas import Columns, columns_of, names_of
 from cubic_ingestion.ledger.transactions import Part, reads
-from cubic_ingestion.ledger.transitions import INGESTED, TO_ERROR
 
 _STATUSES = tuple(status.value for status in LoadStatus)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Integer, Row, bindparam, delete, literal, sel
 from cubic_ingestion.domain.changes import ChangeKind
 from cubic_ingestion.domain.load import Load, Placement
 from cubic_ingestion.domain.snapshot import Snapshot
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import TO_ERROR, LoadStatus
 from cubic_ingestion.domain.steps import StepKind
 from cubic_ingestion.errors import UnrecordedTableError
 from cubic_ingestion.ledger.changes import Change, record
@@ -19,7 +19,7 @@ from cubic_ingestion.ledger.models import CubicLoad, CubicLoadOdsSnapshot, Cubic
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
-from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS, TO_ERROR
+from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
 from cubic_ingestion.ledger.upserts import upsert
 
 # Made once, like all that is asked in every pass.

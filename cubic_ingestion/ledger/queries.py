@@ -6,12 +6,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, null, or_, select, union_all
 
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import INGESTED, TO_ERROR, LoadStatus
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.records import Place, StatusCount
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.transactions import Part, reads
-from cubic_ingestion.ledger.transitions import INGESTED, TO_ERROR
 
 _COLUMNS = {
     Place.INCOMING: CubicLoad.s3_key,

@@ -14,11 +14,11 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from cubic_ingestion.domain.load import LoadSchema
+from cubic_ingestion.domain.status import INGESTED, TO_ERROR
 from cubic_ingestion.domain.table import Column, ColumnRoles
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable, CubicTableSchema
 from cubic_ingestion.ledger.rows import PAGE_SIZE, in_pages
 from cubic_ingestion.ledger.transactions import Part, reads
-from cubic_ingestion.ledger.transitions import INGESTED, TO_ERROR
 from cubic_ingestion.ledger.upserts import upsert
 
 Columns = tuple[Column, ...]

@@ -13,12 +13,6 @@ from cubic_ingestion.errors import IllegalTransitionError
 from cubic_ingestion.ledger.models import CubicLoad
 from cubic_ingestion.ledger.rows import in_pages
 
-TO_ERROR = (LoadStatus.READY_FOR_ERRORING.value, LoadStatus.ERRORING.value, LoadStatus.ERRORED.value)
-"""In Error or on the way there: no longer placed anywhere else."""
-
-INGESTED = (LoadStatus.READY_FOR_ARCHIVING.value, LoadStatus.ARCHIVING.value, LoadStatus.ARCHIVED.value)
-"""With rows in Springboard."""
-
 MAX_REASON_CHARACTERS = 2_000
 """Of a text that says why something waits."""
 

@@ -7,13 +7,12 @@ from sqlalchemy import ColumnElement, Connection, false, func, or_, select, upda
 
 from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import TO_ERROR, LoadStatus
 from cubic_ingestion.ledger.changes import Change, record
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.records import OpenState, SomeLoads
 from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
 from cubic_ingestion.ledger.transactions import Part, reads, records
-from cubic_ingestion.ledger.transitions import TO_ERROR
 
 _NOT_INGESTED = (LoadStatus.READY.value, LoadStatus.INGESTING.value)
 

@@ -68,21 +68,6 @@ def arrow_type(text: str) -> pa.DataType:
     raise ValueError(message)
 
 
-def type_text(arrow: pa.DataType) -> str:
-    """Name an Arrow type: the inverse of ``arrow_type``, with ``json`` seen as the ``string`` it is stored as.
-
-    Raises:
-        ValueError: No column may have this type.
-    """
-    if pa.types.is_decimal128(arrow):
-        return str(arrow)
-    for text, known in _TYPES.items():
-        if known == arrow:
-            return text
-    message = f"{arrow} is no type a column may have. Use one of: {', '.join(TYPE_TEXTS)}."
-    raise ValueError(message)
-
-
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """Return the schema that rows of these columns have once they are typed.
 

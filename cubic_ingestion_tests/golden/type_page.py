@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cubic_ingestion.catalog.athena_types import athena_type
-from cubic_ingestion.parsing.arrow_types import arrow_type, type_text
+from cubic_ingestion.parsing.arrow_types import TYPE_TEXTS, arrow_type
 from cubic_ingestion.parsing.common_schema import common_schema
 from cubic_ingestion.parsing.qlik_types import is_known, qlik_source_type, qlik_type_text
 
@@ -104,6 +104,21 @@ that holds the values of all its files:
   of a whole number or a decimal, and microseconds and nanoseconds reach different years.
 * The order of the files changes nothing.
 """
+
+
+def type_text(arrow: pa.DataType) -> str:
+    """Name an Arrow type: the inverse of ``arrow_type``, with ``json`` seen as the ``string`` it is stored as.
+
+    Raises:
+        ValueError: No column may have this type.
+    """
+    if pa.types.is_decimal128(arrow):
+        return str(arrow)
+    for text in TYPE_TEXTS[:-1]:  # the last is how any decimal is written
+        if arrow_type(text) == arrow:
+            return text
+    message = f"{arrow} is no type a column may have. Use one of: {', '.join(TYPE_TEXTS)}."
+    raise ValueError(message)
 
 
 def page() -> str:

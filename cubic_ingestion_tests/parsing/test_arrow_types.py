@@ -4,8 +4,9 @@ import pyarrow as pa
 import pytest
 
 from cubic_ingestion.domain.table import Column
-from cubic_ingestion.parsing.arrow_types import TYPE_TEXTS, arrow_schema, arrow_type, type_text
+from cubic_ingestion.parsing.arrow_types import TYPE_TEXTS, arrow_schema, arrow_type
 from cubic_ingestion.parsing.qlik_types import is_known, qlik_source_type, qlik_type_text
+from cubic_ingestion_tests.golden.type_page import type_text
 
 PLAIN = [text for text in TYPE_TEXTS if not text.startswith("decimal128")]
 

@@ -8,17 +8,13 @@ from enum import StrEnum
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.domain.layout import REASON_ENDING, Filing, quarantine_key, reason_key
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import ENDED, INGESTED, LoadStatus
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.records import Place
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.process import is_gone
 from cubic_ingestion.streams import STREAMS
-
-ENDED = (LoadStatus.ARCHIVED, LoadStatus.ERRORED)
-WITH_ROWS = (LoadStatus.READY_FOR_ARCHIVING, LoadStatus.ARCHIVING, LoadStatus.ARCHIVED)
-TO_ERROR = (LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING, LoadStatus.ERRORED)
 
 _PARTS_OF_A_PLACE = ("snapshot=", "timestamp=", "version=")
 _FILES_OF_A_SIDECAR = (".csv.gz", ".csv")
@@ -56,7 +52,7 @@ def expected(tables: Mapping[str, Table], load: Load) -> Iterator[Expected]:
         yield Expected(Part.REASON, "error", reason_key(load, Filing(folder_of(load.error_key))))
         if not is_superseded(load):
             yield Expected(Part.ERRORED, "error", load.error_key)
-    if load.status in WITH_ROWS and load.location:
+    if load.status in INGESTED and load.location:
         yield Expected(Part.ROWS, "springboard", load.location)
         if load.n_quarantined and table:
             yield Expected(Part.QUARANTINE, "springboard", quarantine_key(table, load.location))

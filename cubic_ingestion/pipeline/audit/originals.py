@@ -7,11 +7,10 @@ from cubic_ingestion.domain.batch import DEAD_LETTER_PREFIX, OPEN_PREFIX
 from cubic_ingestion.domain.incoming import Unknown
 from cubic_ingestion.domain.layout import archive_filing, error_filing
 from cubic_ingestion.domain.load import Load, ObjectVersion
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import ENDED, LoadStatus
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.records import Place
 from cubic_ingestion.pipeline.audit.expected import (
-    ENDED,
     REASON_ENDING,
     Tally,
     expected,

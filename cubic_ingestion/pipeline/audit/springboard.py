@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.derived_table import DerivedTable
 from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.domain.status import INGESTED, TO_ERROR
 from cubic_ingestion.ledger.records import Place
 from cubic_ingestion.pipeline.audit.expected import (
-    TO_ERROR,
-    WITH_ROWS,
     Part,
     Tally,
     expected,
@@ -120,7 +119,7 @@ class SpringboardCheck:
         if len(loads) > 1:
             problem = f"Loads {', '.join(str(each.id) for each in loads)} all have their rows here."
             return Finding.of(FindingCode.CLAIMED_TWICE, self.zone, version.key, problem, load)
-        if load.status not in WITH_ROWS:
+        if load.status not in INGESTED:
             return None  # it is being written again, and its figures follow
         if version.key.startswith(_QUARANTINE):
             return self._compare_quarantine(version, load)

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.holding import Right
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.pipeline.audit.expected import ENDED
+from cubic_ingestion.domain.status import ENDED, LoadStatus
 from cubic_ingestion.pipeline.audit.findings import Finding, FindingCode
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 

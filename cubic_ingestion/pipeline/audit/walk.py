@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from cubic_ingestion.domain.layout import springboard_key
 from cubic_ingestion.domain.load import Load
-from cubic_ingestion.domain.status import LoadStatus
+from cubic_ingestion.domain.status import ENDED, LoadStatus
 from cubic_ingestion.ledger.records import Place
-from cubic_ingestion.pipeline.audit.expected import ENDED, Expected, Part, Tally, expected, is_superseded, is_under_way
+from cubic_ingestion.pipeline.audit.expected import Expected, Part, Tally, expected, is_superseded, is_under_way
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
 from cubic_ingestion.pipeline.audit.originals import filing_folders
 from cubic_ingestion.pipeline.audit.stuck import stuck
