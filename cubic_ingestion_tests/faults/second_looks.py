@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from cubic_ingestion.domain.status import LoadStatus
@@ -13,6 +14,7 @@ from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
 from cubic_ingestion_tests.faults.stage import ASKED, KAFKA, PROCESSES, stage, strike
+from cubic_ingestion_tests.worlds import World, lay_out, remember
 
 _DMAP, _ODS = a_table(on_bad_value=OnBadValue.QUARANTINE), an_ods_table()
 TABLES = (_DMAP, _ODS, KAFKA)
@@ -46,17 +48,39 @@ STORIES: dict[str, Callable[[Depot], None]] = {"retry": _retry, "replay": _repla
 """What a person asks for; whoever gets no answer asks again."""
 
 
-def prepare(root: Path, story: str) -> Depot:
+def prepare(root: Path, story: str) -> None:
     """Make a depot in which loads are archived, in Error and in quarantine; or one whose files are overtaken."""
+    lay_out(_overtaken() if story == "superseding" else _ended(), root)
+
+
+@cache
+def _ended() -> World:
+    return remember(_end_loads)
+
+
+@cache
+def _overtaken() -> World:
+    return remember(_overtake_files)
+
+
+def _end_loads(root: Path) -> Depot:
+    depot = _ingested(root)
+    depot.archive()
+    return depot
+
+
+def _ingested(root: Path) -> Depot:
     depot = stage(root, TABLES)
     depot.put(_FILE, f"{_HEADER}1,a,5\n2,b,bad\n".encode())
     depot.put(f"{_LOAD}.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a"))
     depot.put(f"{_LOAD}.dfm", _sidecar("2022-03-01T00:00:00.000"))
     depot.put(f"{KAFKA.prefix}a.json", b'{"event_id": "a", "n": "bad"}\n')
     depot.ingest()
-    if story != "superseding":
-        depot.archive()
-        return stage(root, _MENDED)
+    return depot
+
+
+def _overtake_files(root: Path) -> Depot:
+    depot = _ingested(root)
     depot.put(_FILE, f"{_HEADER}3,c,7\n".encode())
     depot.put(f"{_LOAD}.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n2,b"))
     depot.put(f"{_LOAD}.dfm", _sidecar("2022-05-01T00:00:00.000"))

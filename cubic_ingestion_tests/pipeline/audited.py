@@ -1,5 +1,6 @@
 """A depot with loads of all kinds, for tests of the audit."""
 
+from functools import cache
 from pathlib import Path
 
 from cubic_ingestion.domain.load import Load
@@ -8,6 +9,7 @@ from cubic_ingestion.pipeline.audit import Audit
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.worlds import World, lay_out, remember
 
 BASE, CHANGES, DMAP = an_ods_table(), a_change_table(), a_table(on_bad_value=OnBadValue.QUARANTINE)
 HEADER = "sample_id,sample_name,sample_count\n"
@@ -27,7 +29,24 @@ def put_ods(depot: Depot, key: str, n_rows: int = 1) -> None:
 
 def build_depot(root: Path) -> Depot:
     """Build a depot with loads of all streams: ingested, restated, in quarantine, rejected and superseded."""
-    depot = Depot.build(root, [BASE, CHANGES, DMAP, KAFKA_TABLE])
+    lay_out(_uncatalogued(), root)
+    depot = _opened(root)
+    depot.catalog()
+    return depot
+
+
+@cache
+def _uncatalogued() -> World:
+    """Make it up to the catalog, whose views name the folder."""
+    return remember(_fill)
+
+
+def _opened(root: Path) -> Depot:
+    return Depot.build(root, [BASE, CHANGES, DMAP, KAFKA_TABLE])
+
+
+def _fill(root: Path) -> Depot:
+    depot = _opened(root)
     put_ods(depot, f"{BASE.prefix}LOAD00000001.csv.gz")
     put_ods(depot, f"{BASE.prefix}LOAD00000002.csv.gz", n_rows=7)
     put_ods(depot, f"{CHANGES.prefix}20220304-134556444.csv.gz")
@@ -36,14 +55,14 @@ def build_depot(root: Path) -> Depot:
     depot.put(MIXED, f"{HEADER}1,a,5\n2,b,five\n".encode())
     depot.put(f"{KAFKA_TABLE.prefix}abc.json", b'{"event_id": "e"}\n')
     depot.put(f"{KAFKA_TABLE.prefix}bad.json", b"no JSON\n")
-    depot.settle()
+    depot.end_loads()
     depot.put(RESTATED, f"{HEADER}1,a,5\n3,c,7\n".encode())
     depot.ingest()
     depot.archive()
     depot.put(f"{DMAP.prefix}20220307.csv", f"{HEADER}1,a,5\n".encode())
     depot.ingest()
     depot.put(f"{DMAP.prefix}20220307.csv", f"{HEADER}1,a,55\n".encode())
-    depot.settle()
+    depot.end_loads()
     return depot
 
 
