@@ -8,11 +8,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy import Connection, String, bindparam, insert, select
 
 from cubic_ingestion.domain.changes import ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicDelivery
 from cubic_ingestion.ledger.rows import in_pages
+
+_RECORD = insert(CubicChange).returning(CubicChange.id, CubicChange.kind)
+_DELIVER = insert(CubicDelivery).from_select(
+    ["consumer", "table_id", "change_id"],
+    select(bindparam("to", type_=String), CubicChange.table_id, CubicChange.id).where(
+        CubicChange.id.in_(bindparam("page", expanding=True))
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +52,8 @@ def record(connection: Connection, changes: Collection[Change], now: datetime) -
     ]
     if not rows:
         return
-    recorded = connection.execute(insert(CubicChange).returning(CubicChange.id, CubicChange.kind), rows).tuples().all()
+    recorded = connection.execute(_RECORD, rows).tuples().all()
     for consumer in Consumer:
         ids = [change_id for change_id, kind in recorded if kind in consumer.kinds]
         for page in in_pages(ids):
-            columns = (literal(consumer.value), CubicChange.table_id, CubicChange.id)
-            deliveries = select(*columns).where(CubicChange.id.in_(page))
-            connection.execute(insert(CubicDelivery).from_select(["consumer", "table_id", "change_id"], deliveries))
+            connection.execute(_DELIVER, {"to": consumer.value, "page": page})

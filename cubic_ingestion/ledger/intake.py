@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from cubic_ingestion.domain.incoming import Scan, Seen, UnknownGroup
 from cubic_ingestion.domain.load import Arrival, ObjectVersion
@@ -19,6 +19,10 @@ from cubic_ingestion.ledger.upserts import upsert
 
 LEGACY_ETAG = "legacy:"
 """Starts the ETag of a load that the old layout recorded: it kept none."""
+
+_KNOWN = select(CubicLoad.s3_key, CubicLoad.s3_etag, CubicLoad.s3_modified).where(
+    CubicLoad.s3_key.in_(bindparam("keys", expanding=True))
+)
 
 
 class Intake(Part):
@@ -72,8 +76,7 @@ def _unrecorded(connection: Connection, arrivals: Collection[Arrival]) -> list[A
     """
     known: set[tuple[str, str, datetime]] = set()
     for page in in_pages({arrival.version.key for arrival in arrivals}):
-        statement = select(CubicLoad.s3_key, CubicLoad.s3_etag, CubicLoad.s3_modified)
-        rows = connection.execute(statement.where(CubicLoad.s3_key.in_(page)))
+        rows = connection.execute(_KNOWN, {"keys": page})
         known.update((row.s3_key, row.s3_etag, row.s3_modified) for row in rows)
     return [arrival for arrival in arrivals if _identity(arrival.version) not in known]
 

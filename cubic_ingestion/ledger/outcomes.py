@@ -5,9 +5,10 @@ Only its holder can end work on a load: one who comes late changes nothing.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, func, select, update
 
 from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind
 from cubic_ingestion.domain.load import OBJECT_FROZEN, Ingested, LoadError
@@ -238,13 +239,6 @@ def _write(
     """
     if not changes:
         return
-    names = next(iter(changes.values())).keys()
-    statement = (
-        update(CubicLoad)
-        .where(CubicLoad.id == bindparam("load_id"), CubicLoad.status == bindparam("old_status"))
-        .where(CubicLoad.claimed_by.is_not_distinct_from(bindparam("old_claimant")))
-        .values({name: bindparam(f"new_{name}") for name in names} | {"updated_at": bindparam("now")})
-    )
     parameters = [
         {
             "load_id": load_id,
@@ -255,7 +249,7 @@ def _write(
         }
         for load_id, change in changes.items()
     ]
-    connection.execute(statement, parameters)
+    connection.execute(_setting(tuple(next(iter(changes.values())))), parameters)
     written = partition_keys or {}
     feed = [
         each
@@ -263,6 +257,17 @@ def _write(
         for each in _changes(rows[load_id], values, written.get(load_id, rows[load_id].partition_key))
     ]
     record(connection, feed, now)
+
+
+@cache
+def _setting(names: tuple[str, ...]) -> Update:
+    """Update some columns of a load that is as it was; the parameters say how it was, and give each ``new_`` value."""
+    return (
+        update(CubicLoad)
+        .where(CubicLoad.id == bindparam("load_id"), CubicLoad.status == bindparam("old_status"))
+        .where(CubicLoad.claimed_by.is_not_distinct_from(bindparam("old_claimant")))
+        .values({name: bindparam(f"new_{name}") for name in names} | {"updated_at": bindparam("now")})
+    )
 
 
 def _changes(row: Row[Any], values: Values, partition_key: str | None) -> Iterator[Change]:

@@ -16,7 +16,7 @@ from cubic_ingestion.ledger.changes import Change, record
 from cubic_ingestion.ledger.columns import UtcDateTime
 from cubic_ingestion.ledger.leases import is_due, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicLoadOdsSnapshot, CubicTable, CubicTableOdsSnapshot
-from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
+from cubic_ingestion.ledger.rows import IS_IN_PAGE, in_pages, select_loads, to_load
 from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
@@ -36,6 +36,16 @@ _UNPLANNED = (
     )
     .order_by(CubicLoad.s3_modified, CubicLoad.id)
     .limit(bindparam("limit", type_=Integer))
+)
+_LOCKED = (
+    select(
+        *(CubicLoad.id, CubicLoad.table_id, CubicLoad.status, CubicLoad.source_at, CubicLoad.partition_key),
+        *(CubicLoad.retry_at, CubicLoad.is_replay_due, CubicLoad.sidecar_etag, CubicLoadOdsSnapshot.snapshot),
+    )
+    .outerjoin(CubicLoadOdsSnapshot, CubicLoadOdsSnapshot.load_id == CubicLoad.id)
+    .where(IS_IN_PAGE, CubicLoad.status.not_in(TO_ERROR))
+    .order_by(CubicLoad.id)
+    .with_for_update(of=CubicLoad)
 )
 
 
@@ -176,17 +186,7 @@ def _lock(connection: Connection, load_ids: Sequence[int]) -> dict[int, Row[Any]
     """Lock and return the loads that may still be placed."""
     current: dict[int, Row[Any]] = {}
     for page in in_pages(load_ids):
-        statement = (
-            select(
-                *(CubicLoad.id, CubicLoad.table_id, CubicLoad.status, CubicLoad.source_at, CubicLoad.partition_key),
-                *(CubicLoad.retry_at, CubicLoad.is_replay_due, CubicLoad.sidecar_etag, CubicLoadOdsSnapshot.snapshot),
-            )
-            .outerjoin(CubicLoadOdsSnapshot, CubicLoadOdsSnapshot.load_id == CubicLoad.id)
-            .where(CubicLoad.id.in_(page), CubicLoad.status.not_in(TO_ERROR))
-            .order_by(CubicLoad.id)
-            .with_for_update(of=CubicLoad)
-        )
-        current |= {row.id: row for row in connection.execute(statement)}
+        current |= {row.id: row for row in connection.execute(_LOCKED, {"page": page})}
     return current
 
 

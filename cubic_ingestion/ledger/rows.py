@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, bindparam, select
 
 from cubic_ingestion.domain.load import Load, LoadError, ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
@@ -14,6 +14,9 @@ from cubic_ingestion.ledger.models import CubicLoad, CubicLoadOdsSnapshot, Cubic
 
 PAGE_SIZE = 5_000
 """Values in one statement; SQLite stops at 32,766 and PostgreSQL at 65,535."""
+
+IS_IN_PAGE = CubicLoad.id.in_(bindparam("page", expanding=True))
+"""The condition that a load's id is in a page of ids; the parameter ``page`` says which."""
 
 Value = TypeVar("Value")
 

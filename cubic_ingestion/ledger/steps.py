@@ -9,7 +9,7 @@ from cubic_ingestion.domain.steps import Step, StepKind
 from cubic_ingestion.ledger.change_models import CubicLoadStep
 from cubic_ingestion.ledger.columns import UtcDateTime
 from cubic_ingestion.ledger.models import CubicLoad
-from cubic_ingestion.ledger.rows import in_pages
+from cubic_ingestion.ledger.rows import IS_IN_PAGE, in_pages
 from cubic_ingestion.ledger.transactions import Part, reads
 
 _PASSED = select(
@@ -17,7 +17,7 @@ _PASSED = select(
     bindparam("moment", type_=UtcDateTime),
     bindparam("kind", type_=String),
     bindparam("run", type_=String),
-).where(CubicLoad.id.in_(bindparam("load_ids", expanding=True)))
+).where(IS_IN_PAGE)
 # The same step at the same moment is the same fact. A suffix, since SQLAlchemy renders its own upserts anew each time;
 # every load takes some steps.
 _RECORD = insert(CubicLoadStep).from_select(
@@ -58,4 +58,4 @@ def record_steps(
     """
     run_id = claimant and claimant.partition("/")[0]
     for page in in_pages(load_ids):
-        connection.execute(_RECORD, {"load_ids": page, "moment": at, "kind": kind.value, "run": run_id})
+        connection.execute(_RECORD, {"page": page, "moment": at, "kind": kind.value, "run": run_id})

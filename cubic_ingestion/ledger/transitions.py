@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import TRANSITIONS, LoadStatus, Work
 from cubic_ingestion.errors import IllegalTransitionError
 from cubic_ingestion.ledger.models import CubicLoad
-from cubic_ingestion.ledger.rows import in_pages
+from cubic_ingestion.ledger.rows import IS_IN_PAGE, in_pages
 
 MAX_REASON_CHARACTERS = 2_000
 """Of a text that says why something waits."""
@@ -21,6 +21,14 @@ UNCLAIMED: Mapping[str, Any] = {"claimed_by": None, "claim_expires_at": None}
 
 GIVEN_BACK = {work.held: work.waiting for work in Work}
 """Status that a held load returns to, by the status it is held in."""
+
+# In order of id, so that two transactions never wait for each other in a circle.
+_HELD = (
+    select(CubicLoad.__table__)
+    .where(IS_IN_PAGE, CubicLoad.claimed_by == bindparam("claimant"))
+    .order_by(CubicLoad.id)
+    .with_for_update()
+)
 
 
 def moved(load_id: int, current: str, target: LoadStatus) -> dict[str, Any]:
@@ -50,7 +58,5 @@ def held_rows(connection: Connection, claimant: str, load_ids: Sequence[int]) ->
     """Lock and return the rows of those loads that the claimant still holds."""
     held: dict[int, Row[Any]] = {}
     for page in in_pages(load_ids):
-        # In order of id, so that two transactions never wait for each other in a circle.
-        statement = select(CubicLoad.__table__).where(CubicLoad.id.in_(page), CubicLoad.claimed_by == claimant)
-        held |= {row.id: row for row in connection.execute(statement.order_by(CubicLoad.id).with_for_update())}
+        held |= {row.id: row for row in connection.execute(_HELD, {"page": page, "claimant": claimant})}
     return held
