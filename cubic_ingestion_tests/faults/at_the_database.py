@@ -63,7 +63,7 @@ class _Transactions:
             return None
         writing = [statement for statement in statements if not statement.does.startswith("select")]
         shown = [statement for statement in writing if statement.values] or writing or statements
-        name = "database." + ", ".join(dict.fromkeys(f"{each.does} {each.values}".strip() for each in shown))
+        name = "database." + ", ".join(sorted({f"{each.does} {each.values}".strip() for each in shown}))
         shapes, shape = self._shapes[name], tuple(dict.fromkeys(statements))
         if shape not in shapes:
             shapes.append(shape)
@@ -80,7 +80,7 @@ def faults_at_the_database(plan: FaultPlan) -> Generator[None]:
     def commit(dialect: Any, connection: Any) -> None:
         if call := transactions.end(connection):
             error = dialect.loaded_dbapi.OperationalError("server closed the connection unexpectedly")
-            plan.around(call, lambda: do_commit(dialect, connection), error)
+            plan.around(call, "", lambda: do_commit(dialect, connection), error)
         else:
             do_commit(dialect, connection)
 

@@ -3,11 +3,15 @@
 import io
 import os
 import signal
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, BinaryIO
+
+import pytest
 
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import Table
@@ -30,52 +34,90 @@ class Fault(StrEnum):
     TIMEOUT = "timeout"
     """It does its work, and the answer is lost."""
     KILLED_BEFORE = "killed before"
-    """The process ends, by SIGKILL, before it does anything."""
+    """The process ends before the call does anything."""
     KILLED_AFTER = "killed after"
-    """The process ends, by SIGKILL, when it is done."""
+    """The process ends when the call is done."""
     TRUNCATED = "truncated"
     """A body that is opened ends early, without an error."""
     OVERWRITTEN = "overwritten"
     """Just before it the original in Incoming gets other bytes."""
 
 
+KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
+EACH = range(1, sys.maxsize)
+"""The numbers of all calls of a name."""
+
+
+class Killed(BaseException):
+    """The process is dead. No code of the product catches this."""
+
+
 @dataclass
 class FaultPlan:
-    """What goes wrong, and where: at the first call of a name.
+    """What goes wrong, and at which calls; without a fault, the plan only counts the calls.
 
-    Without a fault it only writes down the names of the calls.
+    A kill is an exception that nothing catches. After it, every call that the plan knows raises it again, so that
+    clean-up code of the dead process changes nothing. In a process of its own, a kill can be a real SIGKILL.
     """
 
     at: str = ""
+    """Name of the call."""
     fault: Fault | None = None
-    overwrite: Callable[[], None] = lambda: None
-    calls: list[str] = field(default_factory=list[str])
+    numbers: Container[int] = (1,)
+    """Which calls of that name, counted from 1."""
+    key: str = ""
+    """Part of the key of the object; calls for other objects are left alone."""
+    error: Callable[[], BaseException] | None = None
+    """What an error or a timeout raises, if not the error of a broken connection."""
+    overwrite: Callable[[], object] = lambda: None
+    is_real: bool = False
+    """Whether a kill is a SIGKILL."""
+    calls: Counter[str] = field(default_factory=Counter[str])
+    """How often each call was made, in the order of the first ones."""
     is_spent: bool = False
+    is_dead: bool = False
 
-    def strikes(self, call: str) -> Fault | None:
-        """Note a call, and return what goes wrong at it."""
-        if call not in self.calls:
-            self.calls.append(call)
-        if self.is_spent or call != self.at:
-            return None
-        self.is_spent = True
-        return self.fault
-
-    def around(self, call: str, work: Callable[[], Any], error: Exception) -> Any:
+    def around(self, call: str, key: str, work: Callable[[], Any], error: Exception) -> Any:
         """Do a call's work, or what its fault makes of it."""
-        fault = self.strikes(call)
+        fault = self._strikes(call, key)
         if fault is Fault.ERROR:
-            raise error
+            raise self.error() if self.error else error
         if fault is Fault.KILLED_BEFORE:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._kill()
         if fault is Fault.OVERWRITTEN:
             self.overwrite()
         outcome = work()
         if fault is Fault.TIMEOUT:
-            raise error
+            raise self.error() if self.error else error
         if fault is Fault.KILLED_AFTER:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._kill()
         return fault if fault is Fault.TRUNCATED else outcome
+
+    def _strikes(self, call: str, key: str) -> Fault | None:
+        """Count a call, and return what goes wrong at it."""
+        if self.is_dead:
+            raise Killed
+        self.calls[call] += 1
+        if call != self.at or self.calls[call] not in self.numbers or self.key not in key:
+            return None
+        self.is_spent = True
+        return self.fault
+
+    def _kill(self) -> None:
+        if self.is_real:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.is_dead = True
+        raise Killed
+
+
+def kills(calls: Mapping[str, int]) -> list[Any]:
+    """Return cells: a kill before and one after each call, from how often each call is made."""
+    return [
+        pytest.param(call, number, fault, id=f"{fault} {call} {number}")
+        for call, n_calls in calls.items()
+        for number in range(1, n_calls + 1)
+        for fault in KILLS
+    ]
 
 
 def faulty(platform: Platform, plan: FaultPlan) -> Platform:
@@ -135,7 +177,7 @@ class FaultyStore:
         return self._store.uri(key)
 
     def _around(self, call: str, key: str, work: Callable[[], Any]) -> Any:
-        return self._plan.around(f"{self._zone}.{call}", work, StoreUnavailableError(key, "connection reset"))
+        return self._plan.around(f"{self._zone}.{call}", key, work, StoreUnavailableError(key, "connection reset"))
 
 
 class FaultyWriter:
@@ -178,7 +220,7 @@ class FaultyCatalog:
     def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
         """Register."""
         error = CatalogUnavailableError("any", "throttled")
-        return self._plan.around("catalog.register", lambda: self._catalog.register(entries), error)
+        return self._plan.around("catalog.register", "", lambda: self._catalog.register(entries), error)
 
 
 def _named(call: str, key: str) -> str:

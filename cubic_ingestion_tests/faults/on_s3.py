@@ -50,7 +50,7 @@ class Bucket:
 
 def _strike(bucket: Bucket, root: Path, kind: str, at: str, fault: Fault) -> None:
     os.environ |= bucket.environment
-    strike(bucket.opened(root, kind), FaultPlan(at, fault))
+    strike(bucket.opened(root, kind), FaultPlan(at, fault, is_real=True))
 
 
 def mirrored(depot: Depot) -> Depot:

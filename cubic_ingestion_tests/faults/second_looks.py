@@ -101,7 +101,7 @@ def strike_a_story_in_a_process(root: Path, story: str, at: str, fault: Fault) -
 
 
 def _strike_a_story(root: Path, story: str, at: str, fault: Fault) -> None:
-    strike_a_story(root, story, FaultPlan(at, fault))
+    strike_a_story(root, story, FaultPlan(at, fault, is_real=True))
 
 
 def ask_again(root: Path, story: str) -> Depot:

@@ -21,7 +21,7 @@ from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
-from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
+from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, Killed, faulty
 
 KAFKA = a_table(
     "cubic__kafka__sample",
@@ -33,6 +33,11 @@ _LOAD = "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001"
 _CHANGE = "cubic/ods_qlik/EDW.SAMPLE__ct/20220304-101500123"
 _STARTED_AT = "2022-03-01T00:00:00.000"
 _PASSES = 4
+PUBLISHING = (
+    "database.insert cubic_deliveries catalog, insert cubic_deliveries dagster, "
+    "update cubic_loads ingesting ready_for_archiving"
+)
+"""The transaction that puts rows on record."""
 ASKED = "asked for"
 """The run of what a person asks for."""
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -141,16 +146,37 @@ def strike_in_a_process(root: Path, kind: str, at: str, fault: Fault) -> int | N
 
 
 def _strike(root: Path, kind: str, at: str, fault: Fault) -> None:
-    strike(stage_of(root, kind), FaultPlan(at, fault))
+    strike(stage_of(root, kind), FaultPlan(at, fault, is_real=True))
 
 
 def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None = None) -> None:
     """Work like a daemon's runs, with faults: a run that fails gives back what it holds, and the next goes on.
 
-    First comes what a person asks for, who asks once.
+    First comes what a person asks for, who asks once. A kill ends it all.
     """
-    with faults_at_the_database(faults):
+    with suppress(Killed), faults_at_the_database(faults):
         _work(depot, faulty(depot.platform, faults), ask)
+
+
+def goes_wrong(depot: Depot, plan: FaultPlan, work: Callable[[Depot], object]) -> None:
+    """Do one piece of work, of which a call goes wrong. It may be the work of a process that is killed."""
+    with suppress(RetriableError, Killed), faults_at_the_database(plan):
+        work(_faulty(depot, plan))
+    assert plan.is_spent, f"{plan.at} was not reached"
+
+
+def counted(depot: Depot, work: Callable[[Depot], object]) -> FaultPlan:
+    """Do one piece of work, and count its calls."""
+    plan = FaultPlan()
+    with faults_at_the_database(plan):
+        work(_faulty(depot, plan))
+    return plan
+
+
+def _faulty(depot: Depot, plan: FaultPlan) -> Depot:
+    """Put faults into a depot that works on one load at a time, so that calls come in the same order each time."""
+    limits = replace(depot.platform.limits, parallel_loads=1)
+    return replace(depot, platform=faulty(replace(depot.platform, limits=limits), plan))
 
 
 def _work(depot: Depot, platform: Platform, ask: Callable[[Depot], None] | None) -> None:

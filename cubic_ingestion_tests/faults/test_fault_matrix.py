@@ -14,7 +14,8 @@ import pytest
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
+from cubic_ingestion_tests.faults.faulty import KILLS, Fault, FaultPlan
+from cubic_ingestion_tests.faults.real_kills import Cell, kind_of, really_killed
 from cubic_ingestion_tests.faults.stage import (
     DELIVERIES,
     contents,
@@ -33,7 +34,6 @@ N_CALLS = {"ods": 62, "ods changes": 62, "dmap": 47, "kafka": 47}
 """How many calls an undisturbed delivery makes. Tests are collected by number, since recording takes seconds."""
 N_OPENED = {"ods": 6, "ods changes": 6, "dmap": 3, "kafka": 3}
 """How many of them open a body, which may end early."""
-KILLED = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 
 
 def cells(*faults: Fault) -> list[Any]:
@@ -57,6 +57,12 @@ def calls_of(kind: str, fault: Fault) -> tuple[str, ...]:
         recorder = FaultPlan()
         strike(deliver(Path(folder), kind), recorder)
         return tuple(recorder.calls)
+
+
+@cache
+def real_kills() -> frozenset[Cell]:
+    """Return the cells in which a process is really killed."""
+    return really_killed({kind: calls_of(kind, Fault.ERROR) for kind in DELIVERIES}, KILLS)
 
 
 @cache
@@ -88,6 +94,11 @@ def test_each_call_of_an_undisturbed_delivery_has_its_cells(kind: str) -> None:
     assert len(calls_of(kind, Fault.TRUNCATED)) == N_OPENED[kind]
 
 
+def test_a_process_is_really_killed_at_each_kind_of_call() -> None:
+    kinds = {kind_of(call) for kind in DELIVERIES for call in calls_of(kind, Fault.ERROR)}
+    assert {kind_of(cell.call) for cell in real_kills()} == kinds
+
+
 @pytest.mark.parametrize("kind", DELIVERIES)
 def test_an_undisturbed_delivery_leaves_good_rows_and_a_rejected_load(tmp_path: Path, kind: str) -> None:
     strike(deliver(tmp_path, kind), FaultPlan())
@@ -98,11 +109,11 @@ def test_an_undisturbed_delivery_leaves_good_rows_and_a_rejected_load(tmp_path: 
     assert len(of_both(kind)) == 3
 
 
-@pytest.mark.parametrize(("kind", "fault", "number"), cells(Fault.ERROR, Fault.TIMEOUT, *KILLED, Fault.TRUNCATED))
+@pytest.mark.parametrize(("kind", "fault", "number"), cells(Fault.ERROR, Fault.TIMEOUT, *KILLS, Fault.TRUNCATED))
 def test_after_a_fault_all_is_as_if_nothing_had_happened(tmp_path: Path, kind: str, fault: Fault, number: int) -> None:
     at = calls_of(kind, fault)[number]
     depot = deliver(tmp_path, kind)
-    if fault in KILLED:
+    if Cell(kind, fault, at) in real_kills():
         assert strike_in_a_process(tmp_path, kind, at, fault) == -signal.SIGKILL, at
     else:
         plan = FaultPlan(at, fault)

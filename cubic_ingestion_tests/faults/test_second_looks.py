@@ -10,6 +10,7 @@ import pytest
 
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
+from cubic_ingestion_tests.faults.real_kills import Cell, kind_of, really_killed
 from cubic_ingestion_tests.faults.second_looks import (
     STORIES,
     ask_again,
@@ -54,6 +55,17 @@ def calls_of(story: str, fault: Fault) -> list[str]:
     return [call for call in undisturbed(story)[0] if fault is not Fault.TRUNCATED or ".open" in call]
 
 
+@cache
+def real_kills() -> frozenset[Cell]:
+    """Return the cells in which a process is really killed."""
+    return really_killed({story: undisturbed(story)[0] for story in STORIES}, [Fault.KILLED_AFTER])
+
+
+def test_a_process_is_really_killed_at_each_kind_of_call() -> None:
+    kinds = {kind_of(call) for story in STORIES for call in undisturbed(story)[0]}
+    assert {kind_of(cell.call) for cell in real_kills()} == kinds
+
+
 @pytest.mark.parametrize("story", STORIES)
 def test_each_call_of_an_undisturbed_story_has_its_cells(story: str) -> None:
     assert len(calls_of(story, Fault.ERROR)) == N_CALLS[story]
@@ -64,7 +76,7 @@ def test_each_call_of_an_undisturbed_story_has_its_cells(story: str) -> None:
 def test_a_second_look_at_a_load_survives_a_fault(tmp_path: Path, story: str, fault: Fault, number: int) -> None:
     at = calls_of(story, fault)[number]
     prepare(tmp_path, story)
-    if fault is Fault.KILLED_AFTER:
+    if Cell(story, fault, at) in real_kills():
         assert strike_a_story_in_a_process(tmp_path, story, at, fault) == -signal.SIGKILL, at
     else:
         plan = FaultPlan(at, fault)

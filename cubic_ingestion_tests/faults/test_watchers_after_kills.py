@@ -108,7 +108,7 @@ def strike_events(faults: FaultPlan, patch: pytest.MonkeyPatch) -> None:
 
     def struck(storage: SqliteEventLogStorage, event: dg.EventLogEntry) -> None:
         kind = event.dagster_event.event_type_value if event.dagster_event else "log"
-        faults.around(f"dagster.{kind}", lambda: store(storage, event), DatabaseUnavailableError("reset"))
+        faults.around(f"dagster.{kind}", "", lambda: store(storage, event), DatabaseUnavailableError("reset"))
 
     patch.setattr(SqliteEventLogStorage, "store_event", struck)
 
@@ -133,7 +133,7 @@ def steps() -> tuple[str, ...]:
 
 def ingest_and_be_killed(root: Path, step: str) -> None:
     """Be a ``cubic ingest`` that is killed right after a step."""
-    with entered(root, FaultPlan(step, Fault.KILLED_AFTER)) as home:
+    with entered(root, FaultPlan(step, Fault.KILLED_AFTER, is_real=True)) as home:
         home.ingest()
 
 

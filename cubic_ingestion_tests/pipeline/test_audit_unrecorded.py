@@ -9,23 +9,23 @@ import pytest
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import OnBadValue
-from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan
+from cubic_ingestion_tests.faults.stage import PUBLISHING, goes_wrong
 from cubic_ingestion_tests.pipeline.audited import found
 from cubic_ingestion_tests.pipeline.test_audit import change
-from cubic_ingestion_tests.pipeline.test_withdraw import HEADER, KEY, NEW, OLD, Unanswered, killed_before
+from cubic_ingestion_tests.pipeline.test_withdraw import HEADER, KEY, NEW, OLD
 
 TABLE = a_table()
 ROWS = f"{TABLE.prefix}identifier=20220304.csv/part-0.parquet"
 UNRECORDED = [("unrecorded_rows", "springboard", ROWS)]
 
 
-def die_before_the_record(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+def die_before_the_record(depot: Depot) -> None:
     """Publish the rows of a load, and die; the claim of the dead goes on."""
-    with killed_before(monkeypatch, Outcomes, "complete_ingest"):
-        depot.ingest()
+    goes_wrong(depot, FaultPlan(PUBLISHING, Fault.KILLED_BEFORE), Depot.ingest)
 
 
 def let_claims_end(depot: Depot) -> None:
@@ -35,13 +35,13 @@ def let_claims_end(depot: Depot) -> None:
 
 @pytest.mark.parametrize("before", [[], [OLD]], ids=["first version", "second version"])
 def test_rows_that_were_published_and_not_recorded_are_named_once_nobody_works_on_them(
-    depot: Depot, monkeypatch: pytest.MonkeyPatch, before: list[bytes]
+    depot: Depot, before: list[bytes]
 ) -> None:
     for data in before:
         depot.put(KEY, data)
         depot.settle()
     depot.put(KEY, NEW)
-    die_before_the_record(depot, monkeypatch)
+    die_before_the_record(depot)
     assert found(audit(depot.platform)) == []
     let_claims_end(depot)
 
@@ -59,25 +59,25 @@ def test_rows_that_were_published_and_not_recorded_are_named_once_nobody_works_o
 
 def test_rows_of_a_load_that_was_given_back_are_named(depot: Depot) -> None:
     depot.put(KEY, NEW)
-    Unanswered(depot.root, depot.platform, depot.clock).ingest()
+    goes_wrong(depot, FaultPlan("springboard.commit", Fault.TIMEOUT), Depot.ingest)
 
     assert [load.status for load in depot.loads()] == [LoadStatus.READY]
     assert found(audit(depot.platform)) == UNRECORDED
 
 
-def test_a_claim_by_a_clock_that_is_ahead_excuses_nothing(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_by_a_clock_that_is_ahead_excuses_nothing(depot: Depot) -> None:
     depot.put(KEY, NEW)
     depot.clock.advance(days=1)
-    die_before_the_record(depot, monkeypatch)
+    die_before_the_record(depot)
     depot.clock.advance(days=-1)
 
     assert UNRECORDED[0] in found(audit(depot.platform))
 
 
-def test_records_in_quarantine_are_named_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_in_quarantine_are_named_with_the_rows(tmp_path: Path) -> None:
     depot = Depot.build(tmp_path, [a_table(on_bad_value=OnBadValue.QUARANTINE)])
     depot.put(KEY, OLD + b"2,b,many\n")
-    die_before_the_record(depot, monkeypatch)
+    die_before_the_record(depot)
     let_claims_end(depot)
 
     kept = f"quarantine/{TABLE.name}/identifier=20220304.csv/part-0.parquet"

@@ -1,23 +1,20 @@
 """Those entries of ``docs/pitfalls.md`` that need something to go wrong, each with a test named after it."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import StreamName
-from cubic_ingestion.errors import RetriableError, StoreUnavailableError
+from cubic_ingestion.errors import StoreUnavailableError
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
 from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, faulty
+from cubic_ingestion_tests.faults.stage import PUBLISHING, goes_wrong
 
 pytestmark = pytest.mark.slow
 
@@ -25,12 +22,6 @@ DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
 HEADER = "sample_id,sample_name,sample_count\n"
 CHANGE = f"{CHANGES.prefix}20220304-101500123"
 MARCH = "2022-03-01T00:00:00.000"
-
-PUBLISHING = (
-    "database.update cubic_loads ingesting ready_for_archiving, "
-    "insert cubic_deliveries catalog, insert cubic_deliveries dagster"
-)
-"""The transaction that puts rows on record."""
 
 
 @pytest.fixture
@@ -46,19 +37,6 @@ def put_ods(depot: Depot, stem: str, started_at: str = MARCH) -> None:
 
 def put_dmap(depot: Depot, day: int, count: str = "5") -> None:
     depot.put(f"{DMAP.prefix}202203{day:02}.csv", f"{HEADER}1,a,{count}\n".encode())
-
-
-def goes_wrong(depot: Depot, at: str, fault: Fault, work: Callable[[Depot], None]) -> None:
-    """Do some work, of which one call goes wrong."""
-    plan = FaultPlan(at, fault)
-    with suppress(RetriableError), faults_at_the_database(plan):
-        work(replace(depot, platform=faulty(depot.platform, plan)))
-    assert plan.is_spent
-
-
-def ingested(depot: Depot) -> None:
-    """Do one pass."""
-    depot.ingest()
 
 
 def healed(depot: Depot) -> None:
@@ -88,7 +66,7 @@ def test_o4_of_ten_files_one_of_them_bad_nine_are_archived(depot: Depot) -> None
 def test_o6_a_move_that_broke_off_is_finished_and_the_pair_is_complete(depot: Depot, at: str, fault: Fault) -> None:
     put_ods(depot, f"{BASE.prefix}LOAD1")
     depot.ingest()
-    goes_wrong(depot, at, fault, Depot.archive)
+    goes_wrong(depot, FaultPlan(at, fault), Depot.archive)
     healed(depot)
 
     assert [key.rpartition("/")[2] for key in depot.files("archive")] == ["LOAD1.csv.gz", "LOAD1.dfm"]
@@ -98,14 +76,14 @@ def test_o6_a_move_that_broke_off_is_finished_and_the_pair_is_complete(depot: De
 def test_o12_a_table_that_fails_delays_no_other(depot: Depot) -> None:
     put_dmap(depot, 4)
     put_ods(depot, f"{BASE.prefix}LOAD1")
-    goes_wrong(depot, "springboard.write", Fault.ERROR, ingested)
+    goes_wrong(depot, FaultPlan("springboard.write", Fault.ERROR), Depot.ingest)
 
     assert sorted(depot.statuses().values()) == [LoadStatus.READY, LoadStatus.READY_FOR_ARCHIVING]
 
 
 def test_o13_work_of_a_process_that_died_is_resumed(depot: Depot) -> None:
     put_dmap(depot, 4)
-    goes_wrong(depot, "database.update cubic_loads ingesting", Fault.TIMEOUT, ingested)
+    goes_wrong(depot, FaultPlan("database.update cubic_loads ingesting", Fault.TIMEOUT), Depot.ingest)
     assert depot.statuses() == {"20220304.csv": LoadStatus.INGESTING}
     healed(depot)
 
@@ -146,7 +124,7 @@ def test_d1_a_failed_listing_raises_and_writes_nothing(depot: Depot) -> None:
 def test_d2_the_source_of_a_failed_upload_stays(depot: Depot, at: str) -> None:
     put_dmap(depot, 4)
     depot.ingest()
-    goes_wrong(depot, at, Fault.ERROR, Depot.archive)
+    goes_wrong(depot, FaultPlan(at, Fault.ERROR), Depot.archive)
 
     assert depot.files("incoming") == [f"{DMAP.prefix}20220304.csv"]
 
@@ -154,7 +132,7 @@ def test_d2_the_source_of_a_failed_upload_stays(depot: Depot, at: str) -> None:
 @pytest.mark.parametrize("at", ["springboard.commit", PUBLISHING])
 def test_d3_rows_that_were_written_before_a_crash_are_not_there_twice(depot: Depot, at: str) -> None:
     put_dmap(depot, 4)
-    goes_wrong(depot, at, Fault.TIMEOUT, ingested)
+    goes_wrong(depot, FaultPlan(at, Fault.TIMEOUT), Depot.ingest)
     healed(depot)
 
     assert len(depot.rows(DMAP)) == 1
@@ -191,7 +169,7 @@ def test_d14_what_fails_again_and_again_ends_with_its_reason(depot: Depot) -> No
     put_dmap(depot, 4)
     for _ in range(depot.platform.limits.max_attempts):
         depot.clock.advance(hours=1)
-        goes_wrong(depot, "incoming.open", Fault.ERROR, ingested)
+        goes_wrong(depot, FaultPlan("incoming.open", Fault.ERROR), Depot.ingest)
     (load,) = depot.loads()
 
     assert load.error is not None

@@ -1,7 +1,5 @@
 """Errored loads are tried again from Error, sidecars change at any moment, and moves stop anywhere."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +12,12 @@ from cubic_ingestion.domain.table import Column, StreamName
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
-from cubic_ingestion.ports import ObjectWriter
-from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, kills
+from cubic_ingestion_tests.faults.stage import counted, goes_wrong
 
 if TYPE_CHECKING:
     from cubic_ingestion.ledger.ledger import Ledger
@@ -33,42 +31,27 @@ MARCH = "2022-03-01T00:00:00.000"
 ROWS = csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a")
 
 
-class Stopped(BaseException):
-    """The process was killed."""
+CHANGES_OF_A_RETRY = {
+    "archive.commit": 3,
+    "archive.commit .dfm": 1,
+    "error.delete": 3,
+    "error.delete .dfm": 1,
+    "error.delete .error.json": 3,
+}
+CHANGES_OF_A_FIRST_MOVE = {
+    "archive.commit": 1,
+    "archive.commit .dfm": 1,
+    "error.commit": 1,
+    "error.commit .error.json": 1,
+    "incoming.delete": 2,
+    "incoming.delete .dfm": 1,
+}
+"""How often a move makes each call that changes a store."""
 
 
-class StoppingStore(LocalObjectStore):
-    """A store whose process is killed before or after its n-th change; ``counter`` is shared by all zones."""
-
-    def __init__(self, root: Path, step: Callable[[], None]) -> None:
-        super().__init__(root)
-        self._step = step
-
-    @contextmanager
-    def writer(self, key: str) -> Generator[ObjectWriter]:
-        self._step()
-        with super().writer(key) as out:
-            yield out
-        self._step()
-
-    def delete(self, key: str, etag: str) -> None:
-        self._step()
-        super().delete(key, etag)
-        self._step()
-
-
-def stopping(depot: Depot, n_steps: int) -> Depot:
-    left = iter(range(n_steps))
-
-    def step() -> None:
-        if next(left, None) is None:
-            raise Stopped
-
-    zones = {zone: StoppingStore(depot.root / zone, step) for zone in ("incoming", "archive", "error")}
-    stores = replace(depot.platform.stores, **zones)
-    # One after the other, so that the n-th change is always the same one.
-    limits = replace(depot.platform.limits, parallel_loads=1)
-    return Depot(depot.root, replace(depot.platform, stores=stores, limits=limits), depot.clock)
+def changes(plan: FaultPlan) -> dict[str, int]:
+    """Return those calls that change a store."""
+    return {call: n for call, n in plan.calls.items() if ".commit" in call or ".delete" in call}
 
 
 def with_text_counts(depot: Depot) -> Depot:
@@ -142,28 +125,49 @@ def test_what_is_rejected_again_stays_where_it_is_with_a_new_reason(errored: Dep
     assert errored.files("incoming") == []
 
 
-@pytest.mark.parametrize("n_steps", range(22))
-def test_a_move_to_archive_stopped_at_any_change_is_finished_by_the_next(errored: Depot, n_steps: int) -> None:
+def test_each_change_of_a_retry_has_its_cells(errored: Depot) -> None:
     mend_sidecar(errored)
     mended = with_text_counts(errored)
     retried(mended)
     mended.ingest()
-    with pytest.raises(Stopped):
-        stopping(mended, n_steps).archive()
+    assert changes(counted(mended, Depot.archive)) == CHANGES_OF_A_RETRY
+
+
+@pytest.mark.parametrize(("call", "number", "fault"), kills(CHANGES_OF_A_RETRY))
+def test_a_move_to_archive_stopped_at_any_change_is_finished_by_the_next(
+    errored: Depot, call: str, number: int, fault: Fault
+) -> None:
+    mend_sidecar(errored)
+    mended = with_text_counts(errored)
+    retried(mended)
+    mended.ingest()
+    goes_wrong(mended, FaultPlan(call, fault, (number,)), Depot.archive)
     later(mended)
     assert set(mended.statuses().values()) == {LoadStatus.ARCHIVED}
     assert (mended.files("error"), mended.files("incoming"), len(mended.files("archive"))) == ([], [], 4)
     assert (mended.root / "archive" / DAY).read_bytes().endswith(b"1,a,many\n")
 
 
-@pytest.mark.parametrize("n_steps", range(14))
-def test_a_first_move_stopped_at_any_change_is_finished_by_the_next(depot: Depot, n_steps: int) -> None:
+@pytest.fixture
+def first(depot: Depot) -> Depot:
+    """A depot in which a good load and a bad one wait for their first move."""
     depot.put(CSV, ROWS)
     depot.put(DFM, a_dfm(started_at=MARCH))
     depot.put(DAY, b"sample_id,sample_name,sample_count\n1,a,many\n")
     depot.ingest()
-    with pytest.raises(Stopped):
-        stopping(depot, n_steps).archive()
+    return depot
+
+
+def test_each_change_of_a_first_move_has_its_cells(first: Depot) -> None:
+    assert changes(counted(first, Depot.archive)) == CHANGES_OF_A_FIRST_MOVE
+
+
+@pytest.mark.parametrize(("call", "number", "fault"), kills(CHANGES_OF_A_FIRST_MOVE))
+def test_a_first_move_stopped_at_any_change_is_finished_by_the_next(
+    first: Depot, call: str, number: int, fault: Fault
+) -> None:
+    depot = first
+    goes_wrong(depot, FaultPlan(call, fault, (number,)), Depot.archive)
     later(depot)
     assert depot.statuses() == {"LOAD1.csv.gz": LoadStatus.ARCHIVED, "20220304.csv": LoadStatus.ERRORED}
     assert (depot.files("incoming"), len(depot.files("archive")), len(depot.files("error"))) == ([], 2, 2)
@@ -296,8 +300,7 @@ def test_a_sidecar_that_comes_while_the_old_one_is_being_archived_stays_for_its_
     depot.put(CSV, ROWS)
     depot.put(DFM, a_dfm(started_at=MARCH))
     depot.ingest()
-    with pytest.raises(Stopped):
-        stopping(depot, 4).archive()  # both are copied, and nothing is deleted yet
+    goes_wrong(depot, FaultPlan("incoming.delete", Fault.KILLED_BEFORE), Depot.archive)
     depot.put(DFM, a_dfm(started_at="2022-05-01T00:00:00.000"))
     later(depot)
     assert depot.statuses() == {"LOAD1.csv.gz": LoadStatus.ARCHIVED}

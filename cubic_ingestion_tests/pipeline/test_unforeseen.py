@@ -1,9 +1,7 @@
 """An exception that no code expects, a kill, a wrong setting: nothing of what is finished is lost with what is not."""
 
-import os
 import signal
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +19,11 @@ from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
-from cubic_ingestion.ports import Committed, ObjectWriter
-from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.faults.stage import PROCESSES, stage
+from cubic_ingestion_tests.faults.faulty import EACH, Fault, FaultPlan, faulty
+from cubic_ingestion_tests.faults.stage import PROCESSES, PUBLISHING, goes_wrong, stage
 from cubic_ingestion_tests.pipeline.troubled import Trouble, troubled
 
 DMAP, BASE = a_table(), an_ods_table()
@@ -218,19 +215,11 @@ def test_what_ends_a_move_ends_it_after_recording_what_is_moved(depot: Depot, tr
     assert audit(depot.platform).findings == []
 
 
-def test_rows_that_were_published_go_when_planning_rejects_their_load(
-    depot: Depot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_that_were_published_go_when_planning_rejects_their_load(depot: Depot) -> None:
     stem = f"{BASE.prefix}LOAD00000001"
     depot.put(f"{stem}.csv.gz", csv_gz("SAMPLE_ID,SAMPLE_NAME\n1,a\n"))
     depot.put(f"{stem}.dfm", a_dfm(started_at="2022-03-01T00:00:00.000"))
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(Outcomes, "complete_ingest", killed)
-        depot.ingest()
+    goes_wrong(depot, FaultPlan(PUBLISHING, Fault.KILLED_BEFORE), Depot.ingest)
     release(depot.platform, "test")
     assert len(depot.rows(BASE)) == 1
     depot.put(f"{stem}.csv.gz", b"other bytes, of which nobody can make anything")
@@ -244,37 +233,12 @@ def test_rows_that_were_published_go_when_planning_rejects_their_load(
     assert audit(depot.platform).findings == []
 
 
-class KillingWriter:
-    """A writer whose process ends right after its commit, which nobody learns of."""
-
-    def __init__(self, writer: ObjectWriter) -> None:
-        self._writer = writer
-        self.file = writer.file
-
-    def commit(self) -> Committed:
-        """Publish, and end the process."""
-        self._writer.commit()
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
-
-
-class KillingStore(LocalObjectStore):
-    """A store in which one object ends each process that publishes it."""
-
-    @contextmanager
-    def writer(self, key: str) -> Generator[ObjectWriter]:
-        """Write."""
-        with super().writer(key) as writer:
-            yield KillingWriter(writer) if BAD in key else writer
-
-
 def work_until_killed(root: Path, run_id: str) -> None:
-    """Ingest in a process of its own."""
+    """Ingest in a process of its own, which ends right after it publishes the rows of one load."""
     depot = stage(root, [DMAP])
-    stores = replace(depot.platform.stores, springboard=KillingStore(root / "springboard"))
-    platform = replace(depot.platform, stores=stores, limits=builders.limits(parallel_loads=4))
-    killing = replace(depot, platform=platform)
-    ingest(platform, DMAP, killing.write_load, run_id=run_id)
+    plan = FaultPlan("springboard.commit", Fault.KILLED_AFTER, EACH, key=BAD, is_real=True)
+    platform = faulty(replace(depot.platform, limits=builders.limits(parallel_loads=4)), plan)
+    ingest(platform, DMAP, replace(depot, platform=platform).write_load, run_id=run_id)
 
 
 @pytest.mark.slow
