@@ -32,7 +32,7 @@ from cubic_ingestion.domain.steps import StepKind
 from cubic_ingestion.ledger import leases
 from cubic_ingestion.ledger.leases import is_due, is_over, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
-from cubic_ingestion.ledger.rows import in_pages, select_loads, to_load
+from cubic_ingestion.ledger.rows import IS_IN_PAGE, in_pages, select_loads, to_load
 from cubic_ingestion.ledger.steps import record_steps
 from cubic_ingestion.ledger.transactions import Part, reads, records, writes
 from cubic_ingestion.ledger.transitions import GIVEN_BACK, MAX_REASON_CHARACTERS, UNCLAIMED, moved
@@ -66,6 +66,9 @@ _IS_BEING_REWRITTEN = and_(
     ~is_over(_Other.claim_expires_at),
 )
 _IS_BY_SOMEBODY_ELSE = _Other.claimed_by != bindparam("claimant")
+
+_SET_BY_CLAIMS = ("status", "claimed_by", "claim_expires_at", "updated_at", "retry_at", "waits_for")
+_CLAIM = update(CubicLoad).where(IS_IN_PAGE).values({name: bindparam(f"new_{name}") for name in _SET_BY_CLAIMS})
 
 
 class Claims(Part):
@@ -324,9 +327,9 @@ def _write_claims(connection: Connection, loads: Sequence[Load], work: Work, val
     for load in loads:
         if load.status is not work.held:
             moved(load.id, load.status, work.held)
+    parameters = {f"new_{name}": value for name, value in {"status": work.held.value, **values}.items()}
     for page in in_pages([load.id for load in loads]):
-        statement = update(CubicLoad).where(CubicLoad.id.in_(page))
-        connection.execute(statement.values({"status": work.held.value, **values}))
+        connection.execute(_CLAIM, {"page": page, **parameters})
 
 
 def _give_back(connection: Connection, is_held: ColumnElement[bool], values: Mapping[str, Any]) -> int:

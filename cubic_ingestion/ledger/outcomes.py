@@ -35,6 +35,16 @@ _UNPLANNED: Mapping[str, Any] = {
 }
 """Column values of a load of which nothing is known but its version."""
 
+_REPLACED = (
+    select(CubicLoad.id, CubicLoad.table_id, CubicLoad.partition_key, CubicLoad.location)
+    .where(
+        CubicLoad.location.in_(bindparam("locations", expanding=True)),
+        CubicLoad.id.not_in(bindparam("owners", expanding=True)),
+    )
+    .order_by(CubicLoad.id)
+    .with_for_update()
+)
+
 
 class Outcomes(Part):
     """How work on loads ends.
@@ -190,10 +200,9 @@ def _replayed() -> Values:
 def _take_locations(connection: Connection, ingested: Sequence[Ingested], now: datetime) -> None:
     """Take the locations from the loads whose rows have just been replaced."""
     owners = {each.location: each.load_id for each in ingested if each.location is not None}
-    columns = (CubicLoad.id, CubicLoad.table_id, CubicLoad.partition_key, CubicLoad.location)
     for page in in_pages(owners):
-        is_replaced = CubicLoad.location.in_(page) & CubicLoad.id.not_in([owners[location] for location in page])
-        rows = connection.execute(select(*columns).where(is_replaced).order_by(CubicLoad.id).with_for_update()).all()
+        parameters = {"locations": page, "owners": [owners[location] for location in page]}
+        rows = connection.execute(_REPLACED, parameters).all()
         if rows:
             lost = update(CubicLoad).where(CubicLoad.id.in_([row.id for row in rows]))
             connection.execute(lost.values(location=None))

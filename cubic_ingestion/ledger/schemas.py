@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from cubic_ingestion.domain.load import LoadSchema
 from cubic_ingestion.domain.status import INGESTED, TO_ERROR
@@ -25,6 +25,10 @@ Columns = tuple[Column, ...]
 Schema = tuple[Columns, ColumnRoles | None]
 
 _COMPARED = (CubicLoad.id, CubicLoad.s3_key, CubicLoad.schema_id)
+_RECORDED = select(CubicTableSchema.table_id, CubicTableSchema.fingerprint, CubicTableSchema.id).where(
+    CubicTableSchema.table_id.in_(bindparam("table_ids", expanding=True)),
+    CubicTableSchema.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+)
 
 
 class Schemas(Part):
@@ -145,11 +149,12 @@ def _schemas_by_id(connection: Connection, table: str) -> Mapping[int, Schema]:
 
 def _recorded(connection: Connection, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
     wanted = set(keys)
-    statement = select(CubicTableSchema.table_id, CubicTableSchema.fingerprint, CubicTableSchema.id).where(
-        CubicTableSchema.table_id.in_({table_id for table_id, _ in wanted}),
-        CubicTableSchema.fingerprint.in_({fingerprint for _, fingerprint in wanted}),
-    )
-    found = {(table_id, fingerprint): each for table_id, fingerprint, each in connection.execute(statement)}
+    parameters = {
+        "table_ids": list({table_id for table_id, _ in wanted}),
+        "fingerprints": list({fingerprint for _, fingerprint in wanted}),
+    }
+    rows = connection.execute(_RECORDED, parameters)
+    found = {(table_id, fingerprint): each for table_id, fingerprint, each in rows}
     return {key: found[key] for key in wanted if key in found}
 
 

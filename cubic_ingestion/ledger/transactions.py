@@ -45,7 +45,7 @@ class Transactions:
 
     def __init__(self, engine: Engine, retry_seconds: float) -> None:
         self._engine = engine
-        self._retry_seconds = retry_seconds
+        self._retry_seconds = retry_seconds if engine.dialect.name == "postgresql" else 0
 
     def read(
         self, work: Callable[Concatenate[Connection, P], Outcome], *arguments: P.args, **named: P.kwargs
@@ -142,8 +142,7 @@ def _is_worth_another_try(error: Exception) -> bool:
     cause = error.__cause__
     if not isinstance(error, DatabaseUnavailableError) or not isinstance(cause, DBAPIError):
         return False
-    state = getattr(cause.orig, "sqlstate", _QUERY_CANCELED)  # SQLite's errors have none
-    if state == _QUERY_CANCELED:
+    if getattr(cause.orig, "sqlstate", None) == _QUERY_CANCELED:
         return False
     _log.warning("%s", error)
     return True
