@@ -97,16 +97,8 @@ class Claims(Part):
             expires_at: When a claim that is taken now ends.
             through: Only loads with an id up to this one; all if None.
         """
-        # Not the bare id, by which SQLite would walk the primary key, through all that is archived.
-        is_meant = [] if through is None else [CubicLoad.id + 0 <= through]
-        statement = (
-            select(CubicTable.name, func.count())
-            .join(CubicLoad, CubicLoad.table_id == CubicTable.id)
-            .where(_IS_OF_TABLES, *_is_free(work), *is_meant)
-            .where(~exists().where(_IS_BEING_REWRITTEN))
-            .group_by(CubicTable.name)
-        )
-        rows = connection.execute(statement, {"tables": list(tables), **moments(now, expires_at)})
+        parameters = {"tables": list(tables), "through": through, **moments(now, expires_at)}
+        rows = connection.execute(_free_by_table(work, is_bounded=through is not None), parameters)
         return {row[0]: row[1] for row in rows}
 
     def take(
@@ -272,6 +264,20 @@ def _take(
     if work in {Work.INGEST, Work.REPLAY}:
         record_steps(connection, [load.id for load in loads], StepKind.CLAIMED, now, claimant)
     return [replace(load, status=work.held, **values) for load in loads]
+
+
+@cache
+def _free_by_table(work: Work, *, is_bounded: bool) -> Select[Any]:
+    """Count the loads that may be taken for this work by table: of some tables, all or up to an id."""
+    # Not the bare id, by which SQLite would walk the primary key, through all that is archived.
+    is_meant = [CubicLoad.id + 0 <= bindparam("through")] if is_bounded else []
+    return (
+        select(CubicTable.name, func.count())
+        .join(CubicLoad, CubicLoad.table_id == CubicTable.id)
+        .where(_IS_OF_TABLES, *_is_free(work), *is_meant)
+        .where(~exists().where(_IS_BEING_REWRITTEN))
+        .group_by(CubicTable.name)
+    )
 
 
 @cache
