@@ -7,6 +7,7 @@ is not so, nobody is ever said to be gone, and the claims end as they always do:
 import os
 import re
 import socket
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,12 +33,7 @@ def this_process() -> str:
 
     Without ``/proc`` the name is ``<host>:<pid>``, which tells people where to look.
     """
-    here, pid = _here(), os.getpid()
-    stat = _stat(pid)
-    if here is None or stat is None:
-        return f"{socket.gethostname()}:{pid}"
-    host, namespace, boot = here
-    return f"{host}:{pid}:{stat[_STARTED]}:{namespace}:{boot}"
+    return _name(os.getpid(), _PROC)
 
 
 def is_gone(holder: str) -> bool:
@@ -62,6 +58,16 @@ def whereabouts(holder: str) -> str:
     """Say in words for people which process a holder is; empty if its name does not tell."""
     found = re.search(r"(?:^|/)([^/:]+):([1-9]\d{0,6})(?::|$)", holder)
     return f"process {found[2]} on {found[1]}" if found else ""
+
+
+@cache
+def _name(pid: int, _proc: Path) -> str:
+    """Name this process by its pid; one that is forked from it has another."""
+    here, stat = _here(), _stat(pid)
+    if here is None or stat is None:
+        return f"{socket.gethostname()}:{pid}"
+    host, namespace, boot = here
+    return f"{host}:{pid}:{stat[_STARTED]}:{namespace}:{boot}"
 
 
 def _named(holder: str) -> _Process | None:

@@ -315,8 +315,10 @@ def test_any_keys_are_listed_in_order_and_read_back(
 
 
 def test_writers_and_deleters_of_one_folder_do_not_disturb_each_other(store: ObjectStore) -> None:
+    n_rounds = 100 if isinstance(store, LocalObjectStore) else 25  # S3 has no folders that come and go
+
     def rounds(name: str) -> Iterator[None]:
-        for _ in range(100):
+        for _ in range(n_rounds):
             store.delete(f"a/b/{name}", put(store, f"a/b/{name}"))
             yield
 
