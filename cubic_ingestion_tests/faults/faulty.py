@@ -6,22 +6,35 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from enum import StrEnum
 from typing import Any, BinaryIO
 
 import pytest
 
+from cubic_ingestion.domain.feed import BadItem, Feed, Offer
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import (
     CatalogUnavailableError,
     CubicIngestionError,
+    FeedUnavailableError,
     StoreUnavailableError,
 )
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.ports import CatalogEntry, Committed, ObjectStore, ObjectWriter, Stores, TableCatalog, TellSkipped
+from cubic_ingestion.ports import (
+    Body,
+    CatalogEntry,
+    Committed,
+    FeedClient,
+    ObjectStore,
+    ObjectWriter,
+    Stores,
+    TableCatalog,
+    TellSkipped,
+)
 
 _CUT_BYTES = 3
 
@@ -221,6 +234,27 @@ class FaultyCatalog:
         """Register."""
         error = CatalogUnavailableError("any", "throttled")
         return self._plan.around("catalog.register", "", lambda: self._catalog.register(entries), error)
+
+
+class FaultyFeedClient:
+    """The vendor's API; its calls are ``client.page`` and ``client.download``."""
+
+    def __init__(self, client: FeedClient, plan: FaultPlan) -> None:
+        self._client = client
+        self._plan = plan
+
+    def page(self, feed: Feed, *, since: date, offset: int) -> Sequence[Offer | BadItem]:
+        """List."""
+        return self._around("page", lambda: self._client.page(feed, since=since, offset=offset))
+
+    @contextmanager
+    def download(self, offer: Offer) -> Generator[Body]:
+        """Open a data set's file."""
+        with ExitStack() as opened:
+            yield self._around("download", lambda: opened.enter_context(self._client.download(offer)))
+
+    def _around(self, call: str, work: Callable[[], Any]) -> Any:
+        return self._plan.around(f"client.{call}", "", work, FeedUnavailableError("any", "connection reset"))
 
 
 def _named(call: str, key: str) -> str:

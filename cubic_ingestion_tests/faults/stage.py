@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -160,23 +161,23 @@ def strike(depot: Depot, faults: FaultPlan, ask: Callable[[Depot], None] | None 
 
 def goes_wrong(depot: Depot, plan: FaultPlan, work: Callable[[Depot], object]) -> None:
     """Do one piece of work, of which a call goes wrong. It may be the work of a process that is killed."""
-    with suppress(RetriableError, Killed), faults_at_the_database(plan):
-        work(_faulty(depot, plan))
+    work_with(depot, plan, work)
     assert plan.is_spent, f"{plan.at} was not reached"
 
 
-def counted(depot: Depot, work: Callable[[Depot], object]) -> FaultPlan:
+def calls_of(depot: Depot, work: Callable[[Depot], object]) -> Counter[str]:
     """Do one piece of work, and count its calls."""
     plan = FaultPlan()
-    with faults_at_the_database(plan):
-        work(_faulty(depot, plan))
-    return plan
+    work_with(depot, plan, work)
+    return plan.calls
 
 
-def _faulty(depot: Depot, plan: FaultPlan) -> Depot:
-    """Put faults into a depot that works on one load at a time, so that calls come in the same order each time."""
+def work_with(depot: Depot, plan: FaultPlan, work: Callable[[Depot], object]) -> None:
+    """Do one piece of work with faults, one load at a time, so that calls come in the same order each time."""
     limits = replace(depot.platform.limits, parallel_loads=1)
-    return replace(depot, platform=faulty(replace(depot.platform, limits=limits), plan))
+    platform = faulty(replace(depot.platform, limits=limits), plan)
+    with suppress(RetriableError, Killed), faults_at_the_database(plan):
+        work(replace(depot, platform=platform))
 
 
 def _work(depot: Depot, platform: Platform, ask: Callable[[Depot], None] | None) -> None:
