@@ -22,7 +22,7 @@ from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.at_the_database import faults_at_the_database
-from cubic_ingestion_tests.faults.faulty import Fault, FaultPlan, Killed, faulty
+from cubic_ingestion_tests.faults.faulty import KILLS, Fault, FaultPlan, Killed, faulty
 
 KAFKA = a_table(
     "cubic__kafka__sample",
@@ -176,7 +176,8 @@ def work_with(depot: Depot, plan: FaultPlan, work: Callable[[Depot], object]) ->
     """Do one piece of work with faults, one load at a time, so that calls come in the same order each time."""
     limits = replace(depot.platform.limits, parallel_loads=1)
     platform = faulty(replace(depot.platform, limits=limits), plan)
-    with suppress(RetriableError, Killed), faults_at_the_database(plan):
+    expected = Killed if plan.fault in (None, *KILLS) else RetriableError
+    with suppress(expected), faults_at_the_database(plan):
         work(replace(depot, platform=platform))
 
 

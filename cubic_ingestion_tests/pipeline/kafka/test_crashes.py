@@ -2,20 +2,22 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cubic_ingestion.pipeline.kafka import Batcher
-from cubic_ingestion.ports import ObjectStore, ObjectWriter, Stores
+from cubic_ingestion.ports import ObjectWriter
+from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.faulty import KILLS, Fault, FaultPlan, kills
+from cubic_ingestion_tests.faults.stage import work_with
 from cubic_ingestion_tests.pipeline.kafka.memory_stream import (
     FIRST,
     SALES,
@@ -31,53 +33,34 @@ from cubic_ingestion_tests.pipeline.kafka.memory_stream import (
 SECOND = "shardId-000000000001"
 
 
-class Killed(BaseException):
-    """The process is gone: no error that anything catches."""
+Contents = dict[str, set[bytes]]
+"""All that each file was ever written with, by its key."""
 
 
-@dataclass
-class Fuse:
-    """Kills at a step, before it or after it."""
+class RememberingStore(LocalObjectStore):
+    """A folder that remembers what each file was written with."""
 
-    left: int = 10**9
-
-    def around(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Count a step twice, and kill where the count says."""
-
-        def fused(*arguments: object, **named: object) -> object:
-            self._burn()
-            done = step(*arguments, **named)
-            self._burn()
-            return done
-
-        return fused
-
-    def _burn(self) -> None:
-        self.left -= 1
-        if self.left <= 0:  # who is dead does nothing more
-            raise Killed
-
-
-class FusedStore:
-    """A store whose every step counts, and that remembers what each file was written with."""
-
-    def __init__(self, store: ObjectStore, fuse: Fuse, contents: dict[str, set[bytes]]) -> None:
-        self._store = store
-        self._fuse = fuse
+    def __init__(self, root: Path, contents: Contents) -> None:
+        super().__init__(root)
+        self._root_folder = root
         self._contents = contents
-
-    def __getattr__(self, name: str) -> Any:
-        work = getattr(self._store, name)
-        return self._fuse.around(work) if name in {"delete", "head", "list", "open"} else work
 
     @contextmanager
     def writer(self, key: str) -> Generator[ObjectWriter]:
         """Open an object for writing."""
-        with self._store.writer(key) as out:
-            out.commit = self._fuse.around(out.commit)  # type: ignore[method-assign] - the fuse
-            yield out
-        with self._store.open(key) as body:
-            self._contents.setdefault(key, set()).add(body.read())
+        try:
+            with super().writer(key) as out:
+                yield out
+        finally:
+            if (path := self._root_folder / key).exists():
+                self._contents.setdefault(key, set()).add(path.read_bytes())
+
+
+def a_remembering_depot(root: Path, contents: Contents) -> Depot:
+    """Make a depot that remembers what was written to Incoming and Error."""
+    depot = a_depot(root)
+    zones = {zone: RememberingStore(root / zone, contents) for zone in ("incoming", "error")}
+    return replace(depot, platform=replace(depot.platform, stores=replace(depot.platform.stores, **zones)))
 
 
 @pytest.mark.slow
@@ -85,11 +68,12 @@ class FusedStore:
 @settings(max_examples=40, deadline=None)
 def test_any_kills_leave_each_record_in_exactly_one_file(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        depot, source = a_depot(Path(folder)), MemoryStream(page_records=data.draw(st.integers(1, 5)))
-        contents: dict[str, set[bytes]] = {}
+        contents: Contents = {}
+        depot = a_remembering_depot(Path(folder), contents)
+        source = MemoryStream(page_records=data.draw(st.integers(1, 5)))
         for _ in range(data.draw(st.integers(1, 4), label="rounds")):
             _arrive(data, depot, source)
-            _live(data, depot, source, contents)
+            _live(data, depot, source)
         source.closed = {FIRST, SECOND}
         depot.clock.advance(seconds=61)
         a_batcher(depot, source).run_once()
@@ -107,61 +91,73 @@ STORY = (["taps", "sales", "bad"], ["taps"] * 6, ["sales", "taps", "bad", "taps"
 """Topics of the records that come before each pass of a batcher; the last are cut by time and by the shard's end."""
 
 
-def _tell(depot: Depot, source: MemoryStream, fuse: Fuse, contents: dict[str, set[bytes]]) -> None:
-    """Let records come and batchers pass, until a step kills one; its successors do not die."""
+CALLS = {
+    "database.select cubic_kafka_batch_parts": 8,
+    "database.insert cubic_kafka_shards, update cubic_kafka_shards": 4,
+    "incoming.list": 4,
+    "incoming.write": 11,
+    "incoming.commit": 11,
+    "database.insert cubic_kafka_batch_parts, insert cubic_kafka_batches, insert cubic_kafka_checkpoints, "
+    "update cubic_kafka_batches, update cubic_kafka_checkpoints, update cubic_kafka_shards": 1,
+    "database.update cubic_kafka_shards": 4,
+    "database.update cubic_kafka_batches": 3,
+    "incoming.head": 11,
+    "incoming.open": 7,
+    "database.insert cubic_kafka_batch_parts, insert cubic_kafka_batches, "
+    "update cubic_kafka_batches, update cubic_kafka_checkpoints, update cubic_kafka_shards": 2,
+    "incoming.delete": 7,
+    "database.delete cubic_kafka_batch_parts": 3,
+    "error.head": 1,
+    "error.write": 1,
+    "error.commit": 1,
+    "database.update cubic_kafka_batches, update cubic_kafka_checkpoints, update cubic_kafka_shards": 1,
+    "database.update cubic_kafka_checkpoints, update cubic_kafka_shards": 1,
+}
+"""How often the story makes each call. Reads of loads are left out."""
+
+
+def _tell(depot: Depot, source: MemoryStream, plan: FaultPlan) -> None:
+    """Let records come and batchers pass, until a call kills one; its successors do not die."""
     for topics in STORY:
         for topic in topics:
             n = sum(map(len, source.records.values()))
             body = b"?" if topic == "bad" else f'{{"topic":"{topic}","n":{n}}}'.encode()
             source.put(body, shard=FIRST, arrived_at=depot.clock.now())
             depot.clock.advance(seconds=20)
-        _pass(depot, source, fuse, contents)
+        plan = _pass(depot, source, plan)
     source.closed = {FIRST}
     depot.clock.advance(seconds=3_600)
-    _pass(depot, source, fuse, contents)
+    _pass(depot, source, plan)
     a_batcher(depot, source, owner="last").run_once()
 
 
-def _pass(depot: Depot, source: MemoryStream, fuse: Fuse, contents: dict[str, set[bytes]]) -> None:
+def _pass(depot: Depot, source: MemoryStream, plan: FaultPlan) -> FaultPlan:
     """Let a batcher pass; once it is killed, what it left in Incoming is ingested and moved before the next comes."""
-    try:
-        _fused(depot, source, fuse, contents).run_once()
-    except Killed:
-        fuse.left = 10**9
-        depot.clock.advance(seconds=61)
-        depot.settle()
+    work_with(depot, plan, lambda struck: a_batcher(struck, source).run_once())
+    if not plan.is_dead:
+        return plan
+    depot.clock.advance(seconds=61)
+    depot.settle()
+    return FaultPlan()
 
 
-def _fused(depot: Depot, source: MemoryStream, fuse: Fuse, contents: dict[str, set[bytes]], **how: Any) -> Batcher:
-    """Build a batcher each of whose steps counts."""
-    batcher, stores = a_batcher(depot, source, **how), depot.platform.stores
-    for step in ("leases", "lease", "renew", "cut", "advance", "forget_parts", "release"):
-        setattr(batcher.ledger.shards, step, fuse.around(getattr(batcher.ledger.shards, step)))
-    batcher.stores = Stores(
-        cast("ObjectStore", FusedStore(stores.incoming, fuse, contents)),
-        stores.archive,
-        cast("ObjectStore", FusedStore(stores.error, fuse, contents)),
-        stores.springboard,
-    )
-    return batcher
+def test_each_call_of_the_story_has_its_cells(tmp_path: Path) -> None:
+    plan = FaultPlan()
+    _tell(a_depot(tmp_path), MemoryStream(page_records=3), plan)
 
-
-N_STEPS = 142
-"""How many steps the story has when nobody dies. Tests are collected by number, since counting takes a while."""
-
-
-def test_each_step_of_the_story_has_its_test(tmp_path: Path) -> None:
-    fuse = Fuse()
-    _tell(a_depot(tmp_path), MemoryStream(page_records=3), fuse, {})
-
-    assert 10**9 - fuse.left == N_STEPS
+    assert {call: n for call, n in plan.calls.items() if not call.startswith("database.select cubic_loads")} == CALLS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", range(1, N_STEPS + 1))
-def test_a_kill_between_any_two_steps_leaves_each_record_in_exactly_one_file(tmp_path: Path, step: int) -> None:
-    depot, source, contents = a_depot(tmp_path), MemoryStream(page_records=3), dict[str, set[bytes]]()
-    _tell(depot, source, Fuse(step), contents)
+@pytest.mark.parametrize(("call", "number", "fault"), kills(CALLS))
+def test_a_kill_between_any_two_steps_leaves_each_record_in_exactly_one_file(
+    tmp_path: Path, call: str, number: int, fault: Fault
+) -> None:
+    contents: Contents = {}
+    depot, source = a_remembering_depot(tmp_path, contents), MemoryStream(page_records=3)
+    plan = FaultPlan(call, fault, (number,))
+    _tell(depot, source, plan)
+    assert plan.is_dead
     depot.settle()
     rows = [row["n"] for table in (TAPS, SALES) for row in depot.rows(table)]
     assert sorted(cast("list[int]", rows)) == sorted(_numbered(source))
@@ -180,14 +176,14 @@ def _arrive(data: st.DataObject, depot: Depot, source: MemoryStream) -> None:
         depot.clock.advance(seconds=data.draw(st.sampled_from([0, 20])))
 
 
-def _live(data: st.DataObject, depot: Depot, source: MemoryStream, contents: dict[str, set[bytes]]) -> None:
+def _live(data: st.DataObject, depot: Depot, source: MemoryStream) -> None:
     """Let a batcher run, with limits of its own, until it is done or killed."""
-    fuse = Fuse(data.draw(st.integers(1, 100), label="steps to live"))
+    call, fault = data.draw(st.sampled_from([*CALLS])), data.draw(st.sampled_from(KILLS))
+    plan = FaultPlan(call, fault, (data.draw(st.integers(1, 4), label="number of the call"),))
     cut = {"max_records": data.draw(st.integers(1, 4)), "max_seconds": data.draw(st.sampled_from([30, 3_600]))}
-    batcher = _fused(depot, source, fuse, contents, owner=f"{data.draw(st.integers(0, 9))}", **cut)
-    try:
-        batcher.run_once()
-    except Killed:
+    owner = f"{data.draw(st.integers(0, 9))}"
+    work_with(depot, plan, lambda struck: a_batcher(struck, source, owner=owner, **cut).run_once())
+    if plan.is_dead:
         depot.clock.advance(seconds=data.draw(st.sampled_from([0, 61])))
     if data.draw(st.booleans(), label="ingested"):
         depot.clock.advance(seconds=timedelta(hours=1).total_seconds() * data.draw(st.sampled_from([0, 1])))
