@@ -106,8 +106,7 @@ def size(bench: Bench) -> None:
 def small(bench: Bench) -> None:
     """Measure files of 10 kB, from Incoming to their record in the ledger."""
     from benchmarks import project
-    from cubic_ingestion.pipeline.plan import plan
-    from cubic_ingestion.pipeline.register import register
+    from cubic_ingestion.pipeline.passes import scan
 
     n_workers = os.cpu_count() or 1
     rates: dict[str, list[float]] = {"project": [], "bare": []}
@@ -119,8 +118,7 @@ def small(bench: Bench) -> None:
             for table in tables:
                 for number in range(1, SMALL_FILES + 1):
                     project.place(Path(folder), table, source, number)
-            register(platform, tables[0].stream)
-            plan(platform, tables[0].stream)
+            scan(platform, tables[0].stream)
             for name, work in (("project", project.ingest_some), ("bare", project.convert_some)):
                 seconds = project.in_workers(work, Path(folder), SMALL_TABLES, n_workers)
                 rates[name].append(SMALL_TABLES * SMALL_FILES / seconds)
