@@ -8,7 +8,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from cubic_ingestion.domain.changes import IN_SPRINGBOARD, WHOLE_TABLE, ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicConsumer, CubicDelivery
@@ -66,15 +79,17 @@ class Deliveries(Part):
             recorded_before: Only tables with a change that was recorded before this moment, or that concerns the table
                 as a whole; all if None.
         """
-        is_free = or_(CubicConsumer.table_id.is_(None), _IS_FREE)
-        statement = (
-            select(CubicTable.name)
+        named = (
+            select(CubicTable.id, CubicTable.name)
             .outerjoin(CubicConsumer, self._of_table)
-            .where(CubicTable.name.in_(tables), is_free)
-            .where(or_(self._has_deliveries(recorded_before), self._lacks_seeds()))
-            .order_by(CubicTable.id)
+            .where(CubicTable.name.in_(tables))
         )
-        return list(connection.execute(statement, moments(now, expires_at)).scalars())
+        is_free = or_(CubicConsumer.table_id.is_(None), _IS_FREE)
+        # Not one condition with OR: PostgreSQL would look through all loads for the tables that have some.
+        statement = union(
+            named.where(is_free, self._has_deliveries(recorded_before)), named.where(self._lacks_seeds())
+        ).order_by("id")
+        return [row.name for row in connection.execute(statement, moments(now, expires_at))]
 
     @writes
     def claim(

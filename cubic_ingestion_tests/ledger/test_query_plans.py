@@ -1,11 +1,13 @@
-"""Claiming and planning stay cheap however much is archived: SQLite is asked how it would run their queries."""
+"""Queries stay cheap however much is archived: the databases are asked how they would run them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.snapshot import Snapshot
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.ledger.ledger import Ledger
@@ -81,21 +83,39 @@ def test_what_watchers_ask_uses_its_index(index: str, query: Callable[[Ledger], 
     assert len(scans) == ("passages" in str(query.__code__.co_names))
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_postgresql_looks_at_no_table_s_loads_for_what_is_due_to_a_consumer_of_another(engine: Engine) -> None:
+    with explained(engine, "EXPLAIN") as plans:
+        Ledger(engine).deliveries[Consumer.CATALOG].due(["t", "u"], **AT_NOON)
+    assert "cubic_loads" in plans[-1]
+    assert "SubPlan" not in plans[-1]  # it may be made a table in memory, of all loads
+
+
 def plans_of(ask: Callable[[Engine], object]) -> list[str]:
     """Return how SQLite would run each statement of a question to a ledger with one table."""
-    plans: list[str] = []
     with an_engine("sqlite://") as engine:
         upgrade(engine)
         ledger = Ledger(engine)
         ledger.tables.sync([a_table("t"), a_table("u", prefix="cubic/dmap/u/")])
         ledger.plans.open_snapshot("t", Snapshot(NOON, "k"))
-
-        @event.listens_for(engine, "before_cursor_execute")
-        def explain(  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
-            _connection: object, cursor: Any, statement: str, parameters: Any, _context: object, _many: object
-        ) -> None:
-            plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.append("\n".join(row[3] for row in plan))
-
-        ask(engine)
+        with explained(engine, "EXPLAIN QUERY PLAN") as plans:
+            ask(engine)
     return plans
+
+
+@contextmanager
+def explained(engine: Engine, command: str) -> Generator[list[str]]:
+    """Collect the plan of each statement."""
+    plans: list[str] = []
+
+    def explain(
+        _connection: object, cursor: Any, statement: str, parameters: Any, _context: object, _many: object
+    ) -> None:
+        if not statement.startswith("BEGIN"):
+            plan = cursor.connection.execute(f"{command} {statement}", parameters)
+            plans.append("\n".join(row[-1] for row in plan))
+
+    event.listen(engine, "before_cursor_execute", explain)
+    yield plans
+    event.remove(engine, "before_cursor_execute", explain)
