@@ -85,7 +85,7 @@ def test_the_feed_and_the_steps_come_back_after_a_downgrade(fed: Engine) -> None
     upgrade(fed)
 
     assert ledger.steps.of(done.id) == steps
-    assert rows(fed, "SELECT * FROM cubic_changes ORDER BY id")[: len(feed)] == feed
+    assert rows(fed, "SELECT * FROM cubic_changes ORDER BY id") == feed
 
 
 def test_a_partition_that_an_earlier_upgrade_has_queued_stays_one_that_dagster_may_show(fed: Engine) -> None:

@@ -21,10 +21,16 @@ SELECT c.table_id, l.id, CASE WHEN l.id IS NULL THEN 'withdrawn' ELSE 'published
     c.location, c.inserted_at
 FROM cubic_catalog_changes c
 LEFT JOIN cubic_loads l ON l.id = (SELECT max(n.id) FROM cubic_loads n WHERE n.location = c.location)
+LEFT JOIN cubic_changes f ON f.table_id = c.table_id AND f.location = c.location
+WHERE f.id IS NULL
 ORDER BY c.id"""
 OPEN_DAGSTER_CHANGES = """
 INSERT INTO cubic_changes (table_id, kind, partition_key, inserted_at)
-SELECT table_id, 'marked', partition_key, inserted_at FROM cubic_dagster_changes WHERE is_seed = :is_seed ORDER BY id"""
+SELECT c.table_id, 'marked', c.partition_key, c.inserted_at
+FROM cubic_dagster_changes c
+LEFT JOIN cubic_changes f ON f.table_id = c.table_id AND f.partition_key = c.partition_key
+WHERE f.id IS NULL AND c.is_seed = :is_seed
+ORDER BY c.id"""
 DELIVERIES = """
 INSERT INTO cubic_deliveries (consumer, table_id, change_id, is_seed)
 SELECT :consumer, table_id, id, :is_seed FROM cubic_changes WHERE id > :after"""
@@ -45,7 +51,10 @@ def upgrade() -> None:
         op.execute("LOCK TABLE cubic_catalog_changes, cubic_dagster_changes IN ACCESS EXCLUSIVE MODE")
     for consumer in CONSUMERS:
         op.execute(_STANDING.format(consumer=consumer))
+    op.execute(_KNOWN.format(consumer="catalog", column="location", is_seed="false"))
     _move(OPEN_CATALOG_CHANGES, "catalog", is_seed=False)
+    is_seed_only = "max(CASE WHEN c.is_seed THEN 0 ELSE 1 END) = 0"
+    op.execute(_KNOWN.format(consumer="dagster", column="partition_key", is_seed=is_seed_only))
     for is_seed in (False, True):
         _move(OPEN_DAGSTER_CHANGES, "dagster", is_seed=is_seed)
     for consumer in CONSUMERS:
@@ -82,6 +91,13 @@ SELECT '{consumer}', id, CASE WHEN {consumer}_claimed_by IS NULL THEN {consumer}
 FROM cubic_tables t
 WHERE EXISTS (SELECT 1 FROM cubic_loads l WHERE l.table_id = t.id AND l.location IS NOT NULL)"""
 """How a consumer stands with each table that has rows; whoever holds one at this moment loses it."""
+
+_KNOWN = """
+INSERT INTO cubic_deliveries (consumer, table_id, change_id, is_seed)
+SELECT '{consumer}', c.table_id, max(f.id), {is_seed}
+FROM cubic_{consumer}_changes c JOIN cubic_changes f ON f.table_id = c.table_id AND f.{column} = c.{column}
+GROUP BY c.table_id, c.{column}"""
+"""What is open of places that the feed names already, which was parked: their last change is delivered again."""
 
 _OPEN = """
 INSERT INTO cubic_{consumer}_changes (table_id, {column}, inserted_at{seed})
