@@ -50,7 +50,9 @@ class Holding:
         if self.right is Right.LOADS:
             return f"{counted(self.n_loads, 'load')} of {self.name}"
         if self.right is Right.DELIVERIES:
-            return f"the changes of {self.name} for {Consumer(self.consumer).called}"
+            # A newer release may know consumers that this one does not.
+            consumer = next((each.called for each in Consumer if each == self.consumer), f"'{self.consumer}'")
+            return f"the changes of {self.name} for {consumer}"
         return f"{_SUBJECTS[self.right]} {self.name}"
 
     @property
