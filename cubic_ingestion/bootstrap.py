@@ -12,12 +12,18 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from cubic_ingestion.catalog import open_catalog
 from cubic_ingestion.domain.feed import ApiKey
 from cubic_ingestion.domain.table import Table
-from cubic_ingestion.errors import DeclarationError, HomeMissingError, SchemaRevisionError, SettingsError
+from cubic_ingestion.errors import (
+    DeclarationError,
+    HomeMissingError,
+    SchemaRevisionError,
+    SettingsError,
+    UnknownRevisionError,
+)
 from cubic_ingestion.ledger.engine import Engine, open_engine
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.postgres import PostgresLimits
 from cubic_ingestion.ledger.server_clock import shared_clock
-from cubic_ingestion.ledger.upgrade import current_revision, require_newest, upgrade
+from cubic_ingestion.ledger.upgrade import current_revision, downgrade, require_newest, revisions, upgrade
 from cubic_ingestion.observability.logs import set_up_logs
 from cubic_ingestion.pipeline.dmap import Fetcher, FetchLimits
 from cubic_ingestion.pipeline.dmap.retrying import Patience
@@ -280,9 +286,30 @@ def upgrade_database(settings: Settings) -> str | None:
         return current_revision(engine)
 
 
+def downgrade_database(settings: Settings, revision: str) -> str | None:
+    """Undo migrations of the ledger down to a revision, and return the one that it is at then; makes no home.
+
+    Raises:
+        HomeMissingError: There is no home.
+        SchemaRevisionError: The ledger was never migrated, or its schema is newer than this code.
+        UnknownRevisionError: It cannot go back to that revision. Nothing was changed.
+    """
+    require_home(settings)
+    with open_engine(settings.metadata_url, postgres_limits(settings)) as engine, _migrating(settings):
+        known = revisions(engine)
+        if revision not in known:
+            raise UnknownRevisionError(revision, known)
+        downgrade(engine, revision)
+        return current_revision(engine)
+
+
 def _upgrade(settings: Settings, engine: Engine) -> None:
-    with FileLock(settings.home.absolute() / "upgrade.lock"):
+    with _migrating(settings):
         upgrade(engine)
+
+
+def _migrating(settings: Settings) -> FileLock:
+    return FileLock(settings.home.absolute() / "upgrade.lock")
 
 
 def declared_tables() -> Mapping[str, Table]:

@@ -21,6 +21,7 @@
         ├── HomeMissingError
         ├── OutputError
         ├── SchemaRevisionError
+        ├── UnknownRevisionError
         ├── OldRowError
         ├── IllegalTransitionError
         ├── UnrecordedTableError
@@ -324,6 +325,16 @@ class SchemaRevisionError(FatalError):
         if found and found > expected:
             fix = f"A newer release has upgraded it: run a release that knows revision {found}."
         super().__init__(f"The ledger is at revision {found or 'none'}, not {expected} as this code expects. {fix}")
+
+
+class UnknownRevisionError(FatalError):
+    """The ledger cannot go back to a revision: there is none of that name, or the ledger is at an older one."""
+
+    def __init__(self, revision: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"The ledger is at revision {known[0]}, and cannot go back to '{visible(revision)}'. Nothing was changed. "
+            f"Known revisions, newest first: {', '.join(known)}."
+        )
 
 
 class OldRowError(FatalError):

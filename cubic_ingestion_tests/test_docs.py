@@ -89,6 +89,22 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
     assert _first_cells(_section(README, "Commands")) == set(_commands())
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_command_that_is_not_there(document: Path) -> None:
+    parts = {part for name in _commands() for part in _beginnings(name)}
+    groups = parts - _commands().keys()
+    called = re.findall(r"(?:`|^|exec [a-z-]+ )(cubic [a-z]+)(?: ([a-z]+))?", document.read_text("utf-8"), re.MULTILINE)
+    named = {f"{first} {second}" if first in groups and second else first for first, second in called}
+
+    assert named - parts == set()
+
+
+def _beginnings(command: str) -> list[str]:
+    """Return a command and the groups that it is in: ``cubic db upgrade`` and ``cubic db``."""
+    words = command.split()
+    return [" ".join(words[:n]) for n in range(2, len(words) + 1)]
+
+
 def test_every_option_is_told_beside_its_command() -> None:
     rows = {row.split("`")[1]: row for row in _section(README, "Commands").splitlines() if row.startswith("| `cubic")}
     untold = [

@@ -52,6 +52,21 @@ def downgrade(engine: Engine, revision: str) -> None:
     _migrate("downgrade", engine, revision)
 
 
+def revisions(engine: Engine) -> list[str]:
+    """Return the revisions that a database has gone through, newest first: ``downgrade`` can go back to each.
+
+    Raises:
+        SchemaRevisionError: It was never migrated, or its schema is newer than this code.
+    """
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see below
+
+    found = current_revision(engine)
+    if found is None or found > NEWEST:
+        raise SchemaRevisionError(found, NEWEST)
+    scripts = ScriptDirectory.from_config(_configuration())
+    return [script.revision for script in scripts.walk_revisions("base", found)]
+
+
 def current_revision(engine: Engine) -> str | None:
     """Return the revision that the database is at; None if it was never migrated."""
     with reading(engine) as connection:
@@ -126,13 +141,14 @@ def _run(direction: str, connection: Connection, revision: str) -> None:
     from alembic import command  # noqa: PLC0415 - heavy, and only upgrades need it
 
     run = command.upgrade if direction == "upgrade" else command.downgrade
-    run(_configuration(connection), revision)
+    configuration = _configuration()
+    configuration.attributes["connection"] = connection
+    run(configuration, revision)
 
 
-def _configuration(connection: Connection) -> "Config":
+def _configuration() -> "Config":
     from alembic.config import Config  # noqa: PLC0415 - see above
 
     configuration = Config()
     configuration.set_main_option("script_location", "cubic_ingestion.ledger:migrations")
-    configuration.attributes["connection"] = connection
     return configuration

@@ -44,9 +44,7 @@ def test_every_command_has_an_example_of_itself(path: tuple[str, ...]) -> None:
     assert f"cubic {' '.join(path)}" in (ALL[path].help or "").partition("Example: ")[2]
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in LEAVES if path not in {("demo",), ("db", "upgrade"), ("metrics",)}], ids=" ".join
-)
+@pytest.mark.parametrize("path", [path for path in LEAVES if path[0] not in {"demo", "db", "metrics"}], ids=" ".join)
 def test_every_command_that_reads_prints_json_if_asked(path: tuple[str, ...]) -> None:
     assert "--json" in {option for parameter in ALL[path].params for option in parameter.opts}
 
