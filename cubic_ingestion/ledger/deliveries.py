@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from cubic_ingestion.domain.changes import IN_SPRINGBOARD, WHOLE_TABLE, ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicConsumer, CubicDelivery
+from cubic_ingestion.ledger.engine import FEED_LOCK, be_with_others
 from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.records import Backlog, Delivery, TableDeliveries
@@ -128,13 +129,15 @@ class Deliveries(Part):
             .limit(n_tables)
             .with_for_update(of=CubicConsumer)
         )
-        rows = connection.execute(statement, moments(now, expires_at)).all()
-        hold = self._at([row.id for row in rows]).values(DELIVERIES.taken(claimant, expires_at))
-        connection.execute(hold)
-        return [
-            TableDeliveries(row.name, self._oldest(connection, row.id, n_changes, partition_keys), row.attempts)
-            for row in rows
-        ]
+        claimed: dict[int, TableDeliveries] = {}
+        for row in connection.execute(statement, moments(now, expires_at)).all():
+            oldest = self._oldest(connection, row.id, n_changes, partition_keys)
+            if oldest or partition_keys is not None:
+                claimed[row.id] = TableDeliveries(row.name, oldest, row.attempts)
+            else:
+                self._end_those_without_change(connection, row.id)
+        connection.execute(self._at(claimed).values(DELIVERIES.taken(claimant, expires_at)))
+        return list(claimed.values())
 
     @writes
     def complete(self, connection: Connection, claimant: str, work: TableDeliveries) -> bool:
@@ -243,6 +246,7 @@ class Deliveries(Part):
 
     def _seed(self, connection: Connection, table_id: int, now: datetime, *, is_seed: bool) -> None:
         """Deliver the last change of each load of a table that has rows in Springboard."""
+        be_with_others(connection, FEED_LOCK)
         is_standing = (CubicLoad.table_id == table_id, _HAS_ROWS)
         is_row_change = (CubicChange.load_id == CubicLoad.id, CubicChange.kind.in_(_ROW_KINDS))
         names = ["table_id", "load_id", "kind", "partition_key", "location", "inserted_at"]
@@ -285,6 +289,7 @@ class Deliveries(Part):
         held = self._at([table_id]).where(CubicConsumer.claimed_by == claimant)
         if connection.execute(held.values(values)).rowcount:
             return table_id
+        be_with_others(connection, FEED_LOCK)
         columns = (literal(self.consumer.value), literal(table_id), CubicChange.id)
         for page in in_pages([delivery.change_id for delivery in work.deliveries]):
             again = select(*columns).where(CubicChange.id.in_(page))  # some may be forgotten by now
@@ -313,6 +318,11 @@ class Deliveries(Part):
             for page in pages
             for row in connection.execute(page)
         ]
+
+    def _end_those_without_change(self, connection: Connection, table_id: int) -> None:
+        """Delete deliveries whose change is gone: an older release could forget it while it was delivered again."""
+        is_gone = ~exists().where(CubicChange.id == CubicDelivery.change_id)
+        connection.execute(delete(CubicDelivery).where(self._is_ours, CubicDelivery.table_id == table_id, is_gone))
 
     def _has_deliveries(self, recorded_before: datetime | None = None) -> ColumnElement[bool]:
         of_table = exists().where(self._is_ours, CubicDelivery.table_id == CubicTable.id)

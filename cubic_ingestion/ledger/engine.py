@@ -19,8 +19,12 @@ from cubic_ingestion.outside_text import visible
 BUSY_TIMEOUT_SECONDS = 30
 """How long SQLite waits for another writer; our transactions take milliseconds, an upgrade some seconds."""
 
-SYNC_LOCK, UPGRADE_LOCK = 0x43554201, 0x43554202
-"""Numbers of PostgreSQL advisory locks: ``CUB`` and a counter."""
+SYNC_LOCK, UPGRADE_LOCK, FEED_LOCK = 0x43554201, 0x43554202, 0x43554203
+"""Numbers of PostgreSQL advisory locks: ``CUB`` and a counter.
+
+Whoever delivers old changes again takes the last with others, and whoever forgets them alone: until it commits, neither
+sees what the other does.
+"""
 
 _PRIMARY_CODE = 0xFF
 _UNUSABLE_FILE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
@@ -90,6 +94,19 @@ def be_alone(connection: Connection, lock: int) -> None:
     """Wait until no other transaction does what ``lock`` stands for; on SQLite a writing one is alone anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(lock)))
+
+
+def be_with_others(connection: Connection, lock: int) -> None:
+    """Wait until nobody is alone with ``lock``, and let nobody be until the end of the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock_shared(lock)))
+
+
+def is_alone(connection: Connection, lock: int) -> bool:
+    """Say whether no other transaction does what ``lock`` stands for, and let none begin; wait for nobody."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return connection.execute(select(func.pg_try_advisory_xact_lock(lock))).scalar_one()
 
 
 def _parse(url: str) -> URL:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from cubic_ingestion.domain.changes import ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicDelivery, CubicLoadStep
+from cubic_ingestion.ledger.engine import FEED_LOCK, is_alone
 from cubic_ingestion.ledger.models import CubicLoad
 from cubic_ingestion.ledger.transactions import Part, reads, writes
 
@@ -56,6 +57,9 @@ class Retention(Part):
 
     @writes
     def _forget_changes(self, connection: Connection, after: int, before: datetime) -> int:
+        # Deliveries that somebody is making of old changes cannot be seen yet; the next job looks at this page.
+        if not is_alone(connection, FEED_LOCK):
+            return 0
         is_in_page = (CubicChange.id > after, CubicChange.id <= after + PAGE_IDS)
         is_over = or_(CubicChange.load_id.is_(None), _IS_SUPERSEDED)
         old = delete(CubicChange).where(*is_in_page, CubicChange.inserted_at < before, is_over, ~_IS_AWAITED)

@@ -301,3 +301,18 @@ def test_the_last_page_of_a_lost_claim_leaves_no_delivery_of_a_forgotten_change(
     assert not ledger.deliveries[Consumer.CATALOG].complete("gone/b", slow)
 
     assert ledger.deliveries[Consumer.CATALOG].backlog() == []
+
+
+def test_deliveries_whose_changes_are_gone_end_with_the_next_claim(ledger: Ledger, engine: Engine) -> None:
+    ingested(ledger, "a.csv")
+    for consumer in Consumer:
+        process(ledger, consumer)
+    ingested(ledger, "b.csv")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM cubic_changes"))
+
+    assert [deliveries(ledger, consumer) for consumer in Consumer] == [[], []]
+
+    assert [ledger.deliveries[consumer].due([DMAP.name], **AT_NOON) for consumer in Consumer] == [[], []]
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM cubic_deliveries")).scalar_one() == 0
