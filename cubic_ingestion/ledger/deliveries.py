@@ -15,7 +15,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     literal,
     or_,
     select,
@@ -23,19 +22,18 @@ from sqlalchemy import (
     update,
 )
 
-from cubic_ingestion.domain.changes import IN_SPRINGBOARD, WHOLE_TABLE, ChangeKind, Consumer
+from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicConsumer, CubicDelivery
 from cubic_ingestion.ledger.engine import FEED_LOCK, be_with_others
 from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
 from cubic_ingestion.ledger.records import Backlog, Delivery, TableDeliveries
 from cubic_ingestion.ledger.rows import in_pages
+from cubic_ingestion.ledger.seeds import HAS_ROWS, last_row_changes, record_unknown_rows
 from cubic_ingestion.ledger.transactions import Part, Transactions, reads, records, writes
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
 from cubic_ingestion.ledger.upserts import Upsert, upsert
 
-_ROW_KINDS = [kind.value for kind in IN_SPRINGBOARD]
-_HAS_ROWS = CubicLoad.location.is_not(None)
 _IS_LEASED = CubicConsumer.claimed_by.is_not(None)
 # A table's lease is over, or without a lease its pause.
 _IS_FREE = or_(_IS_LEASED & is_over(CubicConsumer.due_at), ~_IS_LEASED & is_due(CubicConsumer.due_at))
@@ -226,7 +224,7 @@ class Deliveries(Part):
         for table_id in table_ids:
             self._seed(connection, table_id, now, is_seed=False)
         # Drivers do not agree on how many rows such a statement says it wrote.
-        with_rows = select(func.count()).select_from(CubicLoad).where(_HAS_ROWS, CubicLoad.table_id.in_(table_ids))
+        with_rows = select(func.count()).select_from(CubicLoad).where(HAS_ROWS, CubicLoad.table_id.in_(table_ids))
         return connection.execute(with_rows).scalar_one()
 
     def _follow(self, connection: Connection, tables: Collection[str], now: datetime) -> None:
@@ -247,28 +245,12 @@ class Deliveries(Part):
     def _seed(self, connection: Connection, table_id: int, now: datetime, *, is_seed: bool) -> None:
         """Deliver the last change of each load of a table that has rows in Springboard."""
         be_with_others(connection, FEED_LOCK)
-        is_standing = (CubicLoad.table_id == table_id, _HAS_ROWS)
-        is_row_change = (CubicChange.load_id == CubicLoad.id, CubicChange.kind.in_(_ROW_KINDS))
-        names = ["table_id", "load_id", "kind", "partition_key", "location", "inserted_at"]
-        # Loads that had their rows before there was a feed.
-        before = select(
-            CubicLoad.table_id,
-            CubicLoad.id,
-            literal(ChangeKind.PUBLISHED.value),
-            func.coalesce(CubicLoad.partition_key, WHOLE_TABLE),
-            CubicLoad.location,
-            literal(now, CubicChange.inserted_at.type),
-        ).where(*is_standing, ~exists().where(*is_row_change))
-        connection.execute(insert(CubicChange).from_select(names, before.order_by(CubicLoad.id)))
-        last = (
-            select(literal(self.consumer.value), literal(table_id), func.max(CubicChange.id), literal(is_seed))
-            .select_from(CubicLoad)
-            .join(CubicChange, and_(*is_row_change))
-            .where(*is_standing)
-            .group_by(CubicLoad.id)
-        )
+        record_unknown_rows(connection, table_id, now)
+        last = last_row_changes(table_id).c.change_id
+        # The condition also keeps SQLite from taking ON CONFLICT for that of a join.
+        known = select(literal(self.consumer.value), literal(table_id), last, literal(is_seed)).where(last.is_not(None))
         names = ["consumer", "table_id", "change_id", "is_seed"]
-        deliveries = upsert(connection, CubicDelivery).from_select(names, last)
+        deliveries = upsert(connection, CubicDelivery).from_select(names, known)
         connection.execute(deliveries.on_conflict_do_nothing() if is_seed else _made_again(deliveries))
 
     def _at(self, table_ids: Collection[int]) -> Any:  # noqa: ANN401 - an update of any columns
@@ -334,7 +316,7 @@ class Deliveries(Part):
 
     def _lacks_seeds(self) -> ColumnElement[bool]:
         """Return the condition that a table has rows, and nothing of it was ever delivered to the consumer."""
-        has_rows = exists().where(CubicLoad.table_id == CubicTable.id, _HAS_ROWS)
+        has_rows = exists().where(CubicLoad.table_id == CubicTable.id, HAS_ROWS)
         return CubicConsumer.table_id.is_(None) & ~self._has_deliveries() & has_rows
 
 

@@ -174,6 +174,37 @@ def test_rows_of_before_there_was_a_feed_are_delivered_to_a_new_consumer(ledger:
     assert work.deliveries[0].partition_key == DAY
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_seed_and_a_refresh_name_where_rows_are_now_whatever_moved_them(
+    ledger: Ledger, engine: Engine, *, is_new: bool
+) -> None:
+    moved, placed, back, kept = archived(ledger, "a.csv", "b.csv", "c.csv", "d.csv")
+    replay(ledger, back, "elsewhere")
+    process(ledger, Consumer.CATALOG)
+    first = f"{back.version.key}.parquet"
+    with engine.begin() as connection:  # a release without a feed is at work
+        move = text("UPDATE cubic_loads SET location = :place, partition_key = :day WHERE id = :id")
+        connection.execute(move, {"place": "moved", "day": "2022-03-05", "id": moved.id})
+        connection.execute(move, {"place": f"{placed.version.key}.parquet", "day": "2022-03-06", "id": placed.id})
+        connection.execute(move, {"place": first, "day": DAY, "id": back.id})
+    if is_new:
+        become_new(engine, Consumer.CATALOG)
+    else:
+        assert ledger.deliveries[Consumer.CATALOG].refresh() == 4
+
+    (work,) = deliveries(ledger, Consumer.CATALOG)
+
+    assert {each.load_id: (each.kind, each.partition_key, each.location) for each in work.deliveries} == {
+        moved.id: (ChangeKind.PUBLISHED, "2022-03-05", "moved"),
+        placed.id: (ChangeKind.PUBLISHED, "2022-03-06", f"{placed.version.key}.parquet"),
+        back.id: (ChangeKind.PUBLISHED, DAY, first),
+        kept.id: (ChangeKind.PUBLISHED, DAY, f"{kept.version.key}.parquet"),
+    }
+    assert len(work.deliveries) == 4
+    assert ledger.deliveries[Consumer.CATALOG].refresh() == 4
+    assert len(changes(engine, moved, placed, back, kept)) == 9  # and no more the next time
+
+
 def test_what_is_recorded_before_a_new_consumer_begins_is_delivered_once(ledger: Ledger, engine: Engine) -> None:
     ingested(ledger, "a.csv")
     become_new(engine, Consumer.CATALOG)
