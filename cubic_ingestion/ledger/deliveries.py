@@ -34,6 +34,7 @@ from cubic_ingestion.ledger.transactions import Part, Transactions, reads, recor
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
 from cubic_ingestion.ledger.upserts import Upsert, upsert
 
+_IS_DECLARED = CubicTable.deleted_at.is_(None)
 _IS_LEASED = CubicConsumer.claimed_by.is_not(None)
 # A table's lease is over, or without a lease its pause.
 _IS_FREE = or_(_IS_LEASED & is_over(CubicConsumer.due_at), ~_IS_LEASED & is_due(CubicConsumer.due_at))
@@ -170,7 +171,7 @@ class Deliveries(Part):
 
     @reads
     def backlog(self, connection: Connection) -> list[Backlog]:
-        """Return what the consumer has not processed yet, by table."""
+        """Return what the consumer has not processed yet, by table; what is declared no longer is left out."""
         waiting = (
             select(CubicDelivery.table_id, func.count().label("n"), func.min(CubicDelivery.change_id).label("oldest"))
             .where(self._is_ours)
@@ -183,6 +184,7 @@ class Deliveries(Part):
             .join(CubicTable, CubicTable.id == waiting.c.table_id)
             .join(CubicChange, CubicChange.id == waiting.c.oldest)
             .outerjoin(CubicConsumer, self._of_table)
+            .where(_IS_DECLARED)
             .order_by(CubicTable.name)
         )
         return [Backlog(*row) for row in connection.execute(statement).tuples()]
@@ -216,9 +218,15 @@ class Deliveries(Part):
 
     @records
     def refresh(self, connection: Connection, now: datetime, tables: Collection[str] | None = None) -> int:
-        """Deliver the last change of every load with rows again, and end pauses; returns the number of loads."""
-        named = select(CubicTable.id) if tables is None else select(CubicTable.id).where(CubicTable.name.in_(tables))
-        table_ids = list(connection.execute(named.order_by(CubicTable.id)).scalars())
+        """Deliver the last change of every load with rows again, and end pauses; returns the number of loads.
+
+        Args:
+            connection: Where to write.
+            now: The present moment.
+            tables: Names of tables; all that are declared if None.
+        """
+        named = _IS_DECLARED if tables is None else CubicTable.name.in_(tables)
+        table_ids = connection.execute(select(CubicTable.id).where(named).order_by(CubicTable.id)).scalars().all()
         self._be_known(connection, table_ids)
         connection.execute(self._at(table_ids).where(CubicConsumer.claimed_by.is_(None)).values(due_at=None))
         for table_id in table_ids:

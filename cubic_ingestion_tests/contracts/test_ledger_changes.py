@@ -347,3 +347,18 @@ def test_deliveries_whose_changes_are_gone_end_with_the_next_claim(ledger: Ledge
     assert [ledger.deliveries[consumer].due([DMAP.name], **AT_NOON) for consumer in Consumer] == [[], []]
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM cubic_deliveries")).scalar_one() == 0
+
+
+def test_deliveries_of_a_table_that_is_no_longer_declared_wait_until_it_is_again(ledger: Ledger) -> None:
+    ingested(ledger, "a.csv")
+    ingested(ledger, "LOAD1.csv.gz", table=BASE)
+    ledger.tables.sync([DMAP])
+    catalog = ledger.deliveries[Consumer.CATALOG]
+
+    assert catalog.refresh() == 1
+    assert [[behind.table for behind in each.backlog()] for each in ledger.deliveries.values()] == [[DMAP.name]] * 2
+
+    ledger.tables.sync([DMAP, BASE])
+    assert [[behind.table for behind in each.backlog()] for each in ledger.deliveries.values()] == [
+        [DMAP.name, BASE.name]
+    ] * 2
