@@ -25,7 +25,7 @@ from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.passes import scan
 from cubic_ingestion.pipeline.write import Written, write_load
-from cubic_ingestion.ports import CatalogEntry, Stores
+from cubic_ingestion.ports import CatalogEntry, Keep, Stores, keep_nothing
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.databases import POSTGRES_LIMITS, migrated_sqlite
@@ -63,9 +63,12 @@ class CatalogThatIsDown:
         """Refuse."""
         raise CatalogUnavailableError(entry.table.name, "throttled")
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+    def register(
+        self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
+    ) -> Mapping[str, CubicIngestionError]:
         """Refuse."""
         assert entries
+        keep()
         raise CatalogUnavailableError("any", "throttled")
 
 

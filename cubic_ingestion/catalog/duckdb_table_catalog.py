@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cubic_ingestion.catalog.duckdb_views import View, create_view, named_files, standing_views, unread_partitions
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError
-from cubic_ingestion.ports import CatalogEntry
+from cubic_ingestion.ports import CatalogEntry, Keep, keep_nothing
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -72,7 +72,9 @@ class DuckDBTableCatalog:
             self._read = asked
         return self._files
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CatalogUnavailableError]:
+    def register(
+        self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
+    ) -> Mapping[str, CatalogUnavailableError]:
         """Make sure that the tables can be queried, with at least the columns of their schemas.
 
         Costs one look at the file's time if nothing is new since this object looked last, else one copy of the file
@@ -87,10 +89,10 @@ class DuckDBTableCatalog:
         signature, views = self._seen
         entries = [entry for entry in entries if entry.schema.names]  # else nothing is there that a view could show
         if entries and (signature is None or signature != self._signature() or _due(entries, views)):
-            return self._revise(entries)
+            return self._revise(entries, keep)
         return {}
 
-    def _revise(self, entries: Collection[CatalogEntry]) -> Mapping[str, CatalogUnavailableError]:
+    def _revise(self, entries: Collection[CatalogEntry], keep: Keep) -> Mapping[str, CatalogUnavailableError]:
         import duckdb  # noqa: PLC0415 - costs 0.3 s, which no command that does without it should wait for
         from filelock import FileLock, Timeout  # noqa: PLC0415 - needed here only
 
@@ -98,19 +100,19 @@ class DuckDBTableCatalog:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._beside(".lock"), timeout=self._lock_timeout_seconds):
-                return self._revise_draft(entries)
+                return self._revise_draft(entries, keep)
         except Timeout as error:
             raise CatalogUnavailableError(names, f"another process holds '{error.lock_file}'") from error
         except (OSError, duckdb.Error) as error:
             raise CatalogUnavailableError(names, str(error)) from error
 
-    def _revise_draft(self, entries: Collection[CatalogEntry]) -> Mapping[str, CatalogUnavailableError]:
+    def _revise_draft(self, entries: Collection[CatalogEntry], keep: Keep) -> Mapping[str, CatalogUnavailableError]:
         import duckdb  # noqa: PLC0415 - as above
 
         draft = self._fresh_draft()
         with closing(duckdb.connect(draft)) as connection:
             due = _due(entries, standing_views(connection))
-            failures = _create(connection, due)
+            failures = _create(connection, due, keep)
             views = standing_views(connection)
             connection.execute("checkpoint")
         if len(failures) < len(due):
@@ -159,13 +161,14 @@ def _due(entries: Collection[CatalogEntry], views: Mapping[str, View]) -> list[C
 
 
 def _create(
-    connection: "DuckDBPyConnection", entries: Collection[CatalogEntry]
+    connection: "DuckDBPyConnection", entries: Collection[CatalogEntry], keep: Keep
 ) -> Mapping[str, CatalogUnavailableError]:
     """Make the entries' views; returns the reason for each that could not be made, by its table."""
     import duckdb  # noqa: PLC0415 - as above
 
     failures: dict[str, CatalogUnavailableError] = {}
     for entry in entries:
+        keep()
         try:
             create_view(connection, entry)
         except duckdb.Error as error:

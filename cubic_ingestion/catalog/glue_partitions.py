@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from cubic_ingestion.catalog.glue_definitions import Definition, is_as_wanted, partition_definition
 from cubic_ingestion.catalog.glue_errors import ALREADY_EXISTS, NOT_FOUND
 from cubic_ingestion.errors import CatalogUnavailableError
-from cubic_ingestion.ports import CatalogPartition
+from cubic_ingestion.ports import CatalogPartition, Keep
 
 GET_AT_ONCE, WRITE_AT_ONCE, DELETE_AT_ONCE = 1_000, 100, 25
 """What Glue takes in one call."""
@@ -32,8 +32,12 @@ class GluePartitions:
         self._table = table
         self._names = {"DatabaseName": database, "TableName": table}
 
-    def put(self, partitions: Sequence[CatalogPartition]) -> None:
+    def put(self, partitions: Sequence[CatalogPartition], keep: Keep) -> None:
         """Create those that are missing, and update those that differ; the others cost nothing but a look.
+
+        Args:
+            partitions: The partitions.
+            keep: Called before each call that writes.
 
         Raises:
             CatalogUnavailableError: Glue refused one, or others change them again and again.
@@ -41,19 +45,20 @@ class GluePartitions:
         for page in _pages(partitions, GET_AT_ONCE):
             pending = {partition.values: partition_definition(partition) for partition in page}
             for _ in range(ROUNDS):
-                pending = self._put_page(pending)
+                pending = self._put_page(pending, keep)
                 if not pending:
                     break
             else:
                 raise CatalogUnavailableError(self._table, f"others change the same {len(pending)} partitions")
 
-    def remove(self, partitions: Sequence[Values]) -> None:
-        """Delete partitions; one that is gone already is no error.
+    def remove(self, partitions: Sequence[Values], keep: Keep) -> None:
+        """Delete partitions; one that is gone already is no error. ``keep`` as for ``put``.
 
         Raises:
             CatalogUnavailableError: Glue refused one.
         """
         for page in _pages(partitions, DELETE_AT_ONCE):
+            keep()
             wanted = [{"Values": list(values)} for values in page]
             answer = self._client.batch_delete_partition(**self._names, PartitionsToDelete=wanted)
             self._contested(answer, "PartitionValues", NOT_FOUND)
@@ -79,7 +84,7 @@ class GluePartitions:
                 return found
         raise CatalogUnavailableError(self._table, f"Glue leaves {len(asked)} partitions unread")
 
-    def _put_page(self, wanted: Mapping[Values, Definition]) -> dict[Values, Definition]:
+    def _put_page(self, wanted: Mapping[Values, Definition], keep: Keep) -> dict[Values, Definition]:
         """Write what has to be written; returns what another writer created or deleted in between."""
         standing = self.standing(list(wanted))
         missing = [definition for values, definition in wanted.items() if values not in standing]
@@ -90,9 +95,11 @@ class GluePartitions:
         ]
         contested: set[Values] = set()
         for page in _pages(missing, WRITE_AT_ONCE):
+            keep()
             answer = self._client.batch_create_partition(**self._names, PartitionInputList=list(page))
             contested |= self._contested(answer, "PartitionValues", ALREADY_EXISTS)
         for page in _pages(differing, WRITE_AT_ONCE):
+            keep()
             entries = [{"PartitionValueList": each["Values"], "PartitionInput": each} for each in page]
             answer = self._client.batch_update_partition(**self._names, Entries=entries)
             contested |= self._contested(answer, "PartitionValueList", NOT_FOUND)

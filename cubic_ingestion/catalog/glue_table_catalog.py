@@ -21,7 +21,7 @@ from cubic_ingestion.catalog.glue_errors import (
 from cubic_ingestion.catalog.glue_partitions import ROUNDS, GluePartitions
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, SettingsError
-from cubic_ingestion.ports import CatalogEntry
+from cubic_ingestion.ports import CatalogEntry, Keep, keep_nothing
 
 _CONFIG = Config(
     # Exponential pauses with jitter between tries; what is refused longer is left to the ledger's longer pauses.
@@ -85,7 +85,9 @@ class GlueTableCatalog:
                 return wanted
         return [values for values in wanted if values not in standing]
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+    def register(
+        self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
+    ) -> Mapping[str, CubicIngestionError]:
         """Bring tables and their partitions to Glue: four calls for a table with up to a hundred new partitions.
 
         Returns:
@@ -103,7 +105,7 @@ class GlueTableCatalog:
             entry = pending.popleft()
             try:
                 with translated(self._database, table_name(entry)):
-                    self._put(entry)
+                    self._put(entry, keep)
             except (CatalogUnavailableError, SettingsError) as error:
                 failures[entry.table.name] = error
                 self._is_there = False  # somebody may have dropped the database
@@ -137,13 +139,14 @@ class GlueTableCatalog:
             if code_of(error) != ALREADY_EXISTS:
                 raise
 
-    def _put(self, entry: CatalogEntry) -> None:
+    def _put(self, entry: CatalogEntry, keep: Keep) -> None:
+        keep()
         partitions = GluePartitions(self._client, self._database, table_name(entry))
         if entry.schema.names:
             self._put_table(entry)
-            partitions.put(entry.partitions)
+            partitions.put(entry.partitions, keep)
         if entry.gone and self._standing(table_name(entry)):
-            partitions.remove(entry.gone)
+            partitions.remove(entry.gone, keep)
 
     def _put_table(self, entry: CatalogEntry) -> None:
         """Create or change a table; if another writer comes in between, look again and go on from what it wrote."""

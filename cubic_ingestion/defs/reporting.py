@@ -29,6 +29,7 @@ from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.records import PartitionTotal, TableDeliveries
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.pipeline.claim import claimant_of
+from cubic_ingestion.pipeline.heartbeat import Heartbeat
 from cubic_ingestion.pipeline.ingest import Report
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.preview import first_rows
@@ -74,10 +75,12 @@ class Reporter:
     ends_at: float = inf
     """From this moment of the monotonic clock on, the rest of the changes is left for the next time."""
     _claimant: str = field(init=False)
+    _heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
         """Name the holder of the lease."""
         self._claimant = claimant_of(self.run_id)
+        self._heartbeat = self._new_heartbeat()
 
     def report_changes(self, table: Table, ingested: Report | None = None) -> int:
         """Report all changed partitions of a table, and return the number of changes.
@@ -131,10 +134,18 @@ class Reporter:
             return work
         return self._claim(table, work.partition_keys)
 
+    def _new_heartbeat(self) -> Heartbeat:
+        return Heartbeat(self.platform.clock, self.platform.limits.claim_timeout_seconds)
+
+    def _keep(self) -> None:
+        """Renew the lease if it is time; cheap to call often."""
+        self._heartbeat.beat(partial(self.platform.ledger.deliveries[Consumer.DAGSTER].renew, self._claimant))
+
     def _claim(
         self, table: Table, partition_keys: Collection[str] | None = None, n_changes: int = MAX_CHANGES
     ) -> TableDeliveries | None:
         now, expires_at = self.platform.claim_term()
+        self._heartbeat = self._new_heartbeat()
         claimed = self.platform.ledger.deliveries[Consumer.DAGSTER].claim(
             [table.name],
             claimant=self._claimant,
@@ -153,6 +164,7 @@ class Reporter:
         if outcome.rejected:
             add_partitions(self.instance, table, list(outcome.rejected))
             report_attempt(self.instance, table, outcome.rejected, "\n".join(outcome.rejected.values()))
+            self._keep()
         # A late snapshot has moved the loads of these to another partition.
         gone = remove_partitions(self.instance, table, ever_materialized(self.instance, table, outcome.without_loads))
         if gone:
@@ -201,7 +213,9 @@ class Reporter:
                 changes=_changes(ingested, key),
             )
             events.append(dg.AssetMaterialization(asset_key(table), partition=key, metadata=metadata))
+            self._keep()
         self.log(events)
+        self._keep()
 
 
 def report_unreported(

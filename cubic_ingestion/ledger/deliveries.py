@@ -139,6 +139,12 @@ class Deliveries(Part):
         return list(claimed.values())
 
     @writes
+    def renew(self, connection: Connection, claimant: str, expires_at: datetime) -> int:
+        """Extend the leases of a claimant on the consumer's tables; returns how many it still holds."""
+        is_of_consumer = CubicConsumer.consumer == self.consumer.value
+        return DELIVERIES.renew(connection, claimant, expires_at, is_of_consumer)
+
+    @writes
     def complete(self, connection: Connection, claimant: str, work: TableDeliveries) -> bool:
         """Delete deliveries that were processed, and give the table back.
 

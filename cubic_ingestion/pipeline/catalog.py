@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import pyarrow as pa
 import structlog
@@ -28,13 +29,14 @@ from cubic_ingestion.ledger.records import TableDeliveries
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema, have_conflict
 from cubic_ingestion.pipeline.claim import claimant_of
+from cubic_ingestion.pipeline.heartbeat import Heartbeat
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
-from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition
+from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, Keep
 
 CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
-"""Tables, and changes of each, that the catalog is told of under one claim; at Glue's pace well within its time."""
+"""Tables, and changes of each, that the catalog is told of under one lease, which is renewed meanwhile."""
 
 _FIRST_PAUSE = timedelta(seconds=30)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -68,7 +70,7 @@ def catalog(platform: Platform, tables: Collection[str], *, run_id: str) -> Cata
         failures: Mapping[str, CubicIngestionError] = {}
         try:
             if whole is None:
-                failures = _register(platform, claimed)
+                failures = _register(platform, claimed, _renewing(platform, claimant))
         except (CatalogUnavailableError, SettingsError) as error:
             whole = error
         for work in claimed:
@@ -88,7 +90,13 @@ def _claim(platform: Platform, tables: Collection[str], claimant: str) -> Sequen
     )
 
 
-def _register(platform: Platform, claimed: Sequence[TableDeliveries]) -> Mapping[str, CubicIngestionError]:
+def _renewing(platform: Platform, claimant: str) -> Keep:
+    """Return what renews the leases that a claimant has just taken, if it is time; cheap to call often."""
+    heartbeat = Heartbeat(platform.clock, platform.limits.claim_timeout_seconds)
+    return partial(heartbeat.beat, partial(platform.ledger.deliveries[Consumer.CATALOG].renew, claimant))
+
+
+def _register(platform: Platform, claimed: Sequence[TableDeliveries], keep: Keep) -> Mapping[str, CubicIngestionError]:
     """Tell the catalog of some tables; returns why it failed, by the name of each table that did.
 
     If nobody foresaw what one table does to the catalog, the others are told one by one.
@@ -96,6 +104,7 @@ def _register(platform: Platform, claimed: Sequence[TableDeliveries]) -> Mapping
     failures: dict[str, CubicIngestionError] = {}
     entries: list[CatalogEntry] = []
     for work in claimed:
+        keep()
         try:
             with last_resort():
                 entries.append(_entry(platform, work))
@@ -103,17 +112,19 @@ def _register(platform: Platform, claimed: Sequence[TableDeliveries]) -> Mapping
             failures[work.table] = error
     try:
         with last_resort():
-            return failures | dict(platform.catalog.register(entries))
+            return failures | dict(platform.catalog.register(entries, keep))
     except UnforeseenError:
-        return failures | _register_one_by_one(platform, entries)
+        return failures | _register_one_by_one(platform, entries, keep)
 
 
-def _register_one_by_one(platform: Platform, entries: Sequence[CatalogEntry]) -> dict[str, CubicIngestionError]:
+def _register_one_by_one(
+    platform: Platform, entries: Sequence[CatalogEntry], keep: Keep
+) -> dict[str, CubicIngestionError]:
     failures: dict[str, CubicIngestionError] = {}
     for entry in entries:
         try:
             with last_resort():
-                failures |= platform.catalog.register([entry])
+                failures |= platform.catalog.register([entry], keep)
         except UnforeseenError as error:
             failures[entry.table.name] = error
     return failures

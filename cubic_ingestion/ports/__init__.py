@@ -13,7 +13,14 @@ from cubic_ingestion.ports.object_store import (
     TellSkipped,
 )
 from cubic_ingestion.ports.record_source import Page, Record, RecordSource, Shard, ShardReader
-from cubic_ingestion.ports.table_catalog import CatalogEntry, CatalogPart, CatalogPartition, TableCatalog
+from cubic_ingestion.ports.table_catalog import (
+    CatalogEntry,
+    CatalogPart,
+    CatalogPartition,
+    Keep,
+    TableCatalog,
+    keep_nothing,
+)
 
 __all__ = [
     "Body",
@@ -24,6 +31,7 @@ __all__ = [
     "Clock",
     "Committed",
     "FeedClient",
+    "Keep",
     "LinkExpiredError",
     "ObjectChangedError",
     "ObjectMissingError",
@@ -37,4 +45,5 @@ __all__ = [
     "Stores",
     "TableCatalog",
     "TellSkipped",
+    "keep_nothing",
 ]

@@ -1,6 +1,6 @@
 """The catalog, as the pipeline sees it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,13 @@ import pyarrow as pa
 from cubic_ingestion.domain.derived_table import DerivedTable
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CubicIngestionError
+
+Keep = Callable[[], object]
+"""Called again and again while somebody works, so that the lease is renewed."""
+
+
+def keep_nothing() -> None:
+    """Renew nothing: for a caller that holds no lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +92,17 @@ class TableCatalog(Protocol):
         """
         ...
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+    def register(
+        self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
+    ) -> Mapping[str, CubicIngestionError]:
         """Make sure that tables can be queried, with at least the columns and partitions of their entries.
 
         Many at once cost no more than one by one; one that fails does not stop the others. Doing it again changes
         nothing.
+
+        Args:
+            entries: The tables.
+            keep: Renews the caller's lease; called before each part of the work.
 
         Returns:
             Why it failed, by the name of each table that did.

@@ -89,7 +89,9 @@ def listed(catalog: GlueTableCatalog) -> list[tuple[str, ...]]:
 def test_many_partitions_go_in_calls_as_large_as_glue_takes(
     catalog: GlueTableCatalog, wire: Wire, glue: Any, database: str
 ) -> None:
-    assert catalog.register([an_entry(250)]) == {}
+    calls_back: list[None] = []
+    assert catalog.register([an_entry(250)], lambda: calls_back.append(None)) == {}
+    assert len(calls_back) == 4  # the table, and three pages of new partitions
 
     assert len(partitions_of(glue, database, TABLE.name)) == 250
     assert wire.calls == {

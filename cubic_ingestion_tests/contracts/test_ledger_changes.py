@@ -112,6 +112,18 @@ def test_what_changes_no_rows_is_marked_and_delivered_to_dagster_alone(ledger: L
     ]
 
 
+def test_a_renewed_lease_on_deliveries_ends_later_and_no_other_consumers_does(ledger: Ledger) -> None:
+    archived(ledger, "a.csv")
+    for consumer in Consumer:
+        deliveries(ledger, consumer)
+
+    assert ledger.deliveries[Consumer.CATALOG].renew("run-9/a", LATER) == 1
+    assert ledger.deliveries[Consumer.CATALOG].renew("run-8/a", LATER) == 0
+
+    held = {holding.consumer: holding.ends_at for holding in ledger.claims.holdings()}
+    assert held == {"catalog": LATER, "dagster": AT_NOON["expires_at"]}
+
+
 def test_an_acknowledgement_marks_the_table_as_a_whole_once(ledger: Ledger) -> None:
     loads = ready(ledger, "a.csv", "b.csv")
     for load in loads:

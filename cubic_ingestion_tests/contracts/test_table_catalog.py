@@ -215,6 +215,17 @@ def test_a_table_that_cannot_be_registered_does_not_stop_the_others(
     assert catalog.query("select count(*) from cubic__dmap__agg_sample") == [(1,)]
 
 
+def test_a_catalog_calls_back_at_each_table_that_it_works_on(
+    catalog: CatalogUnderTest, springboard: Springboard
+) -> None:
+    entries = [springboard.entry(a_table()), springboard.entry(an_ods_table())]
+    calls: list[None] = []
+
+    assert catalog.catalog.register(entries, lambda: calls.append(None)) == {}
+
+    assert len(calls) >= len(entries)
+
+
 def test_partitions_that_people_do_not_find_are_missing(catalog: CatalogUnderTest, springboard: Springboard) -> None:
     table, other = a_table(), an_ods_table()
     first, unknown = springboard.entry(table, "it's [1].csv"), springboard.entry(other)

@@ -1,9 +1,11 @@
 """What Dagster shows of partitions, whatever became of the runs that should have reported them."""
 
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from time import time
+from typing import BinaryIO
 
 import dagster as dg
 import pytest
@@ -11,7 +13,7 @@ from dagster._core.execution.backfill import PartitionBackfill
 
 from cubic_ingestion.defs import event_log, reporting
 from cubic_ingestion.defs.headless import ingest_incoming
-from cubic_ingestion.defs.reporting import report_unreported
+from cubic_ingestion.defs.reporting import Reporter, report_unreported
 from cubic_ingestion.defs.sensors import unreported_partitions
 from cubic_ingestion.defs.translator import ATTEMPT_TAG, asset_key
 from cubic_ingestion.domain.changes import Consumer
@@ -19,6 +21,7 @@ from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
 from cubic_ingestion_tests.defs.runs import failures, grow_old, materialized, replay, shown, sweep
 from cubic_ingestion_tests.depot import Depot
@@ -62,6 +65,36 @@ def test_partitions_of_a_run_that_was_killed_before_it_could_report_them_are_rep
     assert (metadata["dagster/row_count"], metadata["dagster/partition_row_count"], metadata["loads"]) == (3, 1, 1)
     assert "'sample_name': 'c'" in str(metadata["preview"])
     assert report_unreported(depot.platform, instance) == 0
+
+
+def test_a_report_that_takes_longer_than_the_lease_keeps_its_table(
+    depot: Depot, tables: Mapping[str, Table], instance: dg.DagsterInstance
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    ingested(depot)
+    deliveries, lease_seconds = depot.platform.ledger.deliveries[Consumer.DAGSTER], 900
+    taken_by_others: list[str] = []
+
+    class StoreThatTakesLong(LocalObjectStore):
+        @contextmanager
+        def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
+            depot.clock.advance(seconds=lease_seconds * 0.9)
+            with super().open(key, etag) as body:
+                yield body
+
+    def log_slowly(_: Sequence[dg.AssetMaterialization]) -> None:
+        depot.clock.advance(seconds=lease_seconds * 0.9)
+        now, expires_at = platform.claim_term()
+        taken_by_others.extend(deliveries.due([DMAP_TABLE], now=now, expires_at=expires_at))
+
+    stores = replace(depot.platform.stores, springboard=StoreThatTakesLong(depot.root / "springboard"))
+    platform = replace(depot.platform, stores=stores, clock=depot.clock)
+    assert platform.limits.claim_timeout_seconds == lease_seconds
+
+    assert Reporter(platform, instance, "run", log_slowly).report_changes(tables[DMAP_TABLE]) == 1
+
+    assert taken_by_others == []
+    assert deliveries.backlog() == []
 
 
 def test_dynamic_partitions_are_registered_before_they_are_reported(

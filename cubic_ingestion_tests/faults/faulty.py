@@ -29,11 +29,13 @@ from cubic_ingestion.ports import (
     CatalogEntry,
     Committed,
     FeedClient,
+    Keep,
     ObjectStore,
     ObjectWriter,
     Stores,
     TableCatalog,
     TellSkipped,
+    keep_nothing,
 )
 
 _CUT_BYTES = 3
@@ -230,10 +232,12 @@ class FaultyCatalog:
         """Ask for partitions; as above."""
         return self._catalog.missing(entry)
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+    def register(
+        self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
+    ) -> Mapping[str, CubicIngestionError]:
         """Register."""
         error = CatalogUnavailableError("any", "throttled")
-        return self._plan.around("catalog.register", "", lambda: self._catalog.register(entries), error)
+        return self._plan.around("catalog.register", "", lambda: self._catalog.register(entries, keep), error)
 
 
 class FaultyFeedClient:

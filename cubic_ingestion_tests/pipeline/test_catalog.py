@@ -20,7 +20,7 @@ from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError,
 from cubic_ingestion.ledger.schemas import Schemas
 from cubic_ingestion.pipeline import catalog as catalog_module
 from cubic_ingestion.pipeline.audit import FindingCode, audit
-from cubic_ingestion.ports import CatalogEntry, TableCatalog
+from cubic_ingestion.ports import CatalogEntry, Keep, TableCatalog, keep_nothing
 from cubic_ingestion_tests import glue as glue_reader
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
@@ -31,6 +31,7 @@ from cubic_ingestion_tests.pipeline.audited import build_depot
 __all__ = ["database", "glue", "glue_url"]
 
 DMAP = a_table()
+Refusals = Mapping[str, CubicIngestionError]
 HEADER = "sample_id,sample_name,sample_count\n"
 
 
@@ -55,7 +56,8 @@ class Catalog:
         (known,) = self.partitions(entry.table)
         return {each.values for each in entry.partitions}.difference(known)
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+    def register(self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing) -> Refusals:
+        keep()
         if self.whole:
             raise self.whole
         failures = {entry.table.name for entry in entries} & self.refused
@@ -70,10 +72,10 @@ class CatalogThatHangs(Catalog):
         super().__init__()
         self.is_asked, self.may_answer = Event(), Event()
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+    def register(self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing) -> Refusals:
         self.is_asked.set()
         assert self.may_answer.wait(60)
-        return super().register(entries)
+        return super().register(entries, keep)
 
 
 @pytest.fixture
@@ -348,10 +350,10 @@ def test_a_view_that_somebody_made_another_is_named(depot: Depot) -> None:
 class CatalogThatStumbles(Catalog):
     """A catalog in which one table raises what no code expects, and takes the others of the call with it."""
 
-    def register(self, entries: Collection[CatalogEntry]) -> Mapping[str, CubicIngestionError]:
+    def register(self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing) -> Refusals:
         if DMAP in [entry.table for entry in entries]:
             raise KeyError("StorageDescriptor")
-        return super().register(entries)
+        return super().register(entries, keep)
 
 
 def test_a_table_at_which_the_catalog_stumbles_keeps_no_other_from_it(depot: Depot) -> None:
