@@ -9,7 +9,7 @@ from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.ledger.records import ErroredLoads
+from cubic_ingestion.ledger.records import Backlog, ErroredLoads
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.incoming import incoming_missing, not_scanned
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
@@ -58,6 +58,7 @@ def health(
         *_errored(ledger, now, thresholds),
         *_quarantined(ledger),
         *_unreported(ledger, now, thresholds),
+        *_catalog_behind(ledger, now, thresholds),
         *missing_arrivals(tables, ledger, now),
     ]
     return Health(now, [problem for problem in found if problem.code not in thresholds.ignored])
@@ -146,14 +147,35 @@ def _quarantined(ledger: Ledger) -> Iterator[Problem]:
 
 
 def _unreported(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterator[Problem]:
-    for behind in ledger.deliveries[Consumer.DAGSTER].backlog():
-        if behind.error or now - behind.oldest_at > timedelta(seconds=limits.max_wait_seconds):
-            why = f" The last report failed: {behind.error}" if behind.error else ""
-            yield Problem(
-                ProblemCode.UNREPORTED,
-                behind.table,
-                behind.oldest_at,
-                f"Dagster does not show {counted(behind.n_changes, 'change')} of partitions, the oldest since "
-                f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC.{why}",
-                "Is the daemon running, and the sensor 'unreported_partitions' on? 'cubic ingest' reports them too.",
-            )
+    for behind in _behind(ledger, Consumer.DAGSTER, now, limits):
+        why = f" The last report failed: {behind.error}" if behind.error else ""
+        yield Problem(
+            ProblemCode.UNREPORTED,
+            behind.table,
+            behind.oldest_at,
+            f"Dagster does not show {counted(behind.n_changes, 'change')} of partitions, the oldest since "
+            f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC.{why}",
+            "Is the daemon running, and the sensor 'unreported_partitions' on? 'cubic ingest' reports them too.",
+        )
+
+
+def _catalog_behind(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterator[Problem]:
+    for behind in _behind(ledger, Consumer.CATALOG, now, limits):
+        why = f" The catalog refused the table last: {behind.error}" if behind.error else ""
+        yield Problem(
+            ProblemCode.CATALOG_BEHIND,
+            behind.table,
+            behind.oldest_at,
+            f"The catalog does not know {counted(behind.n_changes, 'change')}, the oldest since "
+            f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC, so queries may not find those rows.{why}",
+            "If it says why, mend that: the next run or 'cubic ingest' tries again after a pause of at most an hour, "
+            "'cubic catalog refresh' at once. Else: is the daemon running, and the sensor 'catalog' on?",
+        )
+
+
+def _behind(ledger: Ledger, consumer: Consumer, now: datetime, limits: Thresholds) -> Iterator[Backlog]:
+    """Yield what a consumer failed to process, or has not processed for too long."""
+    longest = timedelta(seconds=limits.max_wait_seconds)
+    for behind in ledger.deliveries[consumer].backlog():
+        if behind.error or now - behind.oldest_at > longest:
+            yield behind

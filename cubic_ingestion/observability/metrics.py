@@ -75,7 +75,12 @@ class LedgerCollector(Collector):
         yield from self._summed(self._totals.read(now))
         yield from self._waiting(now)
         yield self._failures()
-        yield self._unreported()
+        yield self._behind(
+            "cubic_unreported_changes", "Changes of partitions that Dagster does not show yet.", Consumer.DAGSTER
+        )
+        yield self._behind(
+            "cubic_uncatalogued_changes", "Changes that the catalog does not know yet.", Consumer.CATALOG
+        )
         yield self._lags(now)
         yield from self._durations()
         yield self._problems(now)
@@ -130,15 +135,10 @@ class LedgerCollector(Collector):
             failures.add_metric([self._stream(loads.table), loads.table, loads.code], loads.n_loads)
         return failures
 
-    def _unreported(self) -> Metric:
-        changes = GaugeMetricFamily(
-            "cubic_unreported_changes",
-            "Changes of partitions that Dagster does not show yet.",
-            labels=["stream", "table"],
-        )
-        return self._by_table(
-            changes, {behind.table: behind.n_changes for behind in self._ledger.deliveries[Consumer.DAGSTER].backlog()}
-        )
+    def _behind(self, name: str, text: str, consumer: Consumer) -> Metric:
+        changes = GaugeMetricFamily(name, text, labels=["stream", "table"])
+        backlog = self._ledger.deliveries[consumer].backlog()
+        return self._by_table(changes, {behind.table: behind.n_changes for behind in backlog})
 
     def _lags(self, now: datetime) -> Metric:
         lags = GaugeMetricFamily(

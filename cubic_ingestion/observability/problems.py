@@ -27,6 +27,8 @@ class ProblemCode(StrEnum):
     """Records are in quarantine, and nobody has replayed or acknowledged their loads."""
     UNREPORTED = "unreported"
     """Dagster does not show what became of partitions."""
+    CATALOG_BEHIND = "catalog_behind"
+    """The catalog refused changes, or nobody tells it of them, so that queries do not find rows."""
     STALE = "stale"
     """A table has had no newer data for longer than its declaration allows."""
     MISSING_DAY = "missing_day"

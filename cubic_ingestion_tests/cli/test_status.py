@@ -75,6 +75,25 @@ def test_a_load_that_waits_longer_than_the_option_says_is_a_problem(cubic: Cubic
     assert (outcome.exit_code, outcome.json["problems"][0]["code"]) == (1, "waiting_too_long")
 
 
+def test_a_catalog_that_refused_changes_is_a_problem_at_once_and_says_what_to_do(cubic: Cubic, home: Path) -> None:
+    put(home, "20220304.csv", "1,a,5\n")
+    (home / "catalog.duckdb").mkdir()
+    assert cubic("ingest").exit_code == 0
+
+    (problem,) = cubic("status", "--check", "--json").json["problems"]
+
+    assert (problem["code"], problem["table"]) == ("catalog_behind", "cubic__dmap__agg_sample")
+    assert "catalog.duckdb" in problem["message"]
+    assert "cubic catalog refresh" in problem["remedy"]
+    assert (
+        'cubic_uncatalogued_changes{stream="dmap",table="cubic__dmap__agg_sample"} 1.0'
+        in cubic("metrics", "--once").out
+    )
+    (home / "catalog.duckdb").rmdir()
+    assert cubic("catalog", "refresh").exit_code == 0
+    assert cubic("status", "--check").text == "Healthy."
+
+
 def test_metrics_are_printed_once(cubic: Cubic, home: Path) -> None:
     cubic("db", "upgrade")
     assert home.is_dir()

@@ -193,6 +193,7 @@ def of_status(home: Home) -> Iterator[str]:
         ProblemCode.NOT_SCANNED: True,
         ProblemCode.ERRORED: any(load.error and not load.location for load in loads),
         ProblemCode.UNREPORTED: bool(home.platform.ledger.deliveries[Consumer.DAGSTER].backlog()),
+        ProblemCode.CATALOG_BEHIND: bool(home.platform.ledger.deliveries[Consumer.CATALOG].backlog()),
     }
     is_moving = any(load.status not in ENDED for load in loads)
     for code, is_so in expected.items():

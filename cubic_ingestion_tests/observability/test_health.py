@@ -16,7 +16,7 @@ from cubic_ingestion.observability.health import Thresholds, health
 from cubic_ingestion.observability.problems import Problem, ProblemCode
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_ods_table
-from cubic_ingestion_tests.contracts.ledgers import an_ingested, archived, claim
+from cubic_ingestion_tests.contracts.ledgers import AT_NOON, an_ingested, archived, claim
 from cubic_ingestion_tests.observability.conftest import KAFKA, Watched
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -24,8 +24,9 @@ DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
 
 
 def problems(watched: Watched, now: datetime, thresholds: Thresholds | None = None) -> list[Problem]:
-    """Ask at a moment; that nobody reports to Dagster here is asked where it matters."""
-    limits = thresholds or Thresholds(builders.limits(), ignored=[ProblemCode.UNREPORTED])
+    """Ask at a moment; that nobody tells Dagster or the catalog here is asked where it matters."""
+    untold = [ProblemCode.UNREPORTED, ProblemCode.CATALOG_BEHIND]
+    limits = thresholds or Thresholds(builders.limits(), ignored=untold)
     return health(watched.tables, watched.observer, now, limits).problems
 
 
@@ -90,31 +91,43 @@ def test_loads_sent_to_error_count_until_somebody_acknowledges_them(watched: Wat
     assert watched.observer.counts.errored() == []
 
 
-def test_partitions_that_nobody_reports_to_dagster_are_named(watched: Watched) -> None:
-    load_id = watched.came(DMAP, "a.csv", NOON)
-    claim(watched.ledger)
-    watched.ledger.outcomes.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
+BEHIND = [(Consumer.DAGSTER, ProblemCode.UNREPORTED), (Consumer.CATALOG, ProblemCode.CATALOG_BEHIND)]
+
+
+@pytest.mark.parametrize("code", [code for _, code in BEHIND])
+def test_changes_that_a_consumer_has_not_processed_for_too_long_are_named(watched: Watched, code: ProblemCode) -> None:
+    ingested(watched)
     watched.moment = NOON + HOUR
-    assert unreported(watched) == []
+    assert behind(watched, code) == []
     watched.moment += MINUTE
-    (found,) = unreported(watched)
+    (found,) = behind(watched, code)
     assert (found.table, found.since) == (DMAP.name, NOON)
 
 
-def test_a_report_to_dagster_that_failed_is_named_at_once_with_its_reason(watched: Watched) -> None:
+@pytest.mark.parametrize(("consumer", "code"), BEHIND)
+def test_a_consumer_that_refused_changes_is_named_at_once_with_its_reason(
+    watched: Watched, consumer: Consumer, code: ProblemCode
+) -> None:
+    ingested(watched)
+    deliveries = watched.ledger.deliveries[consumer]
+    (work,) = deliveries.claim([DMAP.name], claimant="run-1/a", **AT_NOON, n_tables=1, n_changes=1)
+    deliveries.postpone("run-1/a", work, NOON + HOUR, "the disk is full")
+
+    (found,) = behind(watched, code)
+    assert "the disk is full" in found.message
+    assert [each for _, other in BEHIND if other != code for each in behind(watched, other)] == []
+
+
+def ingested(watched: Watched) -> None:
+    """Let a file be ingested of which no consumer has heard."""
     load_id = watched.came(DMAP, "a.csv", NOON)
     claim(watched.ledger)
     watched.ledger.outcomes.complete_ingest("run-1/a", [an_ingested(watched_load(watched, load_id))])
-    limits = {"now": NOON, "expires_at": NOON + HOUR, "n_tables": 1, "n_changes": 1}
-    (work,) = watched.ledger.deliveries[Consumer.DAGSTER].claim([DMAP.name], claimant="run-1/a", **limits)  # pyright: ignore[reportArgumentType] - a short way to write it
-    watched.ledger.deliveries[Consumer.DAGSTER].postpone("run-1/a", work, NOON + HOUR, "the event log is full")
-    (found,) = unreported(watched)
-    assert "the event log is full" in found.message
 
 
-def unreported(watched: Watched) -> list[Problem]:
+def behind(watched: Watched, code: ProblemCode) -> list[Problem]:
     found = problems(watched, watched.moment, Thresholds(builders.limits()))
-    return [problem for problem in found if problem.code is ProblemCode.UNREPORTED]
+    return [problem for problem in found if problem.code is code]
 
 
 def test_problems_that_are_ignored_are_left_out(watched: Watched) -> None:
