@@ -4,13 +4,13 @@ Each change has a delivery for every consumer that takes its kind. Deliveries, n
 open may have recorded a change with a smaller id than one that was processed.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, String, bindparam, insert, select
+from sqlalchemy import Connection, String, bindparam, func, insert, select
 
-from cubic_ingestion.domain.changes import ChangeKind, Consumer
+from cubic_ingestion.domain.changes import IN_SPRINGBOARD, ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicDelivery
 from cubic_ingestion.ledger.rows import in_pages
 
@@ -20,6 +20,18 @@ _DELIVER = insert(CubicDelivery).from_select(
     select(bindparam("to", type_=String), CubicChange.table_id, CubicChange.id).where(
         CubicChange.id.in_(bindparam("page", expanding=True))
     ),
+)
+
+_LAST_IN_SPRINGBOARD = (
+    select(func.max(CubicChange.id))
+    .where(
+        CubicChange.load_id.in_(bindparam("page", expanding=True)),
+        CubicChange.kind.in_([kind.value for kind in IN_SPRINGBOARD]),
+    )
+    .group_by(CubicChange.load_id)
+)
+_WHERE_ROWS_ARE = select(CubicChange.load_id, CubicChange.location, CubicChange.partition_key).where(
+    CubicChange.id.in_(_LAST_IN_SPRINGBOARD)
 )
 
 
@@ -38,7 +50,11 @@ class Change:
 
 
 def record(connection: Connection, changes: Collection[Change], now: datetime) -> None:
-    """Record changes and their deliveries, in the transaction that makes them."""
+    """Record changes and their deliveries, in the transaction that makes them.
+
+    Rows are withdrawn from the partition that they are in. If ``changes`` name another, which the load was planned into
+    since, that one is marked.
+    """
     rows = [
         {
             "table_id": change.table_id,
@@ -48,7 +64,7 @@ def record(connection: Connection, changes: Collection[Change], now: datetime) -
             "location": change.location,
             "inserted_at": now,
         }
-        for change in dict.fromkeys(changes)
+        for change in dict.fromkeys(_from_where_rows_are(connection, changes))
     ]
     if not rows:
         return
@@ -57,3 +73,20 @@ def record(connection: Connection, changes: Collection[Change], now: datetime) -
         ids = [change_id for change_id, kind in recorded if kind in consumer.kinds]
         for page in in_pages(ids):
             connection.execute(_DELIVER, {"to": consumer.value, "page": page})
+
+
+def _from_where_rows_are(connection: Connection, changes: Collection[Change]) -> Iterator[Change]:
+    withdrawn = [change.load_id for change in changes if change.kind is ChangeKind.WITHDRAWN]
+    rows_are_in: dict[tuple[int | None, str | None], str] = {}
+    for page in in_pages(withdrawn):
+        for load_id, location, partition_key in connection.execute(_WHERE_ROWS_ARE, {"page": page}).tuples():
+            rows_are_in[load_id, location] = partition_key
+    for change in changes:
+        left = change.partition_key
+        if change.kind is ChangeKind.WITHDRAWN:
+            left = rows_are_in.get((change.load_id, change.location), left)
+        if left == change.partition_key:
+            yield change
+        else:
+            yield replace(change, partition_key=left)
+            yield replace(change, kind=ChangeKind.MARKED, location=None)

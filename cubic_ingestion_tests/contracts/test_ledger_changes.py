@@ -23,6 +23,7 @@ from cubic_ingestion_tests.contracts.ledgers import (
     archived,
     claim,
     ingested,
+    place,
     ready,
     register,
 )
@@ -63,8 +64,8 @@ def become_new(engine: Engine, consumer: Consumer) -> None:
 def replay(ledger: Ledger, load: Load, location: str | None = None) -> None:
     ledger.outcomes.mark_replay([load.id])
     claim(ledger, Work.REPLAY)
-    place = location or f"{load.version.key}.parquet"
-    ledger.outcomes.complete_ingest("run-1/a", [an_ingested(load, location=place)])
+    stands_at = location or f"{load.version.key}.parquet"
+    ledger.outcomes.complete_ingest("run-1/a", [an_ingested(load, location=stands_at)])
 
 
 def test_rows_are_published_replaced_and_withdrawn(ledger: Ledger, engine: Engine) -> None:
@@ -87,9 +88,9 @@ def test_a_load_that_takes_the_place_of_another_withdraws_its_rows(ledger: Ledge
     claim(ledger)
     ledger.outcomes.complete_ingest("run-1/a", [an_ingested(new, location=f"{old.version.key}.parquet")])
 
-    place = f"{old.version.key}.parquet"
-    assert changes(engine, old) == [("published", place), ("withdrawn", place)]
-    assert changes(engine, new) == [("published", place)]
+    taken = f"{old.version.key}.parquet"
+    assert changes(engine, old) == [("published", taken), ("withdrawn", taken)]
+    assert changes(engine, new) == [("published", taken)]
 
 
 def test_a_load_that_is_rejected_while_it_is_archived_withdraws_its_rows(ledger: Ledger, engine: Engine) -> None:
@@ -98,6 +99,54 @@ def test_a_load_that_is_rejected_while_it_is_archived_withdraws_its_rows(ledger:
     assert ledger.outcomes.reject(load.id, ERROR, claimant="run-1/a")
 
     assert changes(engine, load)[-1] == ("withdrawn", f"{load.version.key}.parquet")
+
+
+def feed(engine: Engine, load: Load) -> list[tuple[str, str, str | None]]:
+    """Return the feed of a load, in order, as kind, partition and location."""
+    with engine.connect() as connection:
+        statement = "SELECT kind, partition_key, location FROM cubic_changes WHERE load_id = :id ORDER BY id"
+        rows = connection.execute(text(statement), {"id": load.id}).tuples()
+        return [(kind, partition_key, location) for kind, partition_key, location in rows]
+
+
+def test_a_replay_withdraws_rows_from_the_partition_that_they_were_in(ledger: Ledger, engine: Engine) -> None:
+    (load,) = archived(ledger, "a.csv")
+    place(ledger, [load], "2022-03-05", snapshot=NOON)
+    claim(ledger, Work.REPLAY)
+    ledger.outcomes.complete_ingest("run-1/a", [an_ingested(load, "2022-03-05", location="elsewhere")])
+
+    assert feed(engine, load)[-3:] == [
+        ("withdrawn", DAY, f"{load.version.key}.parquet"),
+        ("marked", "2022-03-05", None),
+        ("published", "2022-03-05", "elsewhere"),
+    ]
+
+
+def test_a_rejection_withdraws_rows_from_where_they_were_and_marks_the_partition_that_it_is_of(
+    ledger: Ledger, engine: Engine
+) -> None:
+    (load,) = ingested(ledger, "a.csv")
+    place(ledger, [load], "2022-03-05", snapshot=NOON)
+    claim(ledger, Work.ARCHIVE)
+    assert ledger.outcomes.reject(load.id, ERROR, claimant="run-1/a")
+
+    assert feed(engine, load)[-2:] == [
+        ("withdrawn", DAY, f"{load.version.key}.parquet"),
+        ("marked", "2022-03-05", None),
+    ]
+
+
+def test_a_load_whose_place_is_taken_withdraws_rows_from_where_they_were(ledger: Ledger, engine: Engine) -> None:
+    (old,) = ingested(ledger, "a.csv")
+    place(ledger, [old], "2022-03-05", snapshot=NOON)
+    (new,) = ready(ledger, "b.csv")
+    claim(ledger)
+    ledger.outcomes.complete_ingest("run-1/a", [an_ingested(new, location=f"{old.version.key}.parquet")])
+
+    assert feed(engine, old)[-2:] == [
+        ("withdrawn", DAY, f"{old.version.key}.parquet"),
+        ("marked", "2022-03-05", None),
+    ]
 
 
 def test_what_changes_no_rows_is_marked_and_delivered_to_dagster_alone(ledger: Ledger, engine: Engine) -> None:
