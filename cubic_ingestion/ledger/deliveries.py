@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind, Consumer
+from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.ledger.change_models import CubicChange, CubicConsumer, CubicDelivery
 from cubic_ingestion.ledger.engine import FEED_LOCK, be_with_others
 from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over, moments
@@ -76,8 +77,8 @@ class Deliveries(Part):
             tables: Names of tables.
             now: The present moment.
             expires_at: When a claim that is taken now ends.
-            recorded_before: Only tables with a change that was recorded before this moment, or that concerns the table
-                as a whole; all if None.
+            recorded_before: Only tables with a change that was recorded before this moment, or by a clock that was
+                ahead of ``now``, or that concerns the table as a whole; all if None.
         """
         named = (
             select(CubicTable.id, CubicTable.name)
@@ -85,9 +86,10 @@ class Deliveries(Part):
             .where(CubicTable.name.in_(tables))
         )
         is_free = or_(CubicConsumer.table_id.is_(None), _IS_FREE)
+        is_old = () if recorded_before is None else (_is_recorded(recorded_before, now),)
         # Not one condition with OR: PostgreSQL would look through all loads for the tables that have some.
         statement = union(
-            named.where(is_free, self._has_deliveries(recorded_before)), named.where(self._lacks_seeds())
+            named.where(is_free, self._has_deliveries(*is_old)), named.where(self._lacks_seeds())
         ).order_by("id")
         return [row.name for row in connection.execute(statement, moments(now, expires_at))]
 
@@ -320,18 +322,24 @@ class Deliveries(Part):
         is_gone = ~exists().where(CubicChange.id == CubicDelivery.change_id)
         connection.execute(delete(CubicDelivery).where(self._is_ours, CubicDelivery.table_id == table_id, is_gone))
 
-    def _has_deliveries(self, recorded_before: datetime | None = None) -> ColumnElement[bool]:
+    def _has_deliveries(self, *of_changes: ColumnElement[bool]) -> ColumnElement[bool]:
         of_table = exists().where(self._is_ours, CubicDelivery.table_id == CubicTable.id)
-        if recorded_before is None:
-            return of_table
-        # What concerns a table as a whole was made by no run, which would report it itself.
-        is_old = or_(CubicChange.inserted_at <= recorded_before, CubicChange.partition_key == WHOLE_TABLE)
-        return of_table.where(CubicChange.id == CubicDelivery.change_id, is_old)
+        return of_table.where(CubicChange.id == CubicDelivery.change_id, *of_changes) if of_changes else of_table
 
     def _lacks_seeds(self) -> ColumnElement[bool]:
         """Return the condition that a table has rows, and nothing of it was ever delivered to the consumer."""
         has_rows = exists().where(CubicLoad.table_id == CubicTable.id, HAS_ROWS)
         return CubicConsumer.table_id.is_(None) & ~self._has_deliveries() & has_rows
+
+
+def _is_recorded(before: datetime, now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a change is from before a moment, as far as its time can be believed, or of no run."""
+    return or_(
+        CubicChange.inserted_at <= before,
+        CubicChange.inserted_at > now + CLOCK_TOLERANCE,
+        # What concerns a table as a whole was made by no run, which would report it itself.
+        CubicChange.partition_key == WHOLE_TABLE,
+    )
 
 
 def _made_again(deliveries: Upsert) -> Upsert:

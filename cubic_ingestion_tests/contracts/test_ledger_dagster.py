@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from cubic_ingestion.domain.changes import WHOLE_TABLE, Consumer
+from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.domain.table import Column
@@ -19,6 +20,7 @@ from cubic_ingestion_tests.contracts.ledgers import (
     DAY,
     DMAP,
     LATER,
+    Term,
     an_ingested,
     archived,
     claim,
@@ -154,8 +156,19 @@ def test_only_what_was_recorded_before_a_moment_is_due_then(ledger: Ledger) -> N
     ingested(ledger, "a.csv")
     recorded_at = dagster(ledger).pending_partitions(DMAP.name, [DAY])[DAY]
 
-    assert dagster(ledger).due(TABLES, **AT_NOON, recorded_before=recorded_at - timedelta(seconds=1)) == []
-    assert dagster(ledger).due(TABLES, **AT_NOON, recorded_before=recorded_at) == [DMAP.name]
+    then: Term = {"now": recorded_at, "expires_at": recorded_at + timedelta(minutes=15)}
+    assert dagster(ledger).due(TABLES, **then, recorded_before=recorded_at - timedelta(seconds=1)) == []
+    assert dagster(ledger).due(TABLES, **then, recorded_before=recorded_at) == [DMAP.name]
+
+
+def test_what_a_clock_that_was_ahead_has_recorded_counts_as_recorded_before(ledger: Ledger) -> None:
+    ingested(ledger, "a.csv")
+    recorded_at = dagster(ledger).pending_partitions(DMAP.name, [DAY])[DAY]
+
+    for ahead, due in ((CLOCK_TOLERANCE, []), (CLOCK_TOLERANCE + timedelta(seconds=1), [DMAP.name])):
+        now = recorded_at - ahead
+        then: Term = {"now": now, "expires_at": now + timedelta(minutes=15)}
+        assert dagster(ledger).due(TABLES, **then, recorded_before=now - timedelta(minutes=5)) == due
 
 
 def test_what_concerns_the_table_as_a_whole_is_due_at_once(ledger: Ledger) -> None:
