@@ -65,7 +65,7 @@ def prune_old_runs(context: dg.OpExecutionContext) -> None:
 @dg.op(description="Deletes superseded changes and steps of loads older than CUBIC_HISTORY_RETENTION_DAYS.")
 def prune_ledger(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
     """Keep the ledger's history from growing without end."""
-    before = datetime.now(UTC) - timedelta(days=read_settings().history_retention_days)
+    before = platform.clock.now() - timedelta(days=read_settings().history_retention_days)
     n_deleted = platform.ledger.retention.forget(before)
     context.log.info("%s changes and steps deleted", n_deleted)
     context.add_output_metadata({"deleted": n_deleted})

@@ -1,5 +1,8 @@
 """What is deleted of Dagster's past, and what must not be."""
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +14,13 @@ from cubic_ingestion.defs import pruning
 from cubic_ingestion.defs.event_log import report_attempt
 from cubic_ingestion.defs.pruning import prune, prune_runs
 from cubic_ingestion.defs.translator import ATTEMPT_TAG
+from cubic_ingestion.domain.table import StreamName
+from cubic_ingestion.pipeline.plan import plan
+from cubic_ingestion.pipeline.register import register
+from cubic_ingestion.settings import read_settings
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.homes import put_dmap
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 
@@ -84,3 +92,18 @@ def test_the_job_deletes_what_is_older_than_the_setting(
 
     assert {run.run_id for run in instance.get_runs()} == {kept}
     assert earlier != kept
+
+
+def test_the_age_of_the_ledgers_history_is_told_by_the_ledgers_clock(
+    instance: dg.DagsterInstance, depot: Depot
+) -> None:
+    put_dmap(depot, "20220304.csv")
+    register(depot.platform, StreamName.DMAP)
+    plan(depot.platform, StreamName.DMAP)
+    depot.clock.advance(days=read_settings().history_retention_days + 1)
+    platform = replace(depot.platform, clock=depot.clock)
+
+    assert prune_runs.execute_in_process(instance=instance, resources={"platform": platform}).success
+
+    with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM cubic_load_steps").fetchone() == (0,)
