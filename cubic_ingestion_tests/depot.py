@@ -135,7 +135,7 @@ class Depot:
         self.catalog()
 
     def end_loads(self) -> None:
-        """Ingest and archive until all is done; the catalog is not told."""
+        """Ingest and archive until all is done, without the catalog."""
         for _ in range(3):
             self.ingest()
             self.archive()

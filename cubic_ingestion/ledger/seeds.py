@@ -1,4 +1,4 @@
-"""Seeds: what a consumer that begins is told of a table: the last change of each load with rows in Springboard."""
+"""Seeds: what a consumer begins with, for a table: the last change of each load with rows in Springboard."""
 
 from datetime import datetime
 

@@ -58,7 +58,7 @@ def revisions(engine: Engine) -> list[str]:
     Raises:
         SchemaRevisionError: It was never migrated, or its schema is newer than this code.
     """
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see below
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - heavy, as below
 
     found = current_revision(engine)
     if found is None or found > NEWEST:

@@ -36,7 +36,7 @@ from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import CatalogEntry, CatalogPart, CatalogPartition, Keep
 
 CHUNK_TABLES, CHUNK_CHANGES = 20, 2_000
-"""Tables, and changes of each, that the catalog is told of under one lease, which is renewed meanwhile."""
+"""Tables, and changes of each, that one lease covers; it is renewed meanwhile."""
 
 _FIRST_PAUSE = timedelta(seconds=30)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)

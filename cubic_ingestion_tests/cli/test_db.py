@@ -71,7 +71,7 @@ def test_a_downgrade_of_a_database_without_a_schema_asks_for_the_upgrade(
 
 
 def test_the_help_of_the_downgrade_says_what_must_be_stopped_and_what_is_parked(cubic: Cubic) -> None:
-    told = cubic("db", "downgrade", "--help").text
+    words = cubic("db", "downgrade", "--help").text
 
-    assert "Stop all processes" in told
-    assert "parked" in told
+    assert "Stop all processes" in words
+    assert "parked" in words

@@ -94,9 +94,7 @@ def test_the_job_deletes_what_is_older_than_the_setting(
     assert earlier != kept
 
 
-def test_the_age_of_the_ledgers_history_is_told_by_the_ledgers_clock(
-    instance: dg.DagsterInstance, depot: Depot
-) -> None:
+def test_the_ledgers_history_ages_by_the_ledgers_clock(instance: dg.DagsterInstance, depot: Depot) -> None:
     put_dmap(depot, "20220304.csv")
     register(depot.platform, StreamName.DMAP)
     plan(depot.platform, StreamName.DMAP)

@@ -1,4 +1,4 @@
-"""The lease on tables whose changes the catalog is told of: it is renewed as long as somebody works."""
+"""The lease on the tables that a catalog update works on: it is renewed until the work ends."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
