@@ -20,12 +20,13 @@ import pytest
 from cubic_ingestion import cli
 from cubic_ingestion.cli import main
 from cubic_ingestion.cli.output import json_text
+from cubic_ingestion.ledger.upgrade import NEWEST
 from cubic_ingestion.outside_text import ACTING
 from cubic_ingestion_tests.cli.test_app import ALL, CUBIC, LEAVES
 from cubic_ingestion_tests.homes import enter
 from cubic_ingestion_tests.hostile_files import plant_hostile_files
 
-VALUES = {"load_id": "1", "table": "cubic__kafka__sample"}
+VALUES = {"load_id": "1", "table": "cubic__kafka__sample", "revision": NEWEST}
 """What required arguments are given, by name; any other is ``1``."""
 OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("metrics",): ("--once",),
