@@ -52,7 +52,7 @@ class GluePartitions:
                 raise CatalogUnavailableError(self._table, f"others change the same {len(pending)} partitions")
 
     def remove(self, partitions: Sequence[Values], keep: Keep) -> None:
-        """Delete partitions; one that is gone already is no error. ``keep`` as for ``put``.
+        """Delete partitions. A partition that does not exist is ignored. ``put`` describes ``keep``.
 
         Raises:
             CatalogUnavailableError: Glue refused one.

@@ -153,8 +153,7 @@ def _unreported(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterator[P
             ProblemCode.UNREPORTED,
             behind.table,
             behind.oldest_at,
-            f"Dagster does not show {counted(behind.n_changes, 'change')} of partitions, the oldest since "
-            f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC.{why}",
+            f"Dagster does not show {counted(behind.n_changes, 'change')} of partitions, {_since(behind)}.{why}",
             "Is the daemon running, and the sensor 'unreported_partitions' on? 'cubic ingest' reports them too.",
         )
 
@@ -166,11 +165,15 @@ def _catalog_behind(ledger: Ledger, now: datetime, limits: Thresholds) -> Iterat
             ProblemCode.CATALOG_BEHIND,
             behind.table,
             behind.oldest_at,
-            f"The catalog does not know {counted(behind.n_changes, 'change')}, the oldest since "
-            f"{behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC, so queries may not find those rows.{why}",
+            f"The catalog does not know {counted(behind.n_changes, 'change')}, {_since(behind)}, so queries may "
+            f"not find those rows.{why}",
             "If it says why, mend that: the next run or 'cubic ingest' tries again after a pause of at most an hour, "
             "'cubic catalog refresh' at once. Else: is the daemon running, and the sensor 'catalog' on?",
         )
+
+
+def _since(behind: Backlog) -> str:
+    return f"the oldest since {behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _behind(ledger: Ledger, consumer: Consumer, now: datetime, limits: Thresholds) -> Iterator[Backlog]:
