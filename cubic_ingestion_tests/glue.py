@@ -16,6 +16,10 @@ from moto.core.exceptions import JsonRESTError
 from moto.glue.responses import GlueResponse
 from moto.server import ThreadedMotoServer
 
+from cubic_ingestion_tests.aws_models import read_aws_models_once
+
+read_aws_models_once()
+
 Rows = list[tuple[Any, ...]]
 
 _number = count()

@@ -10,6 +10,9 @@ from moto.server import ThreadedMotoServer
 
 from cubic_ingestion.storage.s3_client import s3_client
 from cubic_ingestion.storage.s3_object_store import S3ObjectStore
+from cubic_ingestion_tests.aws_models import read_aws_models_once
+
+read_aws_models_once()
 
 AWS_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 

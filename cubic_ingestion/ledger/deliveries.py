@@ -36,6 +36,7 @@ from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
 from cubic_ingestion.ledger.upserts import Upsert, upsert
 
 _IS_DECLARED = CubicTable.deleted_at.is_(None)
+_ANY_ROWS = exists().where(CubicLoad.table_id == CubicTable.id, HAS_ROWS)
 _IS_LEASED = CubicConsumer.claimed_by.is_not(None)
 # A table's lease is over, or without a lease its pause.
 _IS_FREE = or_(_IS_LEASED & is_over(CubicConsumer.due_at), ~_IS_LEASED & is_due(CubicConsumer.due_at))
@@ -247,7 +248,9 @@ class Deliveries(Part):
         """Begin to follow the tables that the consumer does not know yet, each from what is in Springboard."""
         unknown = select(CubicTable.id).outerjoin(CubicConsumer, self._of_table)
         unknown = unknown.where(CubicTable.name.in_(tables), CubicConsumer.table_id.is_(None)).order_by(CubicTable.id)
-        for table_id in self._be_known(connection, connection.execute(unknown).scalars().all()):
+        new = self._be_known(connection, connection.execute(unknown).scalars().all())
+        with_rows = select(CubicTable.id).where(CubicTable.id.in_(new), _ANY_ROWS).order_by(CubicTable.id)
+        for table_id in connection.execute(with_rows).scalars().all() if new else ():
             self._seed(connection, table_id, now, is_seed=True)
 
     def _be_known(self, connection: Connection, table_ids: Collection[int]) -> list[int]:
@@ -328,8 +331,7 @@ class Deliveries(Part):
 
     def _lacks_seeds(self) -> ColumnElement[bool]:
         """Return the condition that a table has rows, and nothing of it was ever delivered to the consumer."""
-        has_rows = exists().where(CubicLoad.table_id == CubicTable.id, HAS_ROWS)
-        return CubicConsumer.table_id.is_(None) & ~self._has_deliveries() & has_rows
+        return CubicConsumer.table_id.is_(None) & ~self._has_deliveries() & _ANY_ROWS
 
 
 def _is_recorded(before: datetime, now: datetime) -> ColumnElement[bool]:

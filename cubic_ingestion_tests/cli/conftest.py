@@ -4,16 +4,21 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cubic_ingestion.cli import main
+from cubic_ingestion.defs import build
 from cubic_ingestion_tests.databases import database_url
 from cubic_ingestion_tests.homes import close_depots, enter
 
 __all__ = ["cubic", "database_url", "home", "ingested_home"]
+
+build.build_table_asset = cache(build.build_table_asset)
+"""Those of all tables are made once a process; a command takes as long for them as for its work."""
 
 
 @dataclass(frozen=True)

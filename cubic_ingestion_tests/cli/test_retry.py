@@ -1,25 +1,41 @@
 """``cubic loads retry``: another try for errored loads, by id, table or reason."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cubic_ingestion_tests.cli.conftest import Cubic
-from cubic_ingestion_tests.homes import DMAP, depot_of, put_dmap, put_kafka
+from cubic_ingestion_tests.homes import DMAP, close_depots, depot_of, enter, put_dmap, put_kafka
 
 TABLE = "cubic__dmap__agg_sample"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the home, which is ingested once and then laid out anew for each test."""
+    return tmp_path_factory.mktemp("errored")
+
+
 @pytest.fixture
-def errored(cubic: Cubic, home: Path) -> Path:
+def errored(cubic: Cubic, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home with a load in Error for a bad value (1), one that is empty (2), and one archived (3)."""
-    depot = depot_of(home)
-    put_dmap(depot, "20220304.csv", "1,a,many\n")
-    depot.put(DMAP + "20220305.csv", b"")
-    put_kafka(depot, "a.json")
-    assert cubic("ingest").exit_code == 1
-    assert [load["id"] for load in cubic("loads", "list", "--status", "errored", "--json").json] == [2, 1]
-    return home
+    home = enter(folder, monkeypatch)
+    ingested = folder / "ingested"
+    if not ingested.exists():
+        depot = depot_of(home)
+        put_dmap(depot, "20220304.csv", "1,a,many\n")
+        depot.put(DMAP + "20220305.csv", b"")
+        put_kafka(depot, "a.json")
+        assert cubic("ingest").exit_code == 1
+        assert [load["id"] for load in cubic("loads", "list", "--status", "errored", "--json").json] == [2, 1]
+        close_depots()
+        home.rename(ingested)
+    shutil.copytree(ingested, home)
+    yield home
+    close_depots()
+    shutil.rmtree(home)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def chromium() -> Path:
     return CHROMIUM
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its sensors and daemon take processor time for as long as they run
 def landed(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landed]:
     """Start what ``make dev`` starts, on a home of its own that the sample landed in, but for one file that is late."""
     assert chromium
