@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -71,23 +70,23 @@ def _list(values: Collection[object]) -> str:
 
 
 def _reader(obj: object) -> pa.RecordBatchReader:
-    if isinstance(obj, pd.DataFrame):
-        obj = _from_pandas(obj)
-    if isinstance(obj, pa.Table):
-        return obj.to_reader()
     if isinstance(obj, pa.RecordBatchReader):
         return obj
-    raise dg.DagsterInvariantViolationError(
-        f"Springboard takes a pa.Table, pa.RecordBatchReader or pd.DataFrame, not a {type(obj).__name__}."
-    )
+    return (obj if isinstance(obj, pa.Table) else _from_pandas(obj)).to_reader()
 
 
-def _from_pandas(frame: pd.DataFrame) -> pa.Table:
+def _from_pandas(obj: object) -> pa.Table:
     """Convert a frame; its index is only row labels, or else the frame is refused."""
-    names = [name for name in frame.index.names if name is not None]
-    if names or isinstance(frame.index, pd.MultiIndex):
+    import pandas as pd  # noqa: PLC0415 - every process would import it, for those that write frames
+
+    if not isinstance(obj, pd.DataFrame):
+        raise dg.DagsterInvariantViolationError(
+            f"Springboard takes a pa.Table, pa.RecordBatchReader or pd.DataFrame, not a {type(obj).__name__}."
+        )
+    names = [name for name in obj.index.names if name is not None]
+    if names or isinstance(obj.index, pd.MultiIndex):
         raise dg.DagsterInvariantViolationError(
             f"The frame's index ({_list(names) if names else 'of several levels'}) is no column and would be lost. "
             "Call reset_index(), or groupby(…, as_index=False)."
         )
-    return pa.Table.from_pandas(frame, preserve_index=False)
+    return pa.Table.from_pandas(obj, preserve_index=False)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from dagster import MetadataValue
 
 from cubic_ingestion.defs.inert_text import code, inert, listed
+from cubic_ingestion.domain.derived_table import DerivedTable
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.ledger.records import PartitionTotal
 
@@ -41,6 +42,11 @@ def asset_key(table: Table) -> dg.AssetKey:
 def feed_key(table: Table) -> dg.AssetKey:
     """``dmap_feed/<type>``, of the feed that fills a table."""
     return dg.AssetKey(["dmap_feed", table.prefix.split("/")[-2]])
+
+
+def derived_table(context: dg.InputContext | dg.OutputContext) -> DerivedTable:
+    """Return the table that an asset of a person's own is; its files lie below the asset's key."""
+    return DerivedTable(tuple(context.asset_key.path), context.has_asset_partitions)
 
 
 def asset_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
