@@ -14,7 +14,7 @@ CUBIC_HOME ?= $(shell sed -n 's/^CUBIC_HOME=//p' .env 2>/dev/null | tail -n 1)
 override HOME_FOLDER := $(patsubst ~/%,$(HOME)/%,$(or $(strip $(CUBIC_HOME)),.cubic))
 DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
-PYTEST_OPTIONS ?= -n 3 --dist worksteal
+PYTEST_OPTIONS ?= -n 4 --dist loadgroup --no-loadscope-reorder
 SLOW_ROOMS := cli defs deployment faults integration
 HOUSE := cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
 

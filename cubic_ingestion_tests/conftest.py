@@ -14,8 +14,14 @@ from cubic_ingestion_tests.depot import Depot
 __all__ = ["depot", "pytest_collection_modifyitems", "pytest_runtest_call"]
 
 TESTS = Path(__file__).parent
-FIRST, LAST = ("integration", "deployment"), ("faults",)
-"""Servers that several tests share are started first, and what can be stolen one by one comes last."""
+ORDER = ("integration", "", "deployment", "faults")
+"""Rooms in the order of their tests; the empty name stands for all others.
+
+Those whose servers take long come first, and not both at once. Last comes what any worker can do, one by one, so that
+all end at the same time.
+"""
+TOGETHER, ONE_BY_ONE = ("integration", "deployment"), ("faults",)
+"""Rooms that one worker does, since their tests share servers, and rooms whose tests share nothing."""
 
 KAFKA_TABLE = Table(
     "cubic__kafka__sample",
@@ -44,12 +50,17 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in an order in which two workers end at the same time."""
-    items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).parts[0]))
+    """Put the tests in order, and name groups whose tests stay on one worker: a module, or a room."""
+    items.sort(key=lambda item: ORDER.index(_room(item) if _room(item) in ORDER else ""))
+    for item in items:
+        room = _room(item)
+        if room not in ONE_BY_ONE:
+            group = room if room in TOGETHER else str(item.path.relative_to(TESTS))
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _rank(room: str) -> int:
-    return (room not in FIRST) + (room in LAST)
+def _room(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
 
 
 @pytest.fixture
