@@ -14,7 +14,10 @@ CUBIC_HOME ?= $(shell sed -n 's/^CUBIC_HOME=//p' .env 2>/dev/null | tail -n 1)
 override HOME_FOLDER := $(patsubst ~/%,$(HOME)/%,$(or $(strip $(CUBIC_HOME)),.cubic))
 DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
-PYTEST_OPTIONS ?= -n 4 --dist loadgroup --no-loadscope-reorder
+# Tests wait for servers and processes of their own: four workers keep two cores busy. Fast tests wait for nothing.
+SPREAD := --dist loadgroup --no-loadscope-reorder
+PYTEST_OPTIONS ?= -n 4 $(SPREAD)
+UNIT_OPTIONS ?= -n 2 $(SPREAD)
 SLOW_ROOMS := cli defs deployment faults integration
 HOUSE := cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
 
@@ -29,7 +32,8 @@ run: $(INSTALLED) ## Ingest the sample of all three streams and show what became
 	@$(BIN)/cubic ingest
 
 unit: $(INSTALLED) ## Run the fast tests, for every save: no Dagster, no server
-	$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) -m 'not slow and not postgres' $(SLOW_ROOMS:%=--ignore=cubic_ingestion_tests/%)
+	$(BIN)/python -m pytest -q $(UNIT_OPTIONS) -m 'not slow and not postgres' $(SLOW_ROOMS:%=--ignore=cubic_ingestion_tests/%) \
+		$(HOUSE:%=--ignore=%)
 
 test: $(INSTALLED) ## Run all tests; Chromium and Redis are installed where that is allowed
 	@bash .ci/install-chromium || echo "Left out: the browser tests. They need Debian's chromium (apt-get install chromium)."

@@ -1,45 +1,5 @@
 """Fixtures of the faults."""
 
-from collections.abc import Iterator
-from itertools import count
-from pathlib import Path
-from typing import Any
+from cubic_ingestion_tests.duckdb_files import duckdb_instance, duckdb_is_there_already
 
-import duckdb
-import pytest
-
-_number = count()
-
-
-class _Attached:
-    """A connection with a DuckDB file that an instance which is there already has attached."""
-
-    def __init__(self, instance: duckdb.DuckDBPyConnection, path: Path, read_only: bool) -> None:  # noqa: FBT001 - DuckDB's
-        self._name = f"file_{next(_number)}"
-        self._cursor = instance.cursor()
-        self._cursor.execute(f"ATTACH '{path}' AS {self._name}{' (READ_ONLY)' if read_only else ''}")
-        self._cursor.execute(f"USE {self._name}")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
-
-    def close(self) -> None:
-        """Leave the file as a closed connection does."""
-        self._cursor.execute("USE memory")
-        self._cursor.execute(f"DETACH {self._name}")
-        self._cursor.close()
-
-
-@pytest.fixture(scope="session")
-def duckdb_instance() -> Iterator[duckdb.DuckDBPyConnection]:
-    """One instance for all cells of a process: to begin one takes longer than all that a cell asks of it."""
-    with duckdb.connect(config={"enable_external_file_cache": False}) as instance:
-        yield instance
-
-
-@pytest.fixture(autouse=True)
-def _duckdb_is_there_already(duckdb_instance: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(path: Path, *, read_only: bool = False) -> _Attached:
-        return _Attached(duckdb_instance, path, read_only)
-
-    monkeypatch.setattr(duckdb, "connect", connect)
+__all__ = ["duckdb_instance", "duckdb_is_there_already"]

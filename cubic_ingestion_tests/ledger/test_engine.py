@@ -53,6 +53,7 @@ def test_a_database_that_cannot_be_reached_is_a_passing_trouble_told_without_pas
     assert isinstance(trouble.value.__cause__, OperationalError)
 
 
+@pytest.mark.postgres
 def test_a_connection_that_the_server_closed_is_replaced(postgres_url: str) -> None:
     with an_engine(postgres_url) as engine:
         with reading(engine) as connection:

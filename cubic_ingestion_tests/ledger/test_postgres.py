@@ -21,7 +21,9 @@ from cubic_ingestion_tests.databases import an_engine, upgrade_at
 
 pytestmark = pytest.mark.postgres
 
-ON_POSTGRES = pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
+ON_POSTGRES = pytest.mark.parametrize(
+    "empty_database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
 BEFORE_COUNTING = "0003"
 BEFORE_ROOM, WITH_ROOM = "0006", "0007"
 POOL_SIZE = 2
