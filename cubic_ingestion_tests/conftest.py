@@ -49,6 +49,7 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests in order, and name groups whose tests stay on one worker: a module, or a room."""
     items.sort(key=lambda item: ORDER.index(_room(item) if _room(item) in ORDER else ""))
