@@ -15,9 +15,8 @@ override HOME_FOLDER := $(patsubst ~/%,$(HOME)/%,$(or $(strip $(CUBIC_HOME)),.cu
 DAGSTER_FOLDER := $(abspath $(HOME_FOLDER))/dagster
 
 # Tests wait for servers and processes of their own: four workers keep two cores busy. Fast tests wait for nothing.
-SPREAD := --dist loadgroup --no-loadscope-reorder
-PYTEST_OPTIONS ?= -n 4 $(SPREAD)
-UNIT_OPTIONS ?= -n 2 $(SPREAD)
+PYTEST_OPTIONS ?= -n 4
+UNIT_OPTIONS ?= -n 2
 SLOW_ROOMS := cli defs deployment faults integration
 HOUSE := cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
 

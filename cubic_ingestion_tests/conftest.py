@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import structlog
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion_tests.budget import pytest_runtest_call
 from cubic_ingestion_tests.builders import a_change_table, a_table, an_ods_table
 from cubic_ingestion_tests.depot import Depot
 
-__all__ = ["depot", "pytest_collection_modifyitems", "pytest_runtest_call"]
+__all__ = ["depot", "pytest_collection_modifyitems", "pytest_runtest_call", "pytest_xdist_make_scheduler"]
 
 TESTS = Path(__file__).parent
 ORDER = ("integration", "", "deployment", "faults")
@@ -49,19 +51,30 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in order, and name groups whose tests stay on one worker: a module, or a room."""
-    items.sort(key=lambda item: ORDER.index(_room(item) if _room(item) in ORDER else ""))
-    for item in items:
-        room = _room(item)
-        if room not in ONE_BY_ONE:
-            group = room if room in TOGETHER else str(item.path.relative_to(TESTS))
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Put the tests in order."""
+    items.sort(key=lambda item: ORDER.index(_room(item.nodeid) if _room(item.nodeid) in ORDER else ""))
 
 
-def _room(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+class Rooms(LoadScopeScheduling):
+    """Deals out the tests in their order: by room, by module or one by one, to a worker that has none left."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Name the tests that stay on one worker, which makes their fixtures once."""
+        room = _room(nodeid)
+        if room in ONE_BY_ONE:
+            return nodeid
+        return room if room in TOGETHER else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Rooms:
+    """Have xdist deal them out so, and not the largest modules first."""
+    config.option.loadscopereorder = False
+    return Rooms(config, log)
+
+
+def _room(nodeid: str) -> str:
+    return nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/").partition("/")[0]
 
 
 @pytest.fixture
