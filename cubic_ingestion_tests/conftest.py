@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -31,6 +32,10 @@ KAFKA_TABLE = Table(
     "cubic/kafka/sample/",
     columns=(Column("event_id", "string"), Column("amount", "decimal128(10, 2)"), Column("rider", "json")),
 )
+
+
+settings.register_profile("house", deadline=None)  # how long an example takes says more of the machine
+settings.load_profile("house")
 
 
 def pytest_configure() -> None:

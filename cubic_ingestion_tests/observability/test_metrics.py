@@ -157,7 +157,7 @@ def test_totals_keep_what_has_ended_and_read_the_rest_again(watched: Watched, mo
 
 
 @given(moves=st.lists(st.sampled_from(["register", "archive", "reject", "read"]), max_size=12), most=st.integers(0, 3))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.slow
 def test_totals_are_those_of_all_loads_whatever_happens_between_readings(
     tmp_path_factory: pytest.TempPathFactory, moves: list[str], most: int

@@ -134,7 +134,7 @@ def plain(values: "pa.Array[Any]") -> list[Any]:
 
 
 @pytest.mark.parametrize("type_text", TYPES)
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150, derandomize=True)
 @given(texts=st.lists(NEAR, max_size=4), borders=st.lists(st.sampled_from(BORDERS), max_size=1))
 @pytest.mark.slow
 def test_a_column_parsed_at_once_is_what_its_text_is_cast_to(
@@ -300,7 +300,7 @@ WIDE = (
 
 
 @pytest.mark.usefixtures("small_blocks")
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True)
 @given(bad=st.lists(st.tuples(st.sampled_from(sorted(BAD)), st.integers(0, 39)), max_size=5))
 @pytest.mark.slow
 def test_a_large_file_that_is_read_otherwise_midway_has_each_row_once(bad: list[tuple[str, int]]) -> None:

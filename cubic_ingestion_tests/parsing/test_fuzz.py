@@ -23,7 +23,7 @@ from cubic_ingestion_tests.parsing.qlik_files import QlikFile, qlik_files
 
 FREE = a_table(columns=())
 """A DMAP table without declared columns: all are kept, as text."""
-MANY = settings(max_examples=400, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=400, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(MANY, max_examples=60)
 BATCH = b'[{"event_id": "a", "amount": 1.10, "rider": {"n": [1, null]}}, {"event_id": "\\u00e9", "amount": -2}]'
 

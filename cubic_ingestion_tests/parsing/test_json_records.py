@@ -205,7 +205,7 @@ PAIRS = st.recursive(
 RECORDS = st.lists(st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), max_size=5)
 
 
-@settings(max_examples=80, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(RECORDS, st.booleans(), st.booleans())
 def test_what_pythons_json_writes_is_read_back(records: list[dict[str, Any]], is_array: bool, is_ascii: bool) -> None:  # noqa: FBT001 - Hypothesis hands them over
     texts = [json.dumps(record, ensure_ascii=is_ascii) for record in records]
@@ -217,7 +217,7 @@ def test_what_pythons_json_writes_is_read_back(records: list[dict[str, Any]], is
     assert rows == [{name: record.get(name) for name in "abc"} for record in records]
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PAIRS, min_size=1, max_size=4))
 def test_a_name_twice_is_noted_where_python_finds_one_and_nowhere_else(values: list[str]) -> None:
     found: list[bool] = []
@@ -247,7 +247,7 @@ TEXTS = st.sampled_from(
 FIELDS = st.lists(st.tuples(st.sampled_from(["a", "b", "B", "c", "d", "e", "f", "other"]), TEXTS), max_size=4)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(FIELDS, min_size=1, max_size=4))
 @example([[("a", '"x"'), ("b", "1")], [("a", '"y"'), ("a", '"z"')]])
 @example([[("c", '"x"'), ("B", "1"), ("b", "2")]])

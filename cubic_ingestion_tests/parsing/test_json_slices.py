@@ -77,7 +77,7 @@ def cut(patch: pytest.MonkeyPatch, sizes: Sizes) -> None:
     patch.setattr(json_parser, "ROWS_CELLS", sizes.rows_cells)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     records=st.lists(st.one_of(RECORDS, RECORDS, RECORDS, OTHERS), max_size=7),
     joined=st.sampled_from([*JOINED]),

@@ -14,7 +14,6 @@ from cubic_ingestion_tests.parsing.qlik_kinds import TEXT, as_read
 QUICK = settings(
     max_examples=100,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 HARDLY_ANYTHING_BUT_LINE_ENDS = QlikFile(

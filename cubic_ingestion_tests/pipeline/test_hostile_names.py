@@ -153,7 +153,7 @@ NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"
 
 
 @pytest.mark.slow
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(names=st.lists(NAMES, min_size=20, max_size=60, unique=True))
 def test_files_of_any_name_are_archived_or_in_error_with_their_reason(names: list[str]) -> None:
     keys = [f"{DMAP}n{name}.csv" for name in names]

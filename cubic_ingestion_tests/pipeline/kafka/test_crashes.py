@@ -65,7 +65,7 @@ def a_remembering_depot(root: Path, contents: Contents) -> Depot:
 
 @pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_kills_leave_each_record_in_exactly_one_file(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         contents: Contents = {}
