@@ -77,7 +77,7 @@ def _reader(obj: object) -> pa.RecordBatchReader:
 
 def _from_pandas(obj: object) -> pa.Table:
     """Convert a frame; its index is only row labels, or else the frame is refused."""
-    import pandas as pd  # noqa: PLC0415 - every process would import it, for those that write frames
+    import pandas as pd  # noqa: PLC0415 - only for those that write frames; every process imports this module
 
     if not isinstance(obj, pd.DataFrame):
         raise dg.DagsterInvariantViolationError(
