@@ -16,8 +16,8 @@ from cubic_ingestion_tests.integration.servers import Server, serving
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
-LAND_SECONDS = 300
-UI_SECONDS = 120
+LAND_SECONDS = 120
+UI_SECONDS = 30
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -35,6 +35,8 @@ class Landed:
 
     server: Server
     home: Path
+    seconds: float
+    """From the copy of the last file until it was archived."""
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +63,8 @@ def landed(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         folder_of_late = home / "incoming/cubic/dmap/agg_sample"
         folder_of_late.mkdir(parents=True, exist_ok=True)
         shutil.copy(late, folder_of_late)
-        server.wait_until(lambda: not files(home / "incoming"), "the late file is archived", LAND_SECONDS)
-        yield Landed(server, home)
+        seconds = server.wait_until(lambda: not files(home / "incoming"), "the late file is archived", LAND_SECONDS)
+        yield Landed(server, home, seconds)
 
 
 @contextmanager

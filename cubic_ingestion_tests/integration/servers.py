@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 300
+START_SECONDS = 120
 STOP_SECONDS = 30
 POLL_SECONDS = 0.5
 

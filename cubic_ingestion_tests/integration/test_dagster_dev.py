@@ -44,7 +44,7 @@ def _n_materialized(server: Server) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(500)
 def test_dg_dev_goes_on_where_dagster_dev_stopped_and_both_ingest(tmp_path: Path) -> None:
     root = _copy_of_the_root(tmp_path / "root")
     executables = Path(sys.executable).parent

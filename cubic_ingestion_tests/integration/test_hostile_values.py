@@ -17,7 +17,7 @@ from cubic_ingestion_tests.hostile_files import plant_hostile_files
 from cubic_ingestion_tests.integration.conftest import LAND_SECONDS, browsing, dagster_dev, files
 from cubic_ingestion_tests.integration.servers import Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 KAFKA = "/assets/springboard/kafka/cubic__kafka__sample"
 DMAP = "/assets/springboard/dmap/cubic__dmap__agg_sample"
