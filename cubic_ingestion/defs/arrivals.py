@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from cubic_ingestion.defs.event_log import of_newest
 from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert, listed
 from cubic_ingestion.defs.translator import asset_key
@@ -68,11 +69,10 @@ def missing_arrivals_sensor(
     events: list[dg.AssetCheckEvaluation | dg.AssetObservation | dg.AssetMaterialization] = []
     for code in changed:
         problems = found[code]
-        events.append(
-            dg.AssetCheckEvaluation(
-                asset_key=ARRIVALS, check_name=code.value, passed=not problems, metadata=_metadata(problems)
-            )
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=ARRIVALS, check_name=code.value, passed=not problems, metadata=_metadata(problems)
         )
+        events.append(of_newest(context.instance, evaluation))
         news = [problem for problem in problems if problem.table not in told.get(code.value, ())]
         events += [_observation(tables[problem.table], problem) for problem in news]
     return dg.SensorResult(

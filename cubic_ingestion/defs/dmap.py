@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from cubic_ingestion.bootstrap import missing_for_dmap, open_fetcher
+from cubic_ingestion.defs.event_log import of_newest
 from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import code, inert, listed
 from cubic_ingestion.defs.translator import feed_key, fetch_tags
@@ -57,11 +58,10 @@ def report_fetch(instance: dg.DagsterInstance, report: FetchReport, *, has_faile
     if not has_failed:
         instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=_metadata(report)))
     result = _complete(report, key)
-    instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            asset_key=key, check_name=COMPLETE, passed=bool(result.passed), metadata=result.metadata
-        )
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=key, check_name=COMPLETE, passed=bool(result.passed), metadata=result.metadata
     )
+    instance.report_runless_asset_event(of_newest(instance, evaluation))
 
 
 def build_fetch_schedule(feeds: Sequence[Feed], at: time) -> dg.ScheduleDefinition:

@@ -8,16 +8,21 @@ from collections.abc import Collection, Mapping, Sequence
 from time import time
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.events import AssetMaterializationPlannedData, StepMaterializationData
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import MAX_RETRIES_TAG, PARTITION_NAME_TAG
 from dagster._core.utils import make_new_run_id
+from dagster_shared.record import replace
 
 from cubic_ingestion.defs.partitions import existing_partitions
 from cubic_ingestion.defs.translator import ATTEMPT_TAG, asset_key
 from cubic_ingestion.domain.table import Table
+
+_JUDGED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def report_without_run(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:
@@ -33,6 +38,37 @@ def report_without_run(instance: dg.DagsterInstance, materializations: Sequence[
         for materialization in materializations
     ]
     instance.event_log_storage.store_event_batch(entries)
+
+
+def of_newest(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckEvaluation:
+    """Return the evaluation of a check as one of what its asset was last materialised with.
+
+    An evaluation outside runs that names no materialisation is compared by time, which SQLite keeps in whole seconds:
+    after a materialisation of the same second, Dagster's pages say that the check was not evaluated.
+    """
+    newest = _newest_materialization(instance, evaluation.asset_key)
+    if newest is None:
+        return evaluation
+    target = AssetCheckEvaluationTargetMaterializationData(
+        storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
+    )
+    return replace(evaluation, target_materialization_data=target)
+
+
+def is_evaluated(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> bool:
+    """Return whether Dagster's pages show what a check said last, or that a run is about to say it.
+
+    They show the evaluation of the run that was planned last, if it names the newest materialisation; else they say
+    that the check was not evaluated. Of two runs of an asset, the one that was planned first may materialise last.
+    """
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
+    if latest is None or latest.status not in _JUDGED:
+        return latest is not None
+    newest = _newest_materialization(instance, key.asset_key)
+    if newest is None or newest.run_id == latest.run_id:
+        return True
+    target = latest.evaluation.target_materialization_data if latest.evaluation else None
+    return target is not None and target.storage_id == newest.storage_id
 
 
 def report_attempt(
@@ -97,6 +133,11 @@ def shown(instance: dg.DagsterInstance, table: Table, partition_keys: Collection
     open_runs = _runs_in(instance, run_ids.values(), NOT_FINISHED_STATUSES)
     last_run = {key: run_ids.get(event) for key, event in attempts.items()}
     return {key: last_run.get(key) in open_runs for key in materialized if last_run.get(key) not in failed}
+
+
+def _newest_materialization(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
+    records = instance.event_log_storage.get_asset_records([key])
+    return records[0].asset_entry.last_materialization_record if records else None
 
 
 def _newest(

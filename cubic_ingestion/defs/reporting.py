@@ -18,7 +18,7 @@ import dagster as dg
 import structlog
 
 from cubic_ingestion.defs.checks import open_state, record_count_evaluation
-from cubic_ingestion.defs.event_log import ever_materialized, report_attempt, report_without_run
+from cubic_ingestion.defs.event_log import ever_materialized, of_newest, report_attempt, report_without_run
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.partitions import add_partitions, remove_partitions
 from cubic_ingestion.defs.translator import asset_key, materialization_metadata
@@ -253,7 +253,8 @@ def report_unreported(
 
 def report_open_state(platform: Platform, instance: dg.DagsterInstance, table: Table) -> None:
     """Judge a table's check apart from any run."""
-    instance.report_runless_asset_event(record_count_evaluation(table, open_state(platform, table)))
+    evaluation = record_count_evaluation(table, open_state(platform, table))
+    instance.report_runless_asset_event(of_newest(instance, evaluation))
 
 
 def _reasons(loads: Sequence[Load]) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """The check of a table judges what waits for a person now, whatever run came last."""
 
+import asyncio
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.loader import LoadingContextForTest
 
 from cubic_ingestion.defs.checks import RECORD_COUNT
 from cubic_ingestion.defs.headless import ingest_incoming
@@ -17,6 +21,7 @@ from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
 from cubic_ingestion_tests.defs.conftest import BASE_TABLE, CHANGE_TABLE, DMAP_TABLE
+from cubic_ingestion_tests.defs.runs import QUIET, failures, replay, sweep
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.homes import BASE, CHANGES, put_dmap, put_ods
 
@@ -26,6 +31,7 @@ def evaluation(instance: dg.DagsterInstance, table: Table) -> dg.AssetCheckEvalu
     key = dg.AssetCheckKey(asset_key(table), RECORD_COUNT)
     record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
     assert record.event is not None
+    assert asyncio.run(record.targets_latest_materialization(LoadingContextForTest(instance))), "shown as not evaluated"
     evaluated = record.event.get_dagster_event().asset_check_evaluation_data
     assert isinstance(evaluated, dg.AssetCheckEvaluation)
     return evaluated
@@ -131,6 +137,37 @@ def test_a_load_that_waits_too_long_turns_the_check_red_and_green_again_when_it_
 
     ingest_incoming(definitions, instance, depot.platform)
     assert evaluation(instance, tables[DMAP_TABLE]).passed
+
+
+def test_the_check_is_shown_though_a_run_that_was_planned_later_judged_before_the_rows_came(
+    depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    job = definitions.resolve_implicit_global_asset_job_def()
+    selected = job.get_subset(asset_selection={asset_key(tables[DMAP_TABLE])})
+    first = instance.create_run_for_job(selected, run_config=QUIET)
+    sweep(definitions, instance, [tables[DMAP_TABLE]])
+    put_dmap(depot, "20220304.csv", "1,a,many\n")
+    put_dmap(depot, "20220305.csv")
+    register(depot.platform, StreamName.DMAP)
+    plan(depot.platform, StreamName.DMAP)
+
+    execute_run(InMemoryJob(selected), first, instance)
+
+    assert not evaluation(instance, tables[DMAP_TABLE]).passed
+
+
+def test_the_check_is_shown_after_a_replay_of_a_partition_that_materialises_nothing(
+    depot: Depot, tables: Mapping[str, Table], definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    for day in (4, 5):
+        put_dmap(depot, f"2022030{day}.csv")
+    ingest_incoming(definitions, instance, depot.platform)
+    next((depot.root / "archive").rglob("20220304.csv")).unlink()
+
+    result = replay(definitions, instance, tables[DMAP_TABLE], "2022-03-04")
+
+    assert failures(result)[0].startswith("1 load was not ingested")
+    assert not evaluation(instance, tables[DMAP_TABLE]).passed
 
 
 def tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:

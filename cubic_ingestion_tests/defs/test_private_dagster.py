@@ -4,6 +4,7 @@ A new release of Dagster may change any of it. Then a test here says what, befor
 """
 
 import ast
+import asyncio
 from pathlib import Path
 from typing import IO, cast
 from uuid import UUID
@@ -15,17 +16,19 @@ from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import BACKFILL_ID_TAG, MAX_RETRIES_TAG, PARTITION_NAME_TAG
 from dagster._core.utils import make_new_run_id
 
 import cubic_ingestion
-from cubic_ingestion.defs.event_log import report_without_run
+from cubic_ingestion.defs.event_log import is_evaluated, of_newest, report_without_run
 from cubic_ingestion.defs.instance import embedded_state
 
 PACKAGE = Path(cubic_ingestion.__file__).parent
 RELIED_ON = {
+    "dagster._core.definitions.asset_checks.asset_check_evaluation.AssetCheckEvaluationTargetMaterializationData",
     "dagster._core.definitions.assets.graph.asset_graph_subset.AssetGraphSubset",
     "dagster._core.definitions.assets.job.asset_job.IMPLICIT_ASSET_JOB_NAME",
     "dagster._core.definitions.events.AssetKeyPartitionKey",
@@ -34,6 +37,7 @@ RELIED_ON = {
     "dagster._core.instance.ref.InstanceRef",
     "dagster._core.instance.utils.RUNLESS_JOB_NAME",
     "dagster._core.instance.utils.RUNLESS_RUN_ID",
+    "dagster._core.storage.asset_check_execution_record.AssetCheckExecutionRecordStatus",
     "dagster._core.storage.dagster_run.NOT_FINISHED_STATUSES",
     "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.root",
@@ -98,6 +102,21 @@ def test_the_job_of_a_reported_attempt_is_the_one_that_assets_are_in() -> None:
     definitions = dg.Definitions(assets=[sample])
 
     assert definitions.resolve_implicit_global_asset_job_def().name == IMPLICIT_ASSET_JOB_NAME
+
+
+def test_an_evaluation_outside_runs_is_shown_though_a_run_materialised_in_the_same_second(
+    instance: dg.DagsterInstance,
+) -> None:
+    check = dg.AssetCheckKey(KEY, "complete")
+    dg.materialize([sample], instance=instance, partition_key="monday")
+    instance.report_runless_asset_event(of_newest(instance, dg.AssetCheckEvaluation(KEY, check.name, passed=True)))
+
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([check])[check]
+    assert is_evaluated(instance, check)
+    assert asyncio.run(record.targets_latest_materialization(LoadingContextForTest(instance)))
+    dg.materialize([sample], instance=instance, partition_key="tuesday")
+    assert not is_evaluated(instance, check)
+    assert not asyncio.run(record.targets_latest_materialization(LoadingContextForTest(instance)))
 
 
 def test_what_belongs_to_no_run_is_shown_as_what_dagster_itself_reports_so(instance: dg.DagsterInstance) -> None:
