@@ -23,7 +23,7 @@ from cubic_ingestion.pipeline.catalog import CatalogReport, catalog
 from cubic_ingestion.pipeline.claim import Claim
 from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.pipeline.passes import scan
+from cubic_ingestion.pipeline.passes import scan, work_off
 from cubic_ingestion.pipeline.write import Written, write_load
 from cubic_ingestion.ports import CatalogEntry, Keep, Stores, keep_nothing
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
@@ -110,16 +110,18 @@ class Depot:
             os.utime(path, (modified_at.timestamp(), modified_at.timestamp()))
         return path
 
+    def scan(self) -> list[StreamName]:
+        """Register and plan what lies in Incoming; returns the streams that the depot has tables of."""
+        streams = {table.stream for table in self.platform.tables.values()}
+        ordered = [stream for stream in StreamName if stream in streams]
+        for stream in ordered:
+            scan(self.platform, stream)
+        return ordered
+
     def ingest(self, partition_keys: Collection[str] | None = None) -> list[Report]:
         """Register, plan and ingest everything once; with partitions, those are replayed."""
-        streams = {table.stream for table in self.platform.tables.values()}
-        for stream in StreamName:
-            if stream in streams:
-                scan(self.platform, stream)
-        return [
-            ingest(self.platform, table, self.write_load, run_id="test", partition_keys=partition_keys)
-            for table in self.platform.tables.values()
-        ]
+        self.scan()
+        return self._ingest(list(self.platform.tables.values()), partition_keys)
 
     def archive(self) -> None:
         """Move all originals that wait for it."""
@@ -137,8 +139,14 @@ class Depot:
     def end_loads(self) -> None:
         """Ingest and archive until all is done, without the catalog."""
         for _ in range(3):
-            self.ingest()
-            self.archive()
+            for stream in self.scan():
+                work_off(self.platform, stream, ingest=self._ingest, move=lambda _: self.archive())
+
+    def _ingest(self, tables: Sequence[Table], partition_keys: Collection[str] | None = None) -> list[Report]:
+        return [
+            ingest(self.platform, table, self.write_load, run_id="test", partition_keys=partition_keys)
+            for table in tables
+        ]
 
     def write_load(
         self, claim: Claim, load: Load, key: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]

@@ -1,7 +1,7 @@
 """Headless: what the sensors and the daemon do, in this process, until all that was in Incoming is done."""
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
@@ -9,12 +9,11 @@ import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
 from cubic_ingestion.defs.reporting import report_unreported
-from cubic_ingestion.defs.sensors import ingest_request
 from cubic_ingestion.defs.translator import asset_key, catalog_tags, stream_tags
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import CubicIngestionError, UnlistedFoldersError
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.pipeline.passes import has_originals_to_move, has_work, is_catalog_update_due, scan
+from cubic_ingestion.pipeline.passes import has_work, is_catalog_update_due, scan, work_off
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.pipeline.tries import last_resort
 
@@ -130,7 +129,7 @@ class _StreamTurns:
             with last_resort():
                 is_working = self._has_work()
                 if is_working:
-                    _pass(self.definitions, self.instance, self.platform, self.stream, self.failures)
+                    work_off(self.platform, self.stream, ingest=self._ingest, move=self._move)
         except CubicIngestionError as error:
             self.failures.append(f"{self.stream}: {error.problem}")
         self.is_over = bool(self.failures) or (self.newest_id is not None and not is_working)
@@ -151,36 +150,24 @@ class _StreamTurns:
             self.newest_id = self.platform.ledger.queries.newest_id()
         return has_work(self.platform, self.stream, through=self.newest_id)
 
-
-def _pass(
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    platform: Platform,
-    stream: StreamName,
-    failures: list[str],
-) -> None:
-    """Ingest and archive what is ready now."""
-    request = ingest_request(platform, stream)
-    if request is not None:
-        job = definitions.resolve_implicit_global_asset_job_def()
-        _note(
-            job.execute_in_process(
-                run_config=_QUIET,
-                instance=instance,
-                asset_selection=list(request.asset_selection or []),
-                tags=stream_tags(stream),
-                raise_on_error=False,
-            ),
-            platform,
-            failures,
-        )
-    if has_originals_to_move(platform, stream):
-        config = {**move_run_config(stream).to_config_dict(), **_QUIET}
-        job = definitions.resolve_job_def(move_originals.name)
+    def _ingest(self, tables: Sequence[Table]) -> None:
+        job = self.definitions.resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(
-            run_config=config, instance=instance, tags=stream_tags(stream), raise_on_error=False
+            run_config=_QUIET,
+            instance=self.instance,
+            asset_selection=[asset_key(table) for table in tables],
+            tags=stream_tags(self.stream),
+            raise_on_error=False,
         )
-        _note(result, platform, failures)
+        _note(result, self.platform, self.failures)
+
+    def _move(self, stream: StreamName) -> None:
+        config = {**move_run_config(stream).to_config_dict(), **_QUIET}
+        job = self.definitions.resolve_job_def(move_originals.name)
+        result = job.execute_in_process(
+            run_config=config, instance=self.instance, tags=stream_tags(stream), raise_on_error=False
+        )
+        _note(result, self.platform, self.failures)
 
 
 def _note(result: dg.ExecuteInProcessResult, platform: Platform, failures: list[str]) -> None:

@@ -1,8 +1,11 @@
 """Passes: what one pass of a stream is, and when each of its steps is due.
 
-A pass lists Incoming (``scan``), ingests what is ready, and moves the originals of what has ended. Then the catalog is
-updated. Sensors request the steps as runs of Dagster; ``cubic ingest`` executes the same runs in its own process.
+A pass lists Incoming (``scan``), ingests what is ready, and moves the originals of what has ended (``work_off``). Then
+the catalog is updated. Sensors request the steps as runs of Dagster, each when it is due; ``cubic ingest`` executes the
+same runs in its own process.
 """
+
+from collections.abc import Callable, Sequence
 
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import Work
@@ -34,6 +37,30 @@ def scan(
     registration = register(platform, stream, after=after, timeout_seconds=timeout_seconds)
     plan(platform, stream)
     return registration
+
+
+def work_off(
+    platform: Platform,
+    stream: StreamName,
+    *,
+    ingest: Callable[[Sequence[Table]], object],
+    move: Callable[[StreamName], object],
+) -> None:
+    """Do what is due to the loads of a stream after its scan, in order.
+
+    Args:
+        platform: Where.
+        stream: Whose loads.
+        ingest: Ingests what is ready of some tables.
+        move: Moves the originals of a stream that wait for it.
+
+    Raises:
+        RetriableError: The ledger does not answer.
+    """
+    if tables := tables_to_ingest(platform, stream):
+        ingest(tables)
+    if has_originals_to_move(platform, stream):
+        move(stream)
 
 
 def tables_to_ingest(platform: Platform, stream: StreamName) -> list[Table]:

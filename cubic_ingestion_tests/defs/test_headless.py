@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import dagster as dg
 import pytest
@@ -21,6 +22,7 @@ from cubic_ingestion.ports import TellSkipped
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.defs.conftest import CHANGE_TABLE, DMAP_TABLE, KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.troubled import Trouble, troubled
 from cubic_ingestion_tests.homes import BASE, CHANGES, depot_of, put_dmap, put_kafka, put_ods
 from cubic_ingestion_tests.permissions import without_permission
 
@@ -228,10 +230,11 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(
 
 
 @pytest.mark.parametrize(
-    "refusal", [SettingsError("AWS", "ListObjectsV2 is not permitted.", "Permit it."), KeyError("LastModified")]
+    "refusal",
+    [partial(SettingsError, "AWS", "ListObjectsV2 is not permitted.", "Permit it."), partial(KeyError, "LastModified")],
 )
 def test_whatever_keeps_a_stream_from_being_listed_stops_no_other(
-    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance, refusal: Exception
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance, refusal: Trouble
 ) -> None:
     put_ods(depot, BASE + "LOAD1.csv.gz", started_at="2022-03-01T00:00:00.000")
     put_dmap(depot, "20220304.csv")
@@ -260,19 +263,10 @@ def test_a_folder_that_cannot_be_listed_is_a_failure_and_everything_else_is_inge
     assert (group.folder + group.names[0], group.why) == (CHANGES, "it cannot be listed (Permission denied)")
 
 
-def without_listing_of(depot: Depot, stream: StreamName, refusal: Exception | None = None) -> Platform:
+def without_listing_of(depot: Depot, stream: StreamName, refusal: Trouble | None = None) -> Platform:
     """Return the platform with an Incoming that refuses to list one stream, as without permission."""
-
-    class Refusing(LocalObjectStore):
-        def list(
-            self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
-        ) -> Iterator[Sequence[ObjectVersion]]:
-            if prefix == stream.prefix:
-                raise refusal or StoreUnavailableError(prefix, "Permission denied")
-            return super().list(prefix, after=after, skipped=skipped)
-
-    stores = replace(depot.platform.stores, incoming=Refusing(depot.root / "incoming"))
-    return replace(depot.platform, stores=stores)
+    denied = partial(StoreUnavailableError, stream.prefix, "Permission denied")
+    return troubled(depot, "incoming", f"^{stream.prefix}$", listing=refusal or denied).platform
 
 
 def test_a_rejected_load_is_no_failure(depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:

@@ -3,8 +3,8 @@
 import json
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.catalog import catalog
 from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.pipeline.passes import scan
+from cubic_ingestion.pipeline.passes import scan, work_off
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import a_change_table, a_dfm, a_table, an_ods_table, csv_gz
@@ -190,19 +190,44 @@ def _work(depot: Depot, platform: Platform, ask: Callable[[Depot], None] | None)
         with suppress(RetriableError):
             release(depot.platform, ASKED)
     for number in range(2):
+        runs = _Runs(struck, depot.platform, f"struck {number}")
         with suppress(RetriableError):
             for stream in streams:
                 scan(platform, stream)
-        for table in platform.tables.values():
-            try:
-                ingest(platform, table, struck.write_load, run_id=f"struck {number}")
-                archive(platform, [table.name], run_id=f"struck {number}")
-            except RetriableError:
-                release(depot.platform, f"struck {number}")
+        for stream in streams:
+            with suppress(RetriableError):
+                work_off(platform, stream, ingest=runs.ingest, move=runs.move)
+        runs.catalog()
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The steps of a pass as runs: one that fails gives back what it holds, and the next goes on."""
+
+    struck: Depot
+    unharmed: Platform
+    run_id: str
+
+    def ingest(self, tables: Sequence[Table]) -> None:
+        for table in tables:
+            with self._run():
+                ingest(self.struck.platform, table, self.struck.write_load, run_id=self.run_id)
+
+    def move(self, stream: StreamName) -> None:
+        del stream
+        with self._run():
+            archive(self.struck.platform, list(self.struck.platform.tables), run_id=self.run_id)
+
+    def catalog(self) -> None:
+        with self._run():
+            catalog(self.struck.platform, list(self.struck.platform.tables), run_id=self.run_id)
+
+    @contextmanager
+    def _run(self) -> Generator[None]:
         try:
-            catalog(platform, list(platform.tables), run_id=f"struck {number}")
+            yield
         except RetriableError:
-            release(depot.platform, f"struck {number}")
+            release(self.unharmed, self.run_id)
 
 
 def heal(depot: Depot) -> Depot:

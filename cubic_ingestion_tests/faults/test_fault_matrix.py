@@ -30,7 +30,7 @@ from cubic_ingestion_tests.faults.stage import (
 
 pytestmark = pytest.mark.slow
 
-N_CALLS = {"ods": 62, "ods changes": 62, "dmap": 47, "kafka": 47}
+N_CALLS = {"ods": 65, "ods changes": 65, "dmap": 50, "kafka": 50}
 """How many calls an undisturbed delivery makes. Tests are collected by number, since recording takes seconds."""
 N_OPENED = {"ods": 6, "ods changes": 6, "dmap": 3, "kafka": 3}
 """How many of them open a body, which may end early."""

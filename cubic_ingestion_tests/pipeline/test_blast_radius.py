@@ -1,30 +1,32 @@
 """What is wrong in one place stays there: a table, a stream, a disk, a catalog; and order and number change nothing."""
 
 import random
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from cubic_ingestion.domain.load import Load, ObjectVersion
+from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column, StreamName, Table
 from cubic_ingestion.errors import CatalogUnavailableError, StoreUnavailableError
 from cubic_ingestion.pipeline.archive import archive
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import Registration, register
-from cubic_ingestion.ports import Committed, ObjectStore, ObjectWriter, TellSkipped
+from cubic_ingestion.ports import Committed, ObjectStore, ObjectWriter
 from cubic_ingestion.storage.local_files import ObjectFile
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
+from cubic_ingestion_tests.faults.troubled import troubled
 
 pytestmark = pytest.mark.slow
 
@@ -85,26 +87,11 @@ def test_a_table_whose_every_file_is_bad_stops_no_other(depot: Depot) -> None:
     assert depot.files("incoming") == []
 
 
-class UnlistableStore(LocalObjectStore):
-    """A store that refuses to list some prefix."""
-
-    refused = ""
-
-    def list(
-        self, prefix: str, *, after: str = "", skipped: TellSkipped | None = None
-    ) -> Iterator[Sequence[ObjectVersion]]:
-        """Refuse."""
-        if prefix == self.refused:
-            raise StoreUnavailableError(prefix, "access denied")
-        return super().list(prefix, after=after, skipped=skipped)
-
-
 @pytest.mark.parametrize("stream", StreamName)
 def test_a_stream_whose_listing_fails_says_so_and_registers_nothing(depot: Depot, stream: StreamName) -> None:
     deliver(depot)
-    store = UnlistableStore(depot.root / "incoming")
-    store.refused = stream.prefix
-    failing = with_store(depot, "incoming", store)
+    denied = partial(StoreUnavailableError, stream.prefix, "access denied")
+    failing = troubled(depot, "incoming", f"^{stream.prefix}$", listing=denied)
     with pytest.raises(StoreUnavailableError, match=r"access denied.*tried again"):
         register(failing.platform, stream)
     assert depot.loads() == []

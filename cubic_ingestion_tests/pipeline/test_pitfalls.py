@@ -3,13 +3,13 @@
 import ast
 import random
 import re
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -28,10 +28,10 @@ from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.retry import retry
 from cubic_ingestion.pipeline.scan import undeclared_prefixes
 from cubic_ingestion.pipeline.write import Written
-from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import NOON, a_change_table, a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.troubled import troubled
 
 pytestmark = pytest.mark.slow
 
@@ -285,28 +285,12 @@ def test_m5_a_full_load_in_error_names_no_snapshot_but_its_own(depot: Depot) -> 
     assert {load.snapshot for load in depot.loads()} == {march}
 
 
-class PartlyUnreadableStore(LocalObjectStore):
-    """A store that fails to hand out some objects."""
-
-    unreadable = ""
-
-    @contextmanager
-    def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
-        """Fail."""
-        if self.unreadable and self.unreadable in key and key.endswith(".gz"):
-            raise StoreUnavailableError(key, "connection reset")
-        with super().open(key, etag) as file:
-            yield file
-
-
 def test_m6_a_change_file_that_failed_is_not_passed_over_for_a_later_one(depot: Depot) -> None:
     put_ods(depot, BASE + "LOAD1.csv.gz")
     put_ods(depot, CHANGES + "20220304-101500123.csv.gz", "1,early\n")
     put_ods(depot, CHANGES + "20220305-101500123.csv.gz", "1,late\n")
-    store = PartlyUnreadableStore(depot.root / "incoming")
-    store.unreadable = "20220304"
-    stores = replace(depot.platform.stores, incoming=store)
-    replace(depot, platform=replace(depot.platform, stores=stores)).settle()
+    reset = partial(StoreUnavailableError, CHANGES, "connection reset")
+    troubled(depot, "incoming", r"20220304.*\.gz$", reading=reset).settle()
     assert [row["sample_name"] for row in depot.rows(a_change_table())] == ["late"]
     assert depot.statuses()["20220304-101500123.csv.gz"] is LoadStatus.READY
     depot.clock.advance(minutes=10)

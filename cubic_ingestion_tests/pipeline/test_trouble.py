@@ -1,9 +1,8 @@
 """What happens when a worker dies, a store is down, or two work at once."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import BinaryIO
+from functools import partial
 
 import duckdb
 import pytest
@@ -19,10 +18,9 @@ from cubic_ingestion.pipeline.ingest import ingest
 from cubic_ingestion.pipeline.plan import plan
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion.pipeline.release import release
-from cubic_ingestion.ports import ObjectWriter
-from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
+from cubic_ingestion_tests.faults.troubled import troubled
 
 TEXT = b"sample_id,sample_name,sample_count\n1,a,5\n"
 KEY = "cubic/dmap/agg_sample/20220304.csv"
@@ -69,30 +67,12 @@ def test_a_worker_that_lost_its_claim_publishes_nothing(planned: Depot) -> None:
     ]
 
 
-class UnreadableStore(LocalObjectStore):
-    """A store that lists and tells, but whose reads fail for a while."""
-
-    n_failures = 1
-
-    @contextmanager
-    def open(self, key: str, etag: str | None = None) -> Generator[BinaryIO]:
-        """Fail so many times."""
-        if self.n_failures > 0:
-            self.n_failures -= 1
-            raise StoreUnavailableError(key, "connection reset")
-        with super().open(key, etag) as file:
-            yield file
-
-
-def an_unreadable_depot(depot: Depot, n_failures: int) -> Depot:
-    store = UnreadableStore(depot.root / "incoming")
-    store.n_failures = n_failures
-    stores = replace(depot.platform.stores, incoming=store)
-    return Depot(depot.root, replace(depot.platform, stores=stores), depot.clock)
+def reset() -> StoreUnavailableError:
+    return StoreUnavailableError(KEY, "connection reset")
 
 
 def test_a_read_that_fails_for_a_while_is_tried_again(planned: Depot) -> None:
-    failing = an_unreadable_depot(planned, n_failures=2)
+    failing = troubled(planned, "incoming", KEY, times=2, reading=reset)
     for _ in range(3):
         failing.settle()
         failing.clock.advance(minutes=10)
@@ -101,7 +81,7 @@ def test_a_read_that_fails_for_a_while_is_tried_again(planned: Depot) -> None:
 
 
 def test_a_read_that_always_fails_ends_in_error_with_the_last_reason(planned: Depot) -> None:
-    failing = an_unreadable_depot(planned, n_failures=planned.platform.limits.max_attempts)
+    failing = troubled(planned, "incoming", KEY, times=planned.platform.limits.max_attempts, reading=reset)
     for _ in range(planned.platform.limits.max_attempts):
         failing.settle()
         failing.clock.advance(minutes=10)
@@ -173,18 +153,6 @@ def test_rows_that_a_superseded_version_had_covered_stand_again(depot: Depot) ->
     assert audit(depot.platform).findings == []
 
 
-class FullArchive(LocalObjectStore):
-    """Takes sidecars, and has no room for originals."""
-
-    @contextmanager
-    def writer(self, key: str) -> Generator[ObjectWriter]:
-        """Begin an object."""
-        if not key.endswith(".dfm"):
-            raise StoreUnavailableError(key, "no space left on device")
-        with super().writer(key) as out:
-            yield out
-
-
 def test_a_move_that_stopped_after_the_sidecar_goes_on_in_the_same_folder(depot: Depot) -> None:
     key = "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001"
     depot.put(f"{key}.dfm", a_dfm(record_count=1, started_at="2022-03-01T00:00:00.000"))
@@ -194,8 +162,9 @@ def test_a_move_that_stopped_after_the_sidecar_goes_on_in_the_same_folder(depot:
     other = depot.root / "archive/cubic/ods_qlik/EDW.SAMPLE/snapshot=20220301T000000Z/LOAD00000001.csv.gz"
     other.parent.mkdir(parents=True)
     other.write_bytes(b"other bytes")
-    full = replace(depot.platform.stores, archive=FullArchive(depot.root / "archive"))
-    archive(replace(depot.platform, stores=full), [an_ods_table().name], run_id="stopped")
+    no_room = partial(StoreUnavailableError, key, "no space left on device")
+    full = troubled(depot, "archive", r"\.csv\.gz$", writing=no_room)
+    archive(full.platform, [an_ods_table().name], run_id="stopped")
     assert [path.suffix for path in other.parent.rglob("version=*/*")] == [".dfm"]
     other.unlink()
 

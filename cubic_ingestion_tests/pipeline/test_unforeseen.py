@@ -24,7 +24,7 @@ from cubic_ingestion_tests.builders import a_dfm, a_table, an_ods_table, csv_gz
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.faults.faulty import EACH, Fault, FaultPlan, faulty
 from cubic_ingestion_tests.faults.stage import PROCESSES, PUBLISHING, goes_wrong, stage
-from cubic_ingestion_tests.pipeline.troubled import Trouble, troubled
+from cubic_ingestion_tests.faults.troubled import Trouble, troubled
 
 DMAP, BASE = a_table(), an_ods_table()
 TEXT = b"sample_id,sample_name,sample_count\n1,a,5\n"
@@ -137,7 +137,10 @@ def test_a_move_that_fails_again_and_again_is_tried_less_and_less_often(depot: D
 def test_an_unforeseen_error_in_moving_leaves_its_own_original_alone(depot: Depot, zone: str) -> None:
     deliver(depot)
     depot.ingest()
-    failing = troubled(depot, zone, BAD, **{"reading" if zone == "incoming" else "writing": missing_header})
+    if zone == "incoming":
+        failing = troubled(depot, zone, BAD, reading=missing_header)
+    else:
+        failing = troubled(depot, zone, BAD, writing=missing_header)
     report = archive(failing.platform, [DMAP.name], run_id="move")
 
     assert others(depot) == {LoadStatus.ARCHIVED}

@@ -2,8 +2,8 @@
 
 from cubic_ingestion.fake_vendor import FakeVendor
 from cubic_ingestion_tests.depot import Depot
+from cubic_ingestion_tests.faults.troubled import troubled
 from cubic_ingestion_tests.pipeline.dmap.fetches import FEED, a_fetcher, names, progress, publish
-from cubic_ingestion_tests.pipeline.troubled import troubled
 
 
 def missing_header() -> KeyError:
