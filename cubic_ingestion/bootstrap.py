@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -32,10 +33,11 @@ from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.kafka import Batcher, BatcherLimits
 from cubic_ingestion.pipeline.kafka.cutting import CutLimits
 from cubic_ingestion.pipeline.process import this_process
-from cubic_ingestion.ports import Stores
-from cubic_ingestion.settings import DMAP_KEY_SETTINGS, ZONES, Settings, SystemClock, read_settings
+from cubic_ingestion.ports import ObjectStore, Stores, Warehouse
+from cubic_ingestion.settings import DMAP_KEY_SETTINGS, ZONES, Bucket, Settings, SystemClock, read_settings
 from cubic_ingestion.storage import S3Options, open_store
 from cubic_ingestion.tables import SHIPPED, check_tables, load_tables
+from cubic_ingestion.warehouse import LazyWarehouse, open_in_database, open_in_glue
 
 
 def build(settings: Settings) -> Platform:
@@ -113,6 +115,7 @@ def _wired(settings: Settings, engine: Engine) -> Platform:
         tables=load_tables(settings.tables_dir),
         ledger=Ledger(engine, clock.now, retry_seconds=settings.database_retry_seconds),
         stores=_open_stores(settings),
+        warehouse=_open_warehouse(settings, engine),
         catalog=open_catalog(settings.catalog, home=settings.home.absolute(), glue_database=settings.glue_database),
         clock=clock,
         file_clock=SystemClock(),
@@ -128,11 +131,24 @@ _CONNECTIONS_OF_A_LOAD = 2
 
 
 def _open_stores(settings: Settings) -> Stores:
+    return Stores(**{zone: _open_bucket(settings, zone) for zone in ZONES})
+
+
+def _open_bucket(settings: Settings, bucket: Bucket) -> ObjectStore:
     connections = max(_LEAST_CONNECTIONS, settings.parallel_loads * _CONNECTIONS_OF_A_LOAD)
     s3 = S3Options(settings.s3_addressing_style, settings.s3_kms_key_id, connections)
-    return Stores(
-        **{zone: open_store(settings.zone_url(zone), setting=f"CUBIC_{zone.upper()}_URL", s3=s3) for zone in ZONES}
-    )
+    return open_store(settings.bucket_url(bucket), setting=f"CUBIC_{bucket.upper()}_URL", s3=s3)
+
+
+def _open_warehouse(settings: Settings, engine: Engine) -> Warehouse:
+    def open_it(bucket: ObjectStore) -> Warehouse:
+        if settings.catalog != "glue":
+            return open_in_database(bucket, engine)
+        from cubic_ingestion.catalog.glue_errors import translated  # noqa: PLC0415 - boto3 is heavy
+
+        return open_in_glue(bucket, settings.glue_database, partial(translated, settings.glue_database))
+
+    return LazyWarehouse(_open_bucket(settings, "warehouse"), open_it)
 
 
 def build_batcher(settings: Settings, platform: Platform, tell: Callable[[str], object] = lambda _: None) -> Batcher:
@@ -233,7 +249,7 @@ def _make_home(settings: Settings, engine: Engine) -> None:
     Raises:
         SettingsError: It can be no folder.
     """
-    incoming = Path(settings.zone_url("incoming"))
+    incoming = Path(settings.bucket_url("incoming"))
     makes_incoming = not (settings.incoming_url or incoming.exists() or _was_used(settings, engine))
     folder = incoming if makes_incoming else settings.home
     try:

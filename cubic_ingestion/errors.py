@@ -8,6 +8,7 @@
     │   ├── ObjectFrozenError
     │   ├── DatabaseUnavailableError
     │   ├── CatalogUnavailableError
+    │   ├── CommitConflictError
     │   ├── StreamUnavailableError
     │   ├── ShardLeaseLostError
     │   ├── FeedUnavailableError
@@ -132,6 +133,17 @@ class CatalogUnavailableError(RetriableError):
     def __init__(self, table: str, reason: str) -> None:
         self.table = table
         super().__init__(f"Table '{table}' could not be put in the catalog ({reason}).")
+
+
+class CommitConflictError(RetriableError):
+    """Another writer has changed a table of the warehouse, so that a commit was refused. Nothing was changed."""
+
+    def __init__(self, table: str, reason: str) -> None:
+        self.table = table
+        super().__init__(
+            f"Table '{table}' of the warehouse was changed by another writer ({reason}).",
+            "The work is repeated on the table as it is now.",
+        )
 
 
 class StreamUnavailableError(RetriableError):

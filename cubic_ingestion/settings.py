@@ -16,6 +16,9 @@ from cubic_ingestion.errors import SettingsError
 Zone = Literal["incoming", "archive", "error", "springboard"]
 ZONES: tuple[Zone, ...] = get_args(Zone)
 
+Bucket = Literal[Zone, "warehouse"]
+BUCKETS: tuple[Bucket, ...] = get_args(Bucket)
+"""The zones that a load passes, and the warehouse."""
 
 DMAP_KEY_SETTINGS = {ApiKey.PUBLIC: "CUBIC_DMAP_PUBLIC_API_KEY", ApiKey.CONTROLLED: "CUBIC_DMAP_CONTROLLED_API_KEY"}
 
@@ -36,6 +39,10 @@ class Settings(BaseSettings):
     archive_url: str = Field("", description="Bucket of ingested originals; default: `archive` in the home.")
     error_url: str = Field("", description="Bucket of rejected originals; default: `error` in the home.")
     springboard_url: str = Field("", description="Bucket of Parquet; default: `springboard` in the home.")
+    warehouse_url: str = Field("", description="Bucket of products; default: `warehouse` in the home.")
+    warehouse_grace_hours: int = Field(
+        24, ge=1, description="Hours that a file stays in the warehouse after it left the last kept snapshot."
+    )
     database_url: str = Field("", repr=False, description="Ledger (SQLAlchemy URL); default: SQLite in the home.")
     database_pool_size: int = Field(5, ge=1, description="Connections that one process has to PostgreSQL at most.")
     database_statement_timeout_seconds: int = Field(
@@ -126,7 +133,7 @@ class Settings(BaseSettings):
     def _expanded_path(cls, path: Path | None) -> Path | None:
         return path and _expanded(path)
 
-    @field_validator("incoming_url", "archive_url", "error_url", "springboard_url")
+    @field_validator("incoming_url", "archive_url", "error_url", "springboard_url", "warehouse_url")
     @classmethod
     def _expanded_folder(cls, url: str) -> str:
         return str(_expanded(Path(url))) if url.startswith("~") else url
@@ -167,9 +174,9 @@ class Settings(BaseSettings):
         }
         return {name: key for name, key in keys.items() if key}
 
-    def zone_url(self, zone: Zone) -> str:
-        """Return the URL of a zone's bucket, or the folder in the home that stands for it."""
-        return str(getattr(self, f"{zone}_url")) or str(self.home.absolute() / zone)
+    def bucket_url(self, bucket: Bucket) -> str:
+        """Return the URL of a bucket, or the folder in the home that stands for it."""
+        return str(getattr(self, f"{bucket}_url")) or str(self.home.absolute() / bucket)
 
     @property
     def metadata_url(self) -> str:
@@ -183,8 +190,8 @@ class Settings(BaseSettings):
         user, at, server = where.rpartition("@")
         # Everything behind a '?' may be a password too.
         database = scheme + rest + user.partition(":")[0] + at + server.partition("?")[0]
-        zones = {zone: self.zone_url(zone) for zone in ZONES}
-        return {"home": str(self.home.absolute()), "database": database, **zones}
+        buckets = {bucket: self.bucket_url(bucket) for bucket in BUCKETS}
+        return {"home": str(self.home.absolute()), "database": database, **buckets}
 
     @property
     def is_embedded(self) -> bool:
@@ -225,27 +232,28 @@ def read_settings() -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "CUBIC_" + str(first["loc"][0]).upper()
         raise SettingsError(name, f"{first['msg']}.", "See the settings table in README.md.") from error
-    _check_zones(settings)
+    _check_buckets(settings)
     _check_catalog(settings)
     _check_dmap(settings)
     return settings
 
 
-def _check_zones(settings: Settings) -> None:
+def _check_buckets(settings: Settings) -> None:
     """Refuse a bucket that is, or lies in, another: what is archived would be found in Incoming again."""
-    urls = {zone: settings.zone_url(zone).removeprefix("file://").rstrip("/") + "/" for zone in ZONES}
-    for zone, url in urls.items():
+    urls = {bucket: settings.bucket_url(bucket).removeprefix("file://").rstrip("/") + "/" for bucket in BUCKETS}
+    for bucket, url in urls.items():
         for other, other_url in urls.items():
-            if zone != other and url.startswith(other_url):
-                name = f"CUBIC_{zone.upper()}_URL"
-                raise SettingsError(name, f"the {zone} bucket is, or lies in, the {other} bucket.", "Name another one.")
+            if bucket != other and url.startswith(other_url):
+                problem = f"the {bucket} bucket is, or lies in, the {other} bucket."
+                raise SettingsError(f"CUBIC_{bucket.upper()}_URL", problem, "Name another one.")
 
 
 def _check_catalog(settings: Settings) -> None:
-    """Refuse a DuckDB catalog of what stands in S3: its views would need an extension that has to be downloaded."""
-    if settings.catalog == "duckdb" and settings.springboard_url.startswith("s3://"):
-        problem = "The DuckDB catalog reads local folders alone, and Springboard is in S3."
-        raise SettingsError("CUBIC_CATALOG", problem, "Set CUBIC_CATALOG=glue.")
+    """Refuse a DuckDB catalog of files in S3: its views would need an extension that has to be downloaded."""
+    for name, url in (("Springboard", settings.springboard_url), ("the warehouse", settings.warehouse_url)):
+        if settings.catalog == "duckdb" and url.startswith("s3://"):
+            problem = f"The DuckDB catalog reads local folders alone, and {name} is in S3."
+            raise SettingsError("CUBIC_CATALOG", problem, "Set CUBIC_CATALOG=glue.")
 
 
 def _check_dmap(settings: Settings) -> None:

@@ -116,9 +116,16 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 @pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of a database with the newest schema and no rows, on each kind in turn."""
-    if request.param == "sqlite":
-        (tmp_path / "metadata.sqlite").write_bytes(migrated_sqlite())
-        yield f"sqlite:///{tmp_path / 'metadata.sqlite'}"
+    with a_database(request.param, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def a_database(kind: str, folder: Path) -> Generator[str]:
+    """Make a database with the newest schema and no rows: ``sqlite`` in a folder, or ``postgresql``."""
+    if kind == "sqlite":
+        (folder / "metadata.sqlite").write_bytes(migrated_sqlite())
+        yield f"sqlite:///{folder / 'metadata.sqlite'}"
         return
     url = _create(f"test_{next(_number)}", template=migrated_postgres())
     yield url

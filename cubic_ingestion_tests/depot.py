@@ -27,6 +27,7 @@ from cubic_ingestion.pipeline.passes import scan, work_off
 from cubic_ingestion.pipeline.write import Written, write_load
 from cubic_ingestion.ports import CatalogEntry, Keep, Stores, keep_nothing
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
+from cubic_ingestion.warehouse import LazyWarehouse, open_in_database
 from cubic_ingestion_tests import builders
 from cubic_ingestion_tests.databases import POSTGRES_LIMITS, migrated_sqlite
 
@@ -94,6 +95,9 @@ class Depot:
             tables={table.name: table for table in tables},
             ledger=Ledger(engine, now=clock.now),
             stores=Stores(**zones),
+            warehouse=LazyWarehouse(
+                LocalObjectStore(root / "warehouse"), lambda bucket: open_in_database(bucket, engine)
+            ),
             catalog=DuckDBTableCatalog(root / "catalog.duckdb"),
             clock=clock,
             file_clock=clock,

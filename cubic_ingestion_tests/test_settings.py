@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from cubic_ingestion.errors import SettingsError
-from cubic_ingestion.settings import read_settings
+from cubic_ingestion.settings import BUCKETS, read_settings
 from local_servers.environment import clean_environment
 
-URLS = ("CUBIC_INCOMING_URL", "CUBIC_ARCHIVE_URL", "CUBIC_ERROR_URL", "CUBIC_SPRINGBOARD_URL")
+URLS = tuple(f"CUBIC_{bucket.upper()}_URL" for bucket in BUCKETS)
 
 
 @pytest.fixture
@@ -42,8 +42,7 @@ def test_a_tilde_is_the_persons_folder_in_every_setting_of_a_path(
     assert settings.home == person / "CUBIC_HOME"
     assert settings.tables_dir == person / "CUBIC_TABLES_DIR"
     assert settings.dagster_home == person / "DAGSTER_HOME"
-    zones = (settings.incoming_url, settings.archive_url, settings.error_url, settings.springboard_url)
-    assert zones == tuple(str(person / name) for name in URLS)
+    assert [settings.bucket_url(bucket) for bucket in BUCKETS] == [str(person / name) for name in URLS]
     assert settings.metadata_url == f"sqlite:///{person}/db/metadata.sqlite"
 
 
@@ -53,6 +52,26 @@ def test_one_bucket_in_another_is_noticed_behind_a_tilde(person: Path, monkeypat
 
     with pytest.raises(SettingsError, match="CUBIC_ARCHIVE_URL"):
         read_settings()
+
+
+@pytest.mark.usefixtures("person")
+@pytest.mark.parametrize("inside", ["springboard/products", "."])
+def test_a_warehouse_in_another_bucket_or_around_it_is_refused(monkeypatch: pytest.MonkeyPatch, inside: str) -> None:
+    monkeypatch.setenv("CUBIC_WAREHOUSE_URL", str(Path(".cubic").absolute() / inside))
+
+    with pytest.raises(SettingsError, match="the warehouse bucket"):
+        read_settings()
+
+
+@pytest.mark.usefixtures("person")
+@pytest.mark.parametrize("name", ["CUBIC_SPRINGBOARD_URL", "CUBIC_WAREHOUSE_URL"])
+def test_the_duckdb_catalog_is_refused_for_files_in_s3(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "s3://bucket/prod")
+
+    with pytest.raises(SettingsError, match="CUBIC_CATALOG: The DuckDB catalog reads local folders alone"):
+        read_settings()
+    monkeypatch.setenv("CUBIC_CATALOG", "glue")
+    assert read_settings().catalog == "glue"
 
 
 @pytest.mark.usefixtures("person")

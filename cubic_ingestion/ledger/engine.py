@@ -19,11 +19,11 @@ from cubic_ingestion.outside_text import visible
 BUSY_TIMEOUT_SECONDS = 30
 """How long SQLite waits for another writer; our transactions take milliseconds, an upgrade some seconds."""
 
-SYNC_LOCK, UPGRADE_LOCK, FEED_LOCK = 0x43554201, 0x43554202, 0x43554203
+SYNC_LOCK, UPGRADE_LOCK, FEED_LOCK, CATALOG_LOCK = 0x43554201, 0x43554202, 0x43554203, 0x43554204
 """Numbers of PostgreSQL advisory locks: ``CUB`` and a counter.
 
-Whoever delivers old changes again takes the last with others, and whoever forgets them alone: until it commits, neither
-sees what the other does.
+Whoever delivers old changes again takes ``FEED_LOCK`` with others, and whoever forgets them alone: until it commits,
+neither sees what the other does. Whoever creates the tables of the warehouse's catalog takes ``CATALOG_LOCK`` alone.
 """
 
 _PRIMARY_CODE = 0xFF

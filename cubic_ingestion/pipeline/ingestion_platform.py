@@ -8,7 +8,7 @@ from typing import Self
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.ports import Clock, Stores, TableCatalog
+from cubic_ingestion.ports import Clock, Stores, TableCatalog, Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Platform:
     tables: Mapping[str, Table]
     ledger: Ledger
     stores: Stores
+    warehouse: Warehouse
+    """The tables that people query; opened on first use."""
     catalog: TableCatalog
     clock: Clock
     """The ledger's clock, by which claims are taken: all processes share it where the database is a server."""

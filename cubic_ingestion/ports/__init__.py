@@ -1,4 +1,4 @@
-"""What the platform needs from outside, as roles; adapters in ``storage``, ``catalog`` and ``fetchers`` fill them."""
+"""What the platform needs from outside, as roles; the rooms of the adapters fill them."""
 
 from cubic_ingestion.ports.clock import Clock
 from cubic_ingestion.ports.feed_client import Body, FeedClient, LinkExpiredError
@@ -21,6 +21,15 @@ from cubic_ingestion.ports.table_catalog import (
     TableCatalog,
     keep_nothing,
 )
+from cubic_ingestion.ports.warehouse import (
+    DataFileWriter,
+    PartitionField,
+    UnpromotableError,
+    Warehouse,
+    WarehouseFile,
+    WarehouseSnapshot,
+    WarehouseTable,
+)
 
 __all__ = [
     "Body",
@@ -30,6 +39,7 @@ __all__ = [
     "CatalogPartition",
     "Clock",
     "Committed",
+    "DataFileWriter",
     "FeedClient",
     "Keep",
     "LinkExpiredError",
@@ -38,6 +48,7 @@ __all__ = [
     "ObjectStore",
     "ObjectWriter",
     "Page",
+    "PartitionField",
     "Record",
     "RecordSource",
     "Shard",
@@ -45,5 +56,10 @@ __all__ = [
     "Stores",
     "TableCatalog",
     "TellSkipped",
+    "UnpromotableError",
+    "Warehouse",
+    "WarehouseFile",
+    "WarehouseSnapshot",
+    "WarehouseTable",
     "keep_nothing",
 ]
