@@ -1,7 +1,10 @@
 """Files are swapped in one commit, or not at all, whatever happens meanwhile."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Barrier
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -265,3 +268,15 @@ def test_a_snapshot_that_is_not_kept_is_refused(local: Warehouse) -> None:
 def test_a_glue_table_of_local_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="CUBIC_WAREHOUSE_URL: The tables of Glue must be in S3"):
         open_in_glue(LocalObjectStore(tmp_path), "cubic", lambda _: nullcontext())
+
+
+def test_processes_that_open_an_empty_warehouse_at_once_all_succeed(opening: Opening) -> None:
+    at_once = Barrier(4)
+
+    def opened(_: int) -> Sequence[str]:
+        at_once.wait()
+        return opening().tables()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(opened, range(4))] == [[]] * 4
+    opening().create("sample", SCHEMA)
