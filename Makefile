@@ -20,7 +20,7 @@ UNIT_OPTIONS ?= -n 2
 SLOW_ROOMS := cli defs deployment faults integration
 HOUSE := cubic_ingestion_tests/test_architecture.py cubic_ingestion_tests/test_docs.py
 
-.PHONY: help run unit test dev check lock bench ledger kafka s3 scan audit workers soak storm clean
+.PHONY: help run unit test dev check lock bench ledger kafka s3 scan products audit workers soak storm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,9 @@ s3: $(INSTALLED) ## Measure loads per second on S3 over HTTP, with 1, 8 and 32 i
 
 scan: $(INSTALLED) ## Measure a scan of a million known keys, time and memory, against a bare listing (OPTIONS)
 	$(BIN)/python -m benchmarks.scan $(OPTIONS)
+
+products: $(INSTALLED) ## Measure products: merging many small loads, and asking them instead of Springboard (OPTIONS)
+	$(BIN)/python -m benchmarks.products $(OPTIONS)
 
 audit: $(INSTALLED) ## Measure cubic audit, time and memory, for up to a million loads and with findings (OPTIONS)
 	$(BIN)/python -m benchmarks.audit $(OPTIONS)

@@ -46,6 +46,7 @@ LATE_SECONDS = 5
 MAX_DRAIN_PASSES = 15
 N_SHOWN = 10
 ZONES = ("incoming", "archive", "error", "springboard")
+WAREHOUSE = "warehouse"
 
 HOSTILE_NAMES = (
     "cubic/dmap/soak_t1/\x1b[2J20210101.csv",
@@ -162,8 +163,8 @@ def _prepare(folder: Path, options: argparse.Namespace, opened: ExitStack) -> St
         home = Home(folder, declarations(), settings=settings)
         return Storm(home, FolderIncoming(home.incoming), None, random.Random(options.seed), options)
     zones = folder / "buckets"
-    server = opened.enter_context(rclone_behind_a_proxy(zones, list(ZONES), options.seed, share=0.0))
-    settings |= {f"CUBIC_{zone.upper()}_URL": f"s3://{zone}/" for zone in ZONES}
+    server = opened.enter_context(rclone_behind_a_proxy(zones, [*ZONES, WAREHOUSE], options.seed, share=0.0))
+    settings |= {f"CUBIC_{zone.upper()}_URL": f"s3://{zone}/" for zone in (*ZONES, WAREHOUSE)}
     opened.enter_context(moto_server())  # for Glue alone
     settings |= {
         "CUBIC_CATALOG": "glue",

@@ -26,7 +26,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from benchmarks.pooler import connect_ms, pooler, through
 from benchmarks.small_files import generate
-from cubic_ingestion.settings import ZONES
+from cubic_ingestion.settings import BUCKETS
 from local_servers.environment import free_port
 from local_servers.postgres import make_database, start_postgres
 from local_servers.production import Production, prepare
@@ -127,7 +127,7 @@ def _measure(folder: Path, n_workers: int, url: str, dagster: str, options: argp
         "AWS_ENDPOINT_URL": url,
     }
     root = str(folder / "zones") if options.folders else f"s3://{BUCKET}"
-    zones = {f"CUBIC_{zone.upper()}_URL": f"{root}/{zone}" for zone in ZONES}
+    zones = {f"CUBIC_{zone.upper()}_URL": f"{root}/{zone}" for zone in BUCKETS}
     production = prepare(folder, AWS | settings | zones)
     names = [f"worker-{number}" for number in range(n_workers)]
     try:

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     max_loads_per_run: int = Field(10_000, ge=1, description="Loads that one table may bring into one run.")
 
     parallel_loads: int = Field(4, ge=1, description="Small loads that a run works on at the same time.")
+    products_every_seconds: int = Field(
+        60, ge=0, description="A product is brought up to date at most so often; less often if that is costly."
+    )
     run_retention_days: int = Field(
         30, ge=1, description="Dagster runs that materialised nothing are deleted so long after their end."
     )
@@ -156,6 +159,8 @@ class Settings(BaseSettings):
             max_loads_per_run=self.max_loads_per_run,
             parallel_loads=self.parallel_loads,
             kinesis_lease_seconds=self.kinesis_lease_seconds,
+            products_every_seconds=self.products_every_seconds,
+            warehouse_grace_hours=self.warehouse_grace_hours,
         )
 
     @property

@@ -25,7 +25,7 @@ from cubic_ingestion.pipeline.ingest import Report, ingest
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.passes import scan, work_off
 from cubic_ingestion.pipeline.write import Written, write_load
-from cubic_ingestion.ports import CatalogEntry, Keep, Stores, keep_nothing
+from cubic_ingestion.ports import CatalogEntry, Keep, ProductEntry, Stores, keep_nothing
 from cubic_ingestion.storage.local_object_store import LocalObjectStore
 from cubic_ingestion.warehouse import LazyWarehouse, open_in_database
 from cubic_ingestion_tests import builders
@@ -63,6 +63,10 @@ class CatalogThatIsDown:
     def missing(self, entry: CatalogEntry) -> Collection[tuple[str, ...]]:
         """Refuse."""
         raise CatalogUnavailableError(entry.table.name, "throttled")
+
+    def show(self, entry: ProductEntry) -> None:
+        """Refuse."""
+        raise CatalogUnavailableError(entry.name, "throttled")
 
     def register(
         self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing

@@ -19,7 +19,7 @@ from local_servers.environment import beside_python, clean_environment, free_por
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-QUEUES = "ods,dmap,kafka,dagster"
+QUEUES = "ods,dmap,kafka,products,dagster"
 START_SECONDS = 60
 POLL_SECONDS = 0.05
 

@@ -2,15 +2,23 @@
 
 import shutil
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cubic_ingestion.catalog.duckdb_views import View, create_view, named_files, standing_views, unread_partitions
+from cubic_ingestion.catalog.duckdb_views import (
+    View,
+    create_product_view,
+    create_view,
+    definitions,
+    named_files,
+    standing_views,
+    unread_partitions,
+)
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError
-from cubic_ingestion.ports import CatalogEntry, Keep, keep_nothing
+from cubic_ingestion.ports import CatalogEntry, Keep, ProductEntry, keep_nothing
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -92,35 +100,43 @@ class DuckDBTableCatalog:
             return self._revise(entries, keep)
         return {}
 
+    def show(self, entry: ProductEntry) -> None:
+        """Replace a product's view, which names its files. Who has the file open goes on with the old ones.
+
+        Raises:
+            CatalogUnavailableError: The file could not be changed.
+        """
+        with self._drafting(entry.name) as connection:
+            create_product_view(connection, entry)
+
     def _revise(self, entries: Collection[CatalogEntry], keep: Keep) -> Mapping[str, CatalogUnavailableError]:
+        with self._drafting(", ".join(sorted(entry.table.catalog_name for entry in entries))) as connection:
+            return _create(connection, _due(entries, standing_views(connection)), keep)
+
+    @contextmanager
+    def _drafting(self, names: str) -> "Generator[DuckDBPyConnection]":
+        """Hand out a copy of the file, and put it in the place of the file if anything in it was changed."""
         import duckdb  # noqa: PLC0415 - costs 0.3 s, which no command that does without it should wait for
         from filelock import FileLock, Timeout  # noqa: PLC0415 - needed here only
 
-        names = ", ".join(sorted(entry.table.catalog_name for entry in entries))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._beside(".lock"), timeout=self._lock_timeout_seconds):
-                return self._revise_draft(entries, keep)
+                draft = self._fresh_draft()
+                with closing(duckdb.connect(draft)) as connection:
+                    before = definitions(connection), standing_views(connection)
+                    yield connection
+                    after = definitions(connection), standing_views(connection)
+                    connection.execute("checkpoint")
+                if after != before:
+                    draft.replace(self._path)
+                    self._beside(".wal").unlink(missing_ok=True)
+                draft.unlink(missing_ok=True)
+                self._seen = (self._signature(), after[1])
         except Timeout as error:
             raise CatalogUnavailableError(names, f"another process holds '{error.lock_file}'") from error
         except (OSError, duckdb.Error) as error:
             raise CatalogUnavailableError(names, str(error)) from error
-
-    def _revise_draft(self, entries: Collection[CatalogEntry], keep: Keep) -> Mapping[str, CatalogUnavailableError]:
-        import duckdb  # noqa: PLC0415 - as above
-
-        draft = self._fresh_draft()
-        with closing(duckdb.connect(draft)) as connection:
-            due = _due(entries, standing_views(connection))
-            failures = _create(connection, due, keep)
-            views = standing_views(connection)
-            connection.execute("checkpoint")
-        if len(failures) < len(due):
-            draft.replace(self._path)
-            self._beside(".wal").unlink(missing_ok=True)
-        draft.unlink(missing_ok=True)
-        self._seen = (self._signature(), views)
-        return failures
 
     def _fresh_draft(self) -> Path:
         """Copy the file, or begin an empty one. What an earlier process left of its draft is thrown away.

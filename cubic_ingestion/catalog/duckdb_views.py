@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from cubic_ingestion.domain.layout import PART_NAME
-from cubic_ingestion.ports import CatalogEntry, CatalogPart
+from cubic_ingestion.parsing.stored_types import NANOSECONDS, original_expression
+from cubic_ingestion.ports import CatalogEntry, CatalogPart, ProductEntry
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -71,6 +72,33 @@ def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
     name = _identifier(entry.table.catalog_name)
     connection.execute(f"create or replace view {name} as {rows}")
     connection.execute(f"comment on view {name} is {_literal(entry.location)}")
+
+
+def create_product_view(connection: "DuckDBPyConnection", entry: ProductEntry) -> None:
+    """Make the view of a product anew; it names the product's files, and gives columns their own types back."""
+    columns = ", ".join(_original(entry, field) for field in entry.schema)
+    source = (
+        f"read_parquet({_literals(map(_path, entry.uris))}, hive_partitioning = false, union_by_name = true)"
+        if entry.uris
+        else f"(select {', '.join(_null(connection, field) for field in entry.stored)}) where false"
+    )
+    connection.execute(f"create or replace view {_identifier(entry.name)} as select {columns} from {source}")  # noqa: S608 - all parts are quoted
+
+
+def definitions(connection: "DuckDBPyConnection") -> Sequence[tuple[str, ...]]:
+    """Return what defines the views of a database file."""
+    sql = "select view_name, sql, comment from duckdb_views() where not internal order by view_name"
+    return connection.execute(sql).fetchall()
+
+
+def _original(entry: ProductEntry, field: "pa.Field[pa.DataType]") -> str:
+    has_nanoseconds = field.name + NANOSECONDS in entry.stored.names
+    expression = original_expression(field.name, field.type, has_nanoseconds=has_nanoseconds)
+    return f"{expression} as {_identifier(field.name)}"
+
+
+def _null(connection: "DuckDBPyConnection", field: "pa.Field[pa.DataType]") -> str:
+    return f"cast(null as {_type(connection, field.type)}) as {_identifier(field.name)}"
 
 
 def named_files(connection: "DuckDBPyConnection", view: str) -> frozenset[str]:

@@ -21,7 +21,7 @@ from cubic_ingestion.catalog.glue_errors import (
 from cubic_ingestion.catalog.glue_partitions import ROUNDS, GluePartitions
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, SettingsError
-from cubic_ingestion.ports import CatalogEntry, Keep, keep_nothing
+from cubic_ingestion.ports import CatalogEntry, Keep, ProductEntry, keep_nothing
 
 _CONFIG = Config(
     # Exponential pauses with jitter between tries; what is refused longer is left to the ledger's longer pauses.
@@ -84,6 +84,9 @@ class GlueTableCatalog:
                     raise
                 return wanted
         return [values for values in wanted if values not in standing]
+
+    def show(self, entry: ProductEntry) -> None:
+        """Do nothing: the warehouse's table is in the Glue Data Catalog itself."""
 
     def register(
         self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing

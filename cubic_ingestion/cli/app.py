@@ -18,6 +18,7 @@ from cubic_ingestion.cli.ingest import ingest
 from cubic_ingestion.cli.kafka import kafka
 from cubic_ingestion.cli.loads import loads
 from cubic_ingestion.cli.metrics import metrics
+from cubic_ingestion.cli.products import products
 from cubic_ingestion.cli.quarantine import quarantine
 from cubic_ingestion.cli.retry import retry
 from cubic_ingestion.cli.status import status
@@ -46,6 +47,7 @@ app.add_typer(quarantine)
 app.add_typer(dmap)
 app.add_typer(kafka)
 app.add_typer(catalog)
+app.add_typer(products)
 app.add_typer(db)
 
 COULD_NOT_RUN = 2

@@ -23,7 +23,8 @@ _OPENING = '{"findings": ['
 def audit(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Prove that every object belongs to one load, and every load has its original and its rows; nothing is changed.
 
-    The catalog and Dagster are compared too; Dagster if `DAGSTER_HOME` or the home has an instance.
+    The catalog, the products with their files, and Dagster are compared too; Dagster if `DAGSTER_HOME` or the home has
+    an instance.
 
     Exit code 0 if everything is accounted for, 1 if something is not, 2 if it could not run.
 

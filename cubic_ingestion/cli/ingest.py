@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from cubic_ingestion.cli.ingest_summary import Counts, counts, print_summary, summarise
 from cubic_ingestion.cli.output import AsJson, console, print_json, print_places
 from cubic_ingestion.cli.platforms import the_platform
+from cubic_ingestion.cli.products import product_rows
 from cubic_ingestion.domain.status import ENDED
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def ingest(context: typer.Context, *, as_json: AsJson = False) -> None:
     if as_json:
         held = [asdict(holding) for holding in summary.held]
         report = {"tables": summary.tables, "held": held, "left_alone": summary.n_left_alone, "failures": failures}
-        print_json(report)
+        print_json(report | {"products": product_rows(platform)})
         if not summary.tables:
             print_places(is_error=True)
     else:

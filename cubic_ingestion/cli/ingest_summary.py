@@ -8,6 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from cubic_ingestion.cli.output import print_rows, say
+from cubic_ingestion.cli.products import product_rows
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.holding import Holding, Right
@@ -73,6 +74,8 @@ def print_summary(platform: "Platform", summary: Summary, failures: Iterable[str
     if summary.n_left_alone:
         left_alone = counted(summary.n_left_alone, "object is", "objects are")
         say(f"{left_alone} left alone in Incoming, since no table takes them. See which: cubic status")
+    if products := product_rows(platform):
+        print_rows(products, title="Products, the tables to query")
     for behind in platform.ledger.deliveries[Consumer.CATALOG].backlog():
         if behind.error:
             say(f"Not in the catalog yet: {behind.table}: {behind.error}")

@@ -8,6 +8,7 @@ import typer
 
 from cubic_ingestion.cli.output import AsJson, print_json, print_places, print_rows, say
 from cubic_ingestion.cli.platforms import existing_platform
+from cubic_ingestion.cli.products import product_rows
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.status import ENDED, LoadStatus
 from cubic_ingestion.observability.problems import (
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 """Of the JSON; docs/observability.md describes it. Fields may be added within a version, none changes or goes."""
+
+_SHOWN_OF_PRODUCTS = ("product", "loads", "waiting", "rows", "newest", "merged")
 
 Check = Annotated[bool, typer.Option("--check", help="Only what is wrong; exit 1 if anything is.")]
 MaxWait = Annotated[int, typer.Option(min=1, help="So long a load that lacks nothing may be on its way.")]
@@ -46,7 +49,7 @@ def status(
     ignore: Ignored = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show loads by table and status, what is wrong, what did not arrive, and prefixes that no table declares.
+    """Show loads by table and status, products, what is wrong, what did not arrive, and prefixes of no table.
 
     With `--check`, which reads nothing that is archived, exit code 1 if anything is wrong, 2 if it cannot look.
 
@@ -79,6 +82,7 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
     is_there = all(problem.code is not ProblemCode.INCOMING_MISSING for problem in found.problems)
     undeclared, unknown = _not_taken(platform) if is_there else ([], [])
     shards = [_shard_row(platform, shard) for shard in platform.ledger.shards.progress()]
+    products = product_rows(platform)
     if as_json:
         report = {
             "streams": stream_rows(rows),
@@ -86,6 +90,7 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
             "undeclared_prefixes": undeclared,
             "unknown_objects": [asdict(group) for group in unknown],
             "kafka_shards": shards,
+            "products": products,
         }
         print_json(health_report(found) | report)
         if not rows:
@@ -99,6 +104,8 @@ def _show(platform: "Platform", found: "Health", *, as_json: bool) -> None:
     else:
         beginning = "No loads yet."
     print_rows(rows, empty=beginning)
+    if products:
+        print_rows([{name: row[name] for name in _SHOWN_OF_PRODUCTS} for row in products], title="Products")
     if at_work := [row for row in shards if not row.pop("is_ended")]:
         print_rows(at_work, title="Kafka batcher")
     _print_problems(found)

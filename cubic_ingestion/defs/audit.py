@@ -20,12 +20,13 @@ _SHOWN = 50
 @dg.asset(
     key=AUDIT,
     group_name="audit",
-    description="Compares all zones, the catalog and Dagster with the ledger; changes nothing.",
+    description="Compares all zones, the catalog, products, and Dagster with the ledger; changes nothing.",
     check_specs=[
         dg.AssetCheckSpec(
             ACCOUNTED_FOR,
             asset=AUDIT,
-            description="Red while an object belongs to no load, or a load lacks its original or its rows.",
+            description="Red while an object belongs to no load, a load lacks its original or its rows, or a product "
+            "does not have just the rows of the loads that are in Springboard.",
         )
     ],
 )

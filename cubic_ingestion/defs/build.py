@@ -9,21 +9,25 @@ import dagster as dg
 from cubic_ingestion.defs.arrivals import expected_arrivals, missing_arrivals_sensor
 from cubic_ingestion.defs.assets import build_table_asset
 from cubic_ingestion.defs.audit import audit_zones, daily_audit
+from cubic_ingestion.defs.cleaning import clean_warehouse, hourly_cleaning
 from cubic_ingestion.defs.dmap import build_feed_asset, build_fetch_schedule
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
+from cubic_ingestion.defs.products import build_product_asset, update_all_products
 from cubic_ingestion.defs.pruning import daily_pruning, prune_runs
 from cubic_ingestion.defs.resources import platform_resource
 from cubic_ingestion.defs.sensors import (
     build_catalog_sensor,
     build_incoming_sensor,
     build_originals_sensor,
+    build_products_sensor,
     dead_runs,
     release_failed_run,
     unreported_partitions,
 )
 from cubic_ingestion.domain.feed import feeds_of
+from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 
@@ -51,15 +55,17 @@ def _build(tables: Mapping[str, Table], get_platform: Callable[[], Platform], dm
     return dg.Definitions(
         assets=[
             *(build_table_asset(table) for table in tables.values()),
+            *(build_product_asset(product) for product in products_of(tables.values()).values()),
             *(build_feed_asset(feed) for feed in feeds),
             audit_zones,
             expected_arrivals,
         ],
-        jobs=[move_originals, update_catalog, kafka_batch, prune_runs],
+        jobs=[move_originals, update_catalog, update_all_products, clean_warehouse, kafka_batch, prune_runs],
         sensors=[
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),
             build_originals_sensor(),
             build_catalog_sensor(),
+            build_products_sensor(),
             unreported_partitions,
             release_failed_run,
             dead_runs,
@@ -68,6 +74,7 @@ def _build(tables: Mapping[str, Table], get_platform: Callable[[], Platform], dm
         schedules=[
             daily_audit,
             daily_pruning,
+            hourly_cleaning,
             kafka_batch_schedule,
             *([build_fetch_schedule(feeds, dmap_fetch_at)] if feeds else []),
         ],

@@ -8,14 +8,16 @@ from time import monotonic, sleep
 import dagster as dg
 
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
+from cubic_ingestion.defs.products import UPDATE_ALL, update_all_products
 from cubic_ingestion.defs.reporting import report_unreported
-from cubic_ingestion.defs.translator import asset_key, catalog_tags, stream_tags
+from cubic_ingestion.defs.translator import asset_key, catalog_tags, products_tags, stream_tags
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.errors import CubicIngestionError, UnlistedFoldersError
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.passes import has_work, is_catalog_update_due, scan, work_off
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.pipeline.tries import last_resort
+from cubic_ingestion.products.update import products_with_changes
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -42,6 +44,7 @@ def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, p
             if not any(has_worked) and not all(stream.is_over for stream in streams):
                 sleep(max(settled_at - monotonic(), 0))
         failures = [failure for stream in streams for failure in stream.all_failures()] + catalog_failures
+        failures += bring_products_up_to_date(definitions, instance, platform)
         return failures + report_what_is_left(instance, platform)
 
 
@@ -66,6 +69,7 @@ def replay_partitions(
         )
         _note(result, platform, failures)
     failures += bring_catalog_up_to_date(definitions, instance, platform)
+    failures += bring_products_up_to_date(definitions, instance, platform)
     return failures + report_what_is_left(instance, platform)
 
 
@@ -101,6 +105,28 @@ def bring_catalog_up_to_date(
                 _note(result, platform, failures)
     except CubicIngestionError as error:
         failures.append(f"catalog: {error.problem}")
+    return failures
+
+
+def bring_products_up_to_date(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform
+) -> list[str]:
+    """Apply to products what they do not have yet, whether or not they are due.
+
+    Returns:
+        Messages of a run that failed.
+    """
+    failures: list[str] = []
+    try:
+        with last_resort():
+            if products_with_changes(platform):
+                job = definitions.resolve_job_def(update_all_products.name)
+                config = {**UPDATE_ALL.to_config_dict(), **_QUIET}
+                tags = products_tags(in_lane=False)
+                result = job.execute_in_process(run_config=config, instance=instance, tags=tags, raise_on_error=False)
+                _note(result, platform, failures)
+    except CubicIngestionError as error:
+        failures.append(f"products: {error.problem}")
     return failures
 
 

@@ -12,6 +12,7 @@ from typing import cast
 
 import dagster as dg
 
+from cubic_ingestion.defs.cleaning import clean_warehouse
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch
 from cubic_ingestion.defs.translator import ATTEMPT_TAG
@@ -21,7 +22,7 @@ from cubic_ingestion.settings import read_settings
 MAX_DELETED = 20_000
 """Of one pass; the rest waits for the next day's."""
 
-_WITHOUT_ASSETS = (move_originals.name, update_catalog.name, kafka_batch.name, "prune_runs")
+_WITHOUT_ASSETS = (move_originals.name, update_catalog.name, clean_warehouse.name, kafka_batch.name, "prune_runs")
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _ENDED = [*_FAILED, dg.DagsterRunStatus.SUCCESS]
 

@@ -8,14 +8,16 @@ import dagster as dg
 
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
+from cubic_ingestion.defs.products import update_all_products
 from cubic_ingestion.defs.reporting import report_open_state, report_unreported
-from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags
+from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags, products_tags
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.observability.health import tables_that_wait_too_long
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.passes import has_originals_to_move, is_catalog_update_due, scan, tables_to_ingest
 from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.products.update import due_products
 
 INTERVAL_SECONDS = 10
 TICK_SECONDS = 20
@@ -113,6 +115,29 @@ def build_catalog_sensor() -> dg.SensorDefinition:
         return dg.RunRequest(tags=tags)
 
     return catalog
+
+
+def build_products_sensor() -> dg.SensorDefinition:
+    """Make the sensor that requests a run of ``update_products`` when a product is due."""
+
+    @dg.sensor(
+        name="products",
+        description="Brings products up to date: often what is cheap, seldom what is costly.",
+        job_name=update_all_products.name,  # as above
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def products(
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.RunRequest | dg.SkipReason:
+        tags = products_tags(in_lane=True)
+        if not due_products(platform):
+            return dg.SkipReason("No product has changes and is due.")
+        if _is_waiting(context.instance, tags):
+            return dg.SkipReason("A run that will update them has not started yet.")
+        return dg.RunRequest(tags=tags)
+
+    return products
 
 
 @dg.sensor(

@@ -10,6 +10,7 @@ from dagster import MetadataValue
 
 from cubic_ingestion.defs.inert_text import code, inert, listed
 from cubic_ingestion.domain.derived_table import DerivedTable
+from cubic_ingestion.domain.product import Product
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.ledger.records import PartitionTotal
 
@@ -42,6 +43,11 @@ def asset_key(table: Table) -> dg.AssetKey:
 def feed_key(table: Table) -> dg.AssetKey:
     """``dmap_feed/<type>``, of the feed that fills a table."""
     return dg.AssetKey(["dmap_feed", table.prefix.split("/")[-2]])
+
+
+def product_key(product: Product) -> dg.AssetKey:
+    """``warehouse/<stream>/<product>``."""
+    return dg.AssetKey(["warehouse", product.source.stream.value, product.name])
 
 
 def derived_table(context: dg.InputContext | dg.OutputContext) -> DerivedTable:
@@ -159,6 +165,15 @@ def catalog_tags(*, in_lane: bool) -> dict[str, str]:
         in_lane: It goes through the queue, which limits by ``cubic/lane``.
     """
     return {STREAM_TAG: "all"} | ({LANE_TAG: "catalog"} if in_lane else {})
+
+
+def products_tags(*, in_lane: bool) -> dict[str, str]:
+    """Tags of a run that brings products up to date, for all streams at once; workers of its own may take it.
+
+    Args:
+        in_lane: It goes through the queue, which limits by ``cubic/lane``.
+    """
+    return {STREAM_TAG: "all", QUEUE_TAG: "products"} | ({LANE_TAG: "products"} if in_lane else {})
 
 
 def lane_tags(stream: StreamName, work: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ class Consumer(StrEnum):
 
     CATALOG = "catalog"
     DAGSTER = "dagster"
+    PRODUCTS = "products"
 
     @property
     def kinds(self) -> frozenset[ChangeKind]:
@@ -38,6 +39,14 @@ class Consumer(StrEnum):
         return frozenset(ChangeKind) if self is Consumer.DAGSTER else IN_SPRINGBOARD
 
     @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Patterns of SQL's LIKE for the prefixes in Incoming of the tables that it follows; none if it follows all."""
+        return _WITH_PRODUCTS if self is Consumer.PRODUCTS else ()
+
+    @property
     def called(self) -> str:
         """Its name in a sentence."""
-        return "Dagster" if self is Consumer.DAGSTER else f"the {self.value}"
+        return {Consumer.DAGSTER: "Dagster", Consumer.PRODUCTS: "its product"}.get(self, f"the {self.value}")
+
+
+_WITH_PRODUCTS = ("cubic/ods\\_qlik/%\\_\\_ct/", "cubic/kafka/%")

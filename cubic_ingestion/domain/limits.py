@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE, Right
 
+_PAUSE_PER_SECOND, _LONGEST_PAUSE = 10, timedelta(hours=1)
+"""How long a product rests per second that its last merge took, and the longest that it rests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -18,6 +21,8 @@ class Limits:
     max_loads_per_run: int
     parallel_loads: int
     kinesis_lease_seconds: int
+    products_every_seconds: int
+    warehouse_grace_hours: int
 
     def latest_end(self, right: Right, now: datetime) -> datetime:
         """Return when a right that is taken now ends at the latest, whoever's clock it is taken by.
@@ -26,3 +31,8 @@ class Limits:
         """
         seconds = self.kinesis_lease_seconds if right is Right.SHARD else self.claim_timeout_seconds
         return now + timedelta(seconds=seconds) + CLOCK_TOLERANCE
+
+    def rest_after(self, merge_seconds: float | None) -> timedelta:
+        """Return how long a product rests after a merge that took so long; None if no merge was measured."""
+        seconds = min(_PAUSE_PER_SECOND * (merge_seconds or 0), _LONGEST_PAUSE.total_seconds())
+        return timedelta(seconds=max(seconds, self.products_every_seconds))

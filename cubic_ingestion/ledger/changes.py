@@ -8,19 +8,29 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, String, bindparam, func, insert, select
+from sqlalchemy import Connection, Insert, String, bindparam, func, insert, literal, or_, select
 
 from cubic_ingestion.domain.changes import IN_SPRINGBOARD, ChangeKind, Consumer
 from cubic_ingestion.ledger.change_models import CubicChange, CubicDelivery
+from cubic_ingestion.ledger.models import CubicTable
 from cubic_ingestion.ledger.rows import in_pages
 
 _RECORD = insert(CubicChange).returning(CubicChange.id, CubicChange.kind)
-_DELIVER = insert(CubicDelivery).from_select(
-    ["consumer", "table_id", "change_id"],
-    select(bindparam("to", type_=String), CubicChange.table_id, CubicChange.id).where(
+
+
+def _deliver(consumer: Consumer) -> Insert:
+    """Deliver changes to a consumer, those of the tables that it follows."""
+    of_changes = select(literal(consumer.value, String), CubicChange.table_id, CubicChange.id).where(
         CubicChange.id.in_(bindparam("page", expanding=True))
-    ),
-)
+    )
+    if consumer.prefixes:
+        follows = (CubicTable.s3_prefix.like(pattern, escape="\\") for pattern in consumer.prefixes)
+        of_changes = of_changes.join(CubicTable, CubicTable.id == CubicChange.table_id).where(or_(*follows))
+    return insert(CubicDelivery).from_select(["consumer", "table_id", "change_id"], of_changes)
+
+
+_DELIVER = {consumer: _deliver(consumer) for consumer in Consumer}
+
 
 _LAST_IN_SPRINGBOARD = (
     select(func.max(CubicChange.id))
@@ -72,7 +82,7 @@ def record(connection: Connection, changes: Collection[Change], now: datetime) -
     for consumer in Consumer:
         ids = [change_id for change_id, kind in recorded if kind in consumer.kinds]
         for page in in_pages(ids):
-            connection.execute(_DELIVER, {"to": consumer.value, "page": page})
+            connection.execute(_DELIVER[consumer], {"page": page})
 
 
 def _from_where_rows_are(connection: Connection, changes: Collection[Change]) -> Iterator[Change]:

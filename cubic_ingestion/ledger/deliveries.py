@@ -199,6 +199,29 @@ class Deliveries(Part):
         return [Backlog(*row) for row in connection.execute(statement).tuples()]
 
     @reads
+    def unfollowed(self, connection: Connection, tables: Collection[str]) -> list[str]:
+        """Return those of some tables that have rows in Springboard and of which the consumer never got a change."""
+        statement = select(CubicTable.name).outerjoin(CubicConsumer, self._of_table).order_by(CubicTable.name)
+        statement = statement.where(CubicTable.name.in_(tables), _IS_DECLARED, self._lacks_seeds())
+        return list(connection.execute(statement).scalars())
+
+    @reads
+    def leased(self, connection: Connection) -> list[str]:
+        """Return the tables that somebody holds, also where the lease has ended and nobody has taken the table over."""
+        statement = select(CubicTable.name).join(CubicConsumer, self._of_table).order_by(CubicTable.name)
+        return list(connection.execute(statement.where(_IS_LEASED)).scalars())
+
+    @reads
+    def pending_loads(self, connection: Connection, load_ids: Collection[int]) -> set[int]:
+        """Return those of some loads with changes that the consumer has not processed yet."""
+        found: set[int] = set()
+        for page in in_pages(load_ids):
+            changed = select(CubicChange.load_id).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
+            rows = connection.execute(changed.where(self._is_ours, CubicChange.load_id.in_(page)))
+            found.update(load_id for load_id in rows.scalars() if load_id is not None)
+        return found
+
+    @reads
     def pending_locations(self, connection: Connection, locations: Collection[str]) -> set[str]:
         """Return those of some Springboard keys with changes that the consumer has not processed yet."""
         found: set[str] = set()

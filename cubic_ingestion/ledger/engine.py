@@ -49,6 +49,7 @@ def make_engine(url: str, limits: PostgresLimits) -> Engine:
         engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "checkin", _end_sqlite)
         return engine
     _refuse_unknown(parsed, libpq_options())
     return make_postgres_engine(parsed, limits)
@@ -142,6 +143,12 @@ def _begin_sqlite(connection: Connection) -> None:
     # one that says at the start that it will write waits for its turn.
     is_reading = connection.get_execution_options().get("cubic_is_reading", False)
     connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+
+def _end_sqlite(connection: sqlite3.Connection | None, _record: object) -> None:
+    """Roll back what is open when a connection is given back: SQLAlchemy does not after an ORM's commit that failed."""
+    if connection is not None and connection.in_transaction:
+        connection.rollback()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from cubic_ingestion.ledger.intake import Intake
 from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.ledger.partitions import Partitions
 from cubic_ingestion.ledger.plans import Plans
+from cubic_ingestion.ledger.products import Products
 from cubic_ingestion.ledger.queries import Queries
 from cubic_ingestion.ledger.retention import Retention
 from cubic_ingestion.ledger.schemas import Schemas
@@ -56,6 +57,7 @@ class Ledger:
         self.steps = Steps(database, now)
         self.retention = Retention(database, now)
         self.deliveries = {consumer: Deliveries(database, now, consumer) for consumer in Consumer}
+        self.products = Products(database, now)
         self.shards = Shards(database, now)
         self.batches = Batches(database, now)
         self.feeds = Feeds(database, now)

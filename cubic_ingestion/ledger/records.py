@@ -1,14 +1,18 @@
 """Records: what the ledger answers that is no load: counts, sums, backlogs, and what waits for a person."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from cubic_ingestion.domain.changes import ChangeKind
 from cubic_ingestion.domain.load import Load
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Column
+
+if TYPE_CHECKING:
+    from array import array
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +227,83 @@ class FullLoad:
     file_names: Sequence[str]
     newest_at: datetime
     """When the last of them was registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandingLoad:
+    """A load whose rows are in Springboard, as a product takes it."""
+
+    load_id: int
+    location: str
+    identifier: str
+    """Name of its file."""
+    n_rows: int
+    source_at: datetime
+    snapshot: datetime | None
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLoad:
+    """A load whose rows a product holds."""
+
+    load_id: int
+    etag: str
+    """Version of the Parquet file that they are of."""
+    n_rows: int
+    place: tuple[str | int, ...]
+    """The values of the product's partition that they are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a merge does to a load's rows."""
+
+    load_id: int
+    etag: str | None
+    """The version that it puts in; None if it only takes rows out."""
+    n_rows: int
+    place: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MergeFacts:
+    """What is on record of a finished merge."""
+
+    n_files: int
+    """Files that the product has now."""
+    n_bytes: int
+    seconds: float | None
+    """How long it took; None for a build, which says nothing of the next merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRows:
+    """The rows that a product has of each load, as of one finished merge."""
+
+    merge: int
+    """Number of the merge; 0 if there was none."""
+    by_place: Mapping[tuple[object, ...], tuple["array[int]", "array[int]"]]
+    """By the values of the product's partition: ids of loads, and how many rows each has. 16 bytes per load."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductState:
+    """How far a product is."""
+
+    table: str
+    """The table that it is made of."""
+    name: str
+    merge: int
+    """Number of its last finished merge."""
+    snapshot_id: int | None
+    """The warehouse's snapshot that the catalog shows."""
+    merged_at: datetime | None
+    merge_seconds: float | None
+    newest_at: datetime | None
+    """The source's own time of the newest load that it holds."""
+    n_loads: int
+    """Loads whose rows it holds."""
+    n_rows: int
+    n_files: int
+    n_bytes: int

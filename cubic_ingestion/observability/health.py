@@ -13,6 +13,7 @@ from cubic_ingestion.ledger.records import Backlog, ErroredLoads
 from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.incoming import incoming_missing, not_scanned
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
+from cubic_ingestion.observability.products_behind import products_behind
 from cubic_ingestion.ports import ObjectStore
 
 CLAIM_GRACE = timedelta(minutes=5)
@@ -59,6 +60,7 @@ def health(
         *_quarantined(ledger),
         *_unreported(ledger, now, thresholds),
         *_catalog_behind(ledger, now, thresholds),
+        *products_behind(tables, ledger, now, thresholds),
         *missing_arrivals(tables, ledger, now),
     ]
     return Health(now, [problem for problem in found if problem.code not in thresholds.ignored])

@@ -24,6 +24,7 @@ from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.records import LoadTotal
 from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.problems import Thresholds
+from cubic_ingestion.observability.product_metrics import product_metrics
 from cubic_ingestion.observability.totals import Totals
 from cubic_ingestion.outside_text import visible
 from cubic_ingestion.ports import Clock, ObjectStore
@@ -82,6 +83,7 @@ class LedgerCollector(Collector):
             "cubic_uncatalogued_changes", "Changes that the catalog does not know yet.", Consumer.CATALOG
         )
         yield self._lags(now)
+        yield from product_metrics(self._tables, self._ledger, now, self._stream)
         yield from self._durations()
         yield self._problems(now)
         yield from self._scans(now)

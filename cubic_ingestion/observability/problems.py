@@ -29,6 +29,8 @@ class ProblemCode(StrEnum):
     """Dagster does not show what became of partitions."""
     CATALOG_BEHIND = "catalog_behind"
     """The catalog refused changes, or nobody tells it of them, so that queries do not find rows."""
+    PRODUCT_BEHIND = "product_behind"
+    """The last update of a product failed, or nobody updates the product, so that queries see an older state."""
     STALE = "stale"
     """A table has had no newer data for longer than its declaration allows."""
     MISSING_DAY = "missing_day"

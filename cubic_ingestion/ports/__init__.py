@@ -18,6 +18,7 @@ from cubic_ingestion.ports.table_catalog import (
     CatalogPart,
     CatalogPartition,
     Keep,
+    ProductEntry,
     TableCatalog,
     keep_nothing,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "ObjectWriter",
     "Page",
     "PartitionField",
+    "ProductEntry",
     "Record",
     "RecordSource",
     "Shard",

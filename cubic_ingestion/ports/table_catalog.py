@@ -57,6 +57,19 @@ class CatalogEntry:
     """Values of partitions that have no rows any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProductEntry:
+    """A product that people should find, as one snapshot of it is."""
+
+    name: str
+    schema: pa.Schema
+    """Its columns, in their own types."""
+    stored: pa.Schema
+    """The columns of its files."""
+    uris: Sequence[str]
+    """All its files."""
+
+
 class TableCatalog(Protocol):
     """Where people find the tables to query."""
 
@@ -89,6 +102,14 @@ class TableCatalog(Protocol):
         Raises:
             CatalogUnavailableError: The catalog did not answer, or cannot be read.
             SettingsError: The catalog cannot be used as it is configured.
+        """
+        ...
+
+    def show(self, entry: ProductEntry) -> None:
+        """Have people find a product as it is now, all files of it at once.
+
+        Raises:
+            CatalogUnavailableError: The catalog did not answer, or could not be changed.
         """
         ...
 

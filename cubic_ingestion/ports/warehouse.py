@@ -45,6 +45,16 @@ class WarehouseSnapshot:
 class DataFileWriter(Protocol):
     """A data file that is being written."""
 
+    @property
+    def n_rows(self) -> int:
+        """Rows so far."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes written so far; rows that wait in memory are not among them."""
+        ...
+
     def write(self, rows: pa.Table | pa.RecordBatch) -> None:
         """Add rows. They may wait in memory until a row group is full."""
         ...

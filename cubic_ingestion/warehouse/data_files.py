@@ -39,6 +39,16 @@ class ParquetFileWriter:
         self._waiting_bytes = 0
         self._n_rows = 0
 
+    @property
+    def n_rows(self) -> int:
+        """Rows so far."""
+        return self._n_rows + self._waiting_rows
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes written so far; rows that wait for their row group are not among them."""
+        return self._writer.file.tell()
+
     def write(self, rows: pa.Table | pa.RecordBatch) -> None:
         """Add rows, in the columns of the file's schema."""
         for batch in rows.to_batches() if isinstance(rows, pa.Table) else [rows]:

@@ -1,6 +1,7 @@
 """The warehouse of a process, opened when it is first used: pyiceberg takes a second to import."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -45,14 +46,15 @@ def open_in_glue(bucket: ObjectStore, database: str, translated: "Translating") 
     return IcebergWarehouse(bucket, catalog, database, translated)
 
 
+@dataclass(slots=True)
 class LazyWarehouse:
     """A warehouse that is opened on first use, once per process. Threads may share it."""
 
-    def __init__(self, bucket: ObjectStore, open_it: Callable[[ObjectStore], Warehouse]) -> None:
-        self.bucket = bucket
-        self._open_it = open_it
-        self._one_at_a_time = Lock()
-        self._opened: Warehouse | None = None
+    bucket: ObjectStore
+    open_on: Callable[[ObjectStore], Warehouse]
+    """Opens it on a bucket."""
+    _one_at_a_time: Lock = field(init=False, default_factory=Lock)
+    _opened: Warehouse | None = field(init=False, default=None)
 
     def tables(self) -> Sequence[str]:
         """Return the names of all tables, in order."""
@@ -86,5 +88,5 @@ class LazyWarehouse:
     def _warehouse(self) -> Warehouse:
         with self._one_at_a_time:
             if self._opened is None:
-                self._opened = self._open_it(self.bucket)
+                self._opened = self.open_on(self.bucket)
             return self._opened

@@ -18,7 +18,7 @@ def test_a_sound_home_is_proved_sound(cubic: Cubic, ingested_home: Path) -> None
     told = cubic("audit")
     assert told.exit_code == 0
     assert told.text.startswith("Everything is accounted for. Looked at: 14 archive objects, 0 error objects")
-    assert told.text.endswith("10 loads, 19 rows, 0 quarantined, 10 partitions. Findings: 0.")
+    assert told.text.endswith("10 loads, 19 rows, 0 quarantined, 10 partitions, 6 product rows. Findings: 0.")
 
 
 def test_what_is_wrong_is_named_with_its_load_and_the_remedy(cubic: Cubic, home: Path) -> None:

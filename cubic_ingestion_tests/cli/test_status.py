@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cubic_ingestion.domain.table import StreamName
 from cubic_ingestion.pipeline.register import register
 from cubic_ingestion_tests.cli.conftest import Cubic
-from cubic_ingestion_tests.homes import DMAP, depot_of
+from cubic_ingestion_tests.homes import DMAP, depot_of, put_kafka
 from local_servers.environment import clean_environment
 
 HEADER = "sample_id,sample_name,sample_count\n"
@@ -92,6 +92,17 @@ def test_a_catalog_that_refused_changes_is_a_problem_at_once_and_says_what_to_do
     (home / "catalog.duckdb").rmdir()
     assert cubic("catalog", "refresh").exit_code == 0
     assert cubic("status", "--check").text == "Healthy."
+
+
+def test_products_are_shown_with_the_changes_that_wait_for_them(cubic: Cubic, home: Path) -> None:
+    depot = depot_of(home)
+    put_kafka(depot, "a.json")
+    depot.end_loads()
+
+    (product,) = cubic("status", "--json").json["products"]
+
+    assert (product["product"], product["waiting"], product["rows"]) == ("cubic__kafka__sample__events", 1, 0)
+    assert "Products" in cubic("status").text
 
 
 def test_metrics_are_printed_once(cubic: Cubic, home: Path) -> None:

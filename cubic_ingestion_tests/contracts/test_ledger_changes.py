@@ -132,7 +132,7 @@ def test_a_renewed_lease_on_deliveries_ends_later_and_no_other_consumers_does(le
     assert ledger.deliveries[Consumer.CATALOG].renew("run-8/a", LATER) == 0
 
     held = {holding.consumer: holding.ends_at for holding in ledger.claims.holdings()}
-    assert held == {"catalog": LATER, "dagster": AT_NOON["expires_at"]}
+    assert held == {"catalog": LATER, "dagster": AT_NOON["expires_at"], "products": AT_NOON["expires_at"]}
 
 
 def test_an_acknowledgement_marks_the_table_as_a_whole_once(ledger: Ledger) -> None:
@@ -151,7 +151,7 @@ def test_a_change_stays_in_the_feed_when_everybody_has_processed_it(ledger: Ledg
     for consumer in Consumer:
         process(ledger, consumer)
 
-    assert [ledger.deliveries[consumer].backlog() for consumer in Consumer] == [[], []]
+    assert [ledger.deliveries[consumer].backlog() for consumer in Consumer] == [[] for _ in Consumer]
     assert changes(engine, load) == [("published", f"{load.version.key}.parquet")]
 
 

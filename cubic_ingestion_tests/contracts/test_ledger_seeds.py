@@ -138,9 +138,9 @@ def test_deliveries_whose_changes_are_gone_end_with_the_next_claim(ledger: Ledge
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM cubic_changes"))
 
-    assert [deliveries(ledger, consumer) for consumer in Consumer] == [[], []]
+    assert [deliveries(ledger, consumer) for consumer in Consumer] == [[] for _ in Consumer]
 
-    assert [ledger.deliveries[consumer].due([DMAP.name], **AT_NOON) for consumer in Consumer] == [[], []]
+    assert [ledger.deliveries[consumer].due([DMAP.name], **AT_NOON) for consumer in Consumer] == [[] for _ in Consumer]
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM cubic_deliveries")).scalar_one() == 0
 
@@ -152,9 +152,9 @@ def test_deliveries_of_a_table_that_is_no_longer_declared_wait_until_it_is_again
     catalog = ledger.deliveries[Consumer.CATALOG]
 
     assert catalog.refresh() == 1
-    assert [[behind.table for behind in each.backlog()] for each in ledger.deliveries.values()] == [[DMAP.name]] * 2
+    followers = (ledger.deliveries[Consumer.CATALOG], ledger.deliveries[Consumer.DAGSTER])
+    assert [[behind.table for behind in each.backlog()] for each in followers] == [[DMAP.name]] * 2
 
     ledger.tables.sync([DMAP, BASE])
-    assert [[behind.table for behind in each.backlog()] for each in ledger.deliveries.values()] == [
-        [DMAP.name, BASE.name]
-    ] * 2
+    assert [[behind.table for behind in each.backlog()] for each in followers] == [[DMAP.name, BASE.name]] * 2
+    assert ledger.deliveries[Consumer.PRODUCTS].backlog() == []

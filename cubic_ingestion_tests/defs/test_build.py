@@ -14,7 +14,8 @@ from cubic_ingestion.defs import build_definitions
 from cubic_ingestion.defs.arrivals import ARRIVALS
 from cubic_ingestion.defs.audit import AUDIT
 from cubic_ingestion.defs.partitions import DMAP_DAYS
-from cubic_ingestion.defs.translator import feed_key
+from cubic_ingestion.defs.translator import feed_key, product_key
+from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.builders import a_table
@@ -79,10 +80,11 @@ def test_dagster_finds_the_definitions_valid(tmp_path: Path) -> None:
 
 
 def _assets(declared: Mapping[str, Table]) -> set[dg.AssetKey]:
-    """Name what is shown: every table, the feeds of those that have one, the audit and the arrivals."""
+    """Name what is shown: every table and its product, the feeds of those that have one, the audit and the arrivals."""
     tables = {dg.AssetKey(["springboard", table.stream.value, name]) for name, table in declared.items()}
     feeds = {feed_key(table) for table in declared.values() if table.feed}
-    return tables | feeds | {AUDIT, ARRIVALS}
+    products = {product_key(product) for product in products_of(declared.values()).values()}
+    return tables | products | feeds | {AUDIT, ARRIVALS}
 
 
 def test_every_declared_table_and_feed_has_its_asset(declared: Mapping[str, Table], shipped: dg.Definitions) -> None:
@@ -125,6 +127,7 @@ def test_one_sensor_a_stream_watches_its_tables_from_the_start(
         "kafka_incoming",
         "originals",
         "catalog",
+        "products",
         "unreported_partitions",
         "release_failed_run",
         "dead_runs",

@@ -26,6 +26,7 @@ from cubic_ingestion_tests.faults.troubled import Trouble, troubled
 from cubic_ingestion_tests.homes import BASE, CHANGES, depot_of, put_dmap, put_kafka, put_ods
 from cubic_ingestion_tests.permissions import without_permission
 
+WORKS = {"move_originals": "move", "update_catalog": "catalog", "update_products": "products"}
 MANY_LISTINGS = 12
 """More than a command needs that has two files per stream to do."""
 
@@ -34,8 +35,7 @@ def runs(instance: dg.DagsterInstance) -> list[str]:
     """Name each run's stream and work; none is in a lane, which it would close if it died."""
     found = instance.get_runs()
     assert all("cubic/lane" not in run.tags for run in found)
-    works = {"move_originals": "move", "update_catalog": "catalog"}
-    return sorted(f"{run.tags['cubic/stream']}-{works.get(run.job_name, 'ingest')}" for run in found)
+    return sorted(f"{run.tags['cubic/stream']}-{WORKS.get(run.job_name, 'ingest')}" for run in found)
 
 
 def test_all_streams_are_done_in_one_ingesting_and_one_moving_run_each(
@@ -52,7 +52,7 @@ def test_all_streams_are_done_in_one_ingesting_and_one_moving_run_each(
     assert set(depot.statuses().values()) == {LoadStatus.ARCHIVED}
     assert depot.files("incoming") == []
     lanes = [f"{stream}-{work}" for stream in ("dmap", "kafka", "ods") for work in ("ingest", "move")]
-    assert runs(instance) == ["all-catalog", *lanes]
+    assert runs(instance) == ["all-catalog", "all-products", *lanes]
 
 
 def test_a_second_time_there_is_nothing_to_run(
@@ -107,12 +107,12 @@ def test_the_catalog_is_brought_up_to_date_after_each_round(
 
     assert ingest_incoming(definitions, instance, depot.platform) == []
 
-    works = {"move_originals": "move", "update_catalog": "catalog"}
-    in_order = [works.get(run.job_name, f"{run.tags['cubic/stream']}") for run in reversed(instance.get_runs())]
+    in_order = [WORKS.get(run.job_name, f"{run.tags['cubic/stream']}") for run in reversed(instance.get_runs())]
     assert [work for work in in_order if work != "move"] == [
         *("dmap", "kafka", "catalog"),
         *("kafka", "catalog"),
         *("kafka", "catalog"),
+        "products",
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from boto3.session import Session
 
-from cubic_ingestion.settings import ZONES
+from cubic_ingestion.settings import BUCKETS
 from cubic_ingestion_tests.databases import postgres_url
 from cubic_ingestion_tests.glue import glue_url
 from cubic_ingestion_tests.s3 import s3
@@ -61,7 +61,7 @@ def production(
 ) -> Iterator[Production]:
     """Broker, code server, daemon and two workers, each serving all queues."""
     assert redis_server
-    zones = {f"CUBIC_{zone.upper()}_URL": f"s3://{bucket.name}/dev/{zone}" for zone in ZONES}
+    zones = {f"CUBIC_{zone.upper()}_URL": f"s3://{bucket.name}/dev/{zone}" for zone in BUCKETS}
     settings = {
         "CUBIC_DATABASE_URL": make_database(postgres_url, "cubic", "postgresql+psycopg"),
         "CUBIC_CATALOG": "glue",

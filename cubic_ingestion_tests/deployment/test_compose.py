@@ -17,7 +17,7 @@ TEXT = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 GIVEN = {"POSTGRES_PASSWORD": "secret"}
 OF_OTHERS = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
-QUEUES = {"ods", "dmap", "kafka", "dagster"}
+QUEUES = {"ods", "dmap", "kafka", "products", "dagster"}
 PROGRAMS_OF_IMAGES = {"pg_isready", "postgres", "redis-cli", "redis-server", "python"}
 
 

@@ -26,6 +26,7 @@ S3_ACTIONS: Mapping[str, str] = {
 }
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html names each one's permission."""
 
+ZONES = ("INCOMING", "SPRINGBOARD", "ARCHIVE", "ERROR", "WAREHOUSE")
 READING = {"s3:ListBucket", "s3:GetObject"}
 WRITING = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
 REMOVING = WRITING | {"s3:DeleteObject"}
@@ -35,6 +36,9 @@ HTTP = {"get", "post", "stream", "close", "request", "build_request", "send"}
 
 NOT_NARROWED = {"ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"}
 """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html"""
+
+BY_PYICEBERG = {"glue:GetTables"}
+"""What the list of the warehouse's tables asks of Glue; its other calls are those of the catalog."""
 
 BESIDE_ECS = {"ecs:TagResource", "iam:PassRole", "logs:GetLogEvents", "ec2:DescribeNetworkInterfaces"}
 """What tags and roles of a task ask of who starts it, and what the launcher asks of other services."""
@@ -76,14 +80,15 @@ def test_the_worker_may_do_what_the_stores_ask_in_every_zone() -> None:
     asked = {S3_ACTIONS[method] for method in methods("storage")}
 
     assert asked == REMOVING | READING
-    for zone in ("INCOMING", "SPRINGBOARD", "ARCHIVE", "ERROR"):
+    for zone in ZONES:
         assert granted("worker", f"{zone}_BUCKET") == asked, zone
 
 
 def test_the_worker_may_do_what_the_catalog_asks_and_the_auditor_may_read_it() -> None:
     asked = {named_as_aws_does("glue", method) for method in methods("catalog")}
-
     assert len(asked) > 8
+
+    asked |= BY_PYICEBERG
     assert granted("worker", ":glue:") == asked
     assert granted("auditor", ":glue:") == {
         action for action in asked if action.startswith(("glue:Get", "glue:BatchGet"))
@@ -108,7 +113,7 @@ def test_the_daemon_on_ecs_may_do_what_its_launcher_asks() -> None:
 
 def test_who_only_watches_changes_no_zone() -> None:
     for role in ("code-server", "webserver", "auditor"):
-        zones = {action for zone in ("INCOMING", "SPRINGBOARD", "ARCHIVE", "ERROR") for action in granted(role, zone)}
+        zones = {action for zone in ZONES for action in granted(role, zone)}
         assert zones <= READING, role
     assert granted("code-server", "INCOMING") == granted("auditor", "ARCHIVE") == READING
     assert granted("webserver", "LOGS") == READING

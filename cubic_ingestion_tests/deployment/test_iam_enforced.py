@@ -19,7 +19,7 @@ from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from moto.core.authorization import disable_iam_authentication, enable_iam_authentication
 
 from cubic_ingestion.cli.sample import sample_files
-from cubic_ingestion.settings import ZONES
+from cubic_ingestion.settings import BUCKETS
 from cubic_ingestion.storage.s3_client import s3_client
 from cubic_ingestion_tests.cli.conftest import Cubic, cubic
 from cubic_ingestion_tests.deployment.test_iam import statements
@@ -27,7 +27,7 @@ from cubic_ingestion_tests.homes import enter
 
 __all__ = ["cubic"]
 
-BUCKETS = (*ZONES, "logs")
+EVERY_BUCKET = (*BUCKETS, "logs")
 Become = Callable[[str], None]
 
 
@@ -46,7 +46,7 @@ def owner(
 ) -> Session:
     """Whoever owns the account, before permissions are asked for; the settings name buckets of the test's own."""
     enter(tmp_path_factory.mktemp("iam"), monkeypatch)
-    zones = {f"CUBIC_{zone.upper()}_URL": f"s3://{place}-{zone}/prod" for zone in ZONES}
+    zones = {f"CUBIC_{zone.upper()}_URL": f"s3://{place}-{zone}/prod" for zone in BUCKETS}
     settings = {
         "CUBIC_S3_ADDRESSING_STYLE": "path",
         "CUBIC_CATALOG": "glue",
@@ -57,7 +57,7 @@ def owner(
         monkeypatch.setenv(name, value)
     session = Session()
     s3: Any = session.client("s3")
-    for each in BUCKETS:
+    for each in EVERY_BUCKET:
         s3.create_bucket(Bucket=f"{place}-{each}")
     return session
 
@@ -91,7 +91,7 @@ def _keys(owner: Session, place: str, role: str) -> dict[str, str]:
 def _filled(place: str, role: str) -> str:
     """Return a policy with names in the place of the words in capitals."""
     text = json.dumps({"Version": "2012-10-17", "Statement": statements(role)})
-    for each in BUCKETS:
+    for each in EVERY_BUCKET:
         text = text.replace(f"{each.upper()}_BUCKET", f"{place}-{each}").replace(f"{each.upper()}_PREFIX", "prod")
     policy = json.loads(text)
     for statement in policy["Statement"]:

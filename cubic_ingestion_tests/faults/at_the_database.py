@@ -18,7 +18,7 @@ from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion_tests.faults.faulty import FaultPlan
 
-_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+(cubic_\w+)", re.IGNORECASE)
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+(cubic_\w+|iceberg_\w+)", re.IGNORECASE)
 _PLACEHOLDERS = re.compile(r"\(?\?(?:,\s*\?)*\)?(?:,\s*\([?, ]*\))*")
 _NAMED = {status.value for status in LoadStatus} | {consumer.value for consumer in Consumer}
 

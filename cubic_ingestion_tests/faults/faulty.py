@@ -32,6 +32,7 @@ from cubic_ingestion.ports import (
     Keep,
     ObjectStore,
     ObjectWriter,
+    ProductEntry,
     Stores,
     TableCatalog,
     TellSkipped,
@@ -136,11 +137,13 @@ def kills(calls: Mapping[str, int]) -> list[Any]:
 
 
 def faulty(platform: Platform, plan: FaultPlan) -> Platform:
-    """Put a fault plan between a platform's verbs, its stores and its catalog."""
+    """Put a fault plan between a platform's verbs, its stores, its catalog and its warehouse's bucket."""
     stores = platform.stores
     zones: Any = {zone.name: FaultyStore(zone.name, getattr(stores, zone.name), plan) for zone in fields(stores)}
     catalog = FaultyCatalog(platform.catalog, plan)
-    return replace(platform, stores=Stores(**zones), catalog=catalog)
+    warehouse: Any = platform.warehouse
+    warehouse = replace(warehouse, bucket=FaultyStore("warehouse", warehouse.bucket, plan))
+    return replace(platform, stores=Stores(**zones), catalog=catalog, warehouse=warehouse)
 
 
 class FaultyStore:
@@ -213,7 +216,7 @@ class FaultyWriter:
 
 
 class FaultyCatalog:
-    """The catalog; its call is ``catalog.register``."""
+    """The catalog; its calls are ``catalog.register`` and ``catalog.show``."""
 
     def __init__(self, catalog: TableCatalog, plan: FaultPlan) -> None:
         self._catalog = catalog
@@ -231,6 +234,11 @@ class FaultyCatalog:
     def missing(self, entry: CatalogEntry) -> Collection[tuple[str, ...]]:
         """Ask for partitions; as above."""
         return self._catalog.missing(entry)
+
+    def show(self, entry: ProductEntry) -> None:
+        """Show a product."""
+        error = CatalogUnavailableError(entry.name, "throttled")
+        self._plan.around("catalog.show", "", lambda: self._catalog.show(entry), error)
 
     def register(
         self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing

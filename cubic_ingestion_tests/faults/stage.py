@@ -35,7 +35,7 @@ _CHANGE = "cubic/ods_qlik/EDW.SAMPLE__ct/20220304-101500123"
 _STARTED_AT = "2022-03-01T00:00:00.000"
 _PASSES = 4
 PUBLISHING = (
-    "database.insert cubic_deliveries catalog, insert cubic_deliveries dagster, "
+    "database.insert cubic_deliveries catalog, insert cubic_deliveries dagster, insert cubic_deliveries products, "
     "update cubic_loads ingesting ready_for_archiving"
 )
 """The transaction that puts rows on record."""

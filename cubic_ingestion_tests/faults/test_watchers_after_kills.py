@@ -27,6 +27,7 @@ from cubic_ingestion.defs.partitions import partitions_of
 from cubic_ingestion.defs.shown import DagsterCheck
 from cubic_ingestion.defs.translator import asset_key
 from cubic_ingestion.domain.changes import Consumer
+from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.domain.status import LoadStatus
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import DatabaseUnavailableError
@@ -44,7 +45,7 @@ from local_servers.environment import clean_environment
 
 pytestmark = pytest.mark.slow
 
-N_STEPS = 37
+N_STEPS = 48
 """How many steps of ``cubic ingest`` change something. Tests are collected by number, since recording takes seconds."""
 NAMES = ("cubic__ods_qlik__edw_sample", "cubic__dmap__agg_sample", "cubic__kafka__sample")
 FILES: Mapping[str, bytes] = {
@@ -188,12 +189,16 @@ def of_status(home: Home) -> Iterator[str]:
         home.tables, home.platform.ledger.without_retries(), tomorrow, Thresholds(home.platform.limits), incoming
     )
     found = {problem.code for problem in observed.problems}
+    products = home.platform.ledger.deliveries[Consumer.PRODUCTS]
     loads = home.platform.ledger.queries.loads(limit=100)
     expected = {
         ProblemCode.NOT_SCANNED: True,
         ProblemCode.ERRORED: any(load.error and not load.location for load in loads),
         ProblemCode.UNREPORTED: bool(home.platform.ledger.deliveries[Consumer.DAGSTER].backlog()),
         ProblemCode.CATALOG_BEHIND: bool(home.platform.ledger.deliveries[Consumer.CATALOG].backlog()),
+        ProblemCode.PRODUCT_BEHIND: bool(
+            products.backlog() or products.unfollowed(list(products_of(home.tables.values())))
+        ),
     }
     is_moving = any(load.status not in ENDED for load in loads)
     for code, is_so in expected.items():

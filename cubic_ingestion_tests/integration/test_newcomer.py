@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from cubic_ingestion.cli.sample import sample_files
 from cubic_ingestion.defs.translator import feed_key
+from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.tables import load_tables
 from cubic_ingestion_tests.integration.conftest import Landed, files
 
@@ -99,7 +100,8 @@ def test_every_declared_table_and_feed_is_shown_in_its_group(landed: Landed) -> 
     declared = load_tables(None).values()
     tables = {(table.stream.value, table.name, True) for table in declared}
     feeds = {("dmap_feeds", feed_key(table).path[-1], False) for table in declared if table.feed}
-    assert shown == tables | feeds | {("audit", "audit", False), ("audit", "arrivals", False)}
+    products = {("products", product.name, False) for product in products_of(declared).values()}
+    assert shown == tables | products | feeds | {("audit", "audit", False), ("audit", "arrivals", False)}
 
 
 @pytest.mark.parametrize(("asset", "name", "keys"), PARTITIONS, ids=[asset for asset, _, _ in PARTITIONS])

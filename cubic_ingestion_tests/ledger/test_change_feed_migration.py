@@ -12,13 +12,13 @@ from cubic_ingestion.domain.changes import WHOLE_TABLE, Consumer
 from cubic_ingestion.domain.load import LoadError
 from cubic_ingestion.ledger import upgrade as upgrading
 from cubic_ingestion.ledger.ledger import Ledger
-from cubic_ingestion.ledger.upgrade import NEWEST, current_revision, downgrade, upgrade
+from cubic_ingestion.ledger.upgrade import current_revision, downgrade, upgrade
 from cubic_ingestion_tests.contracts.ledgers import AT_NOON, BASE, DAY, DMAP, archived, ingested, ready
 from cubic_ingestion_tests.databases import an_engine, upgrade_at
 from cubic_ingestion_tests.ledger.kills import killed
 from cubic_ingestion_tests.ledger.test_postgres import ON_POSTGRES, insert_a_load, wait_until_somebody_waits
 
-BEFORE = "0009"
+BEFORE, AFTER = "0009", "0010"
 TABLES = [DMAP.name, BASE.name]
 PAUSE_ENDS = datetime(2022, 3, 4, 12, 30, tzinfo=UTC)
 
@@ -127,17 +127,14 @@ def test_a_consumer_that_is_new_after_the_upgrade_begins_with_all_rows(fed: Engi
 
 
 def migrate(engine: Engine, revision: str) -> None:
-    if revision == NEWEST:
-        upgrade(engine)
-    else:
-        downgrade(engine, revision)
+    (downgrade if (current_revision(engine) or "") > revision else upgrade)(engine, revision)
 
 
 @pytest.mark.slow
 def test_an_upgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it_was(
     fed: Engine, database_url: str
 ) -> None:
-    assert_killed_at_each_statement(fed, database_url, BEFORE, NEWEST)
+    assert_killed_at_each_statement(fed, database_url, BEFORE, AFTER)
     assert_all_is_open(fed)
 
 
@@ -145,7 +142,7 @@ def test_an_upgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it
 def test_a_downgrade_that_is_killed_at_any_statement_is_begun_again_from_where_it_was(
     fed: Engine, database_url: str
 ) -> None:
-    assert_killed_at_each_statement(fed, database_url, NEWEST, BEFORE)
+    assert_killed_at_each_statement(fed, database_url, AFTER, BEFORE)
     upgrade(fed)
     assert_all_is_open(fed)
 

@@ -24,8 +24,8 @@ DMAP, BASE, CHANGES = a_table(), an_ods_table(), a_change_table()
 
 
 def problems(watched: Watched, now: datetime, thresholds: Thresholds | None = None) -> list[Problem]:
-    """Ask at a moment; that nobody tells Dagster or the catalog here is asked where it matters."""
-    unwatched = [ProblemCode.UNREPORTED, ProblemCode.CATALOG_BEHIND]
+    """Ask at a moment; that nobody tells Dagster, the catalog or products here is asked where it matters."""
+    unwatched = [ProblemCode.UNREPORTED, ProblemCode.CATALOG_BEHIND, ProblemCode.PRODUCT_BEHIND]
     limits = thresholds or Thresholds(builders.limits(), ignored=unwatched)
     return health(watched.tables, watched.observer, now, limits).problems
 

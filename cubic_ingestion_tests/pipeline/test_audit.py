@@ -67,10 +67,12 @@ def test_all_is_accounted_for_and_counted(depot: Depot) -> None:
     standing = [load for load in depot.loads() if load.status is LoadStatus.ARCHIVED and load.location]
     assert done.proved == {
         **{f"{zone}_objects": len(depot.files(zone)) for zone in ("incoming", "archive", "error", "springboard")},
+        "warehouse_objects": 0,
         "loads": 11,
         "rows": sum(load.n_rows or 0 for load in standing),
         "quarantined": 1,
         "partitions": 7,
+        "product_rows": 0,
     }
     assert done.n_rows == 9
 

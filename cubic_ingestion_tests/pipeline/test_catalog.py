@@ -20,7 +20,7 @@ from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError,
 from cubic_ingestion.ledger.schemas import Schemas
 from cubic_ingestion.pipeline import catalog as catalog_module
 from cubic_ingestion.pipeline.audit import FindingCode, audit
-from cubic_ingestion.ports import CatalogEntry, Keep, TableCatalog, keep_nothing
+from cubic_ingestion.ports import CatalogEntry, Keep, ProductEntry, TableCatalog, keep_nothing
 from cubic_ingestion_tests import glue as glue_reader
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
@@ -55,6 +55,9 @@ class Catalog:
         assert isinstance(entry.table, Table)
         (known,) = self.partitions(entry.table)
         return {each.values for each in entry.partitions}.difference(known)
+
+    def show(self, entry: ProductEntry) -> None:
+        raise CatalogUnavailableError(entry.name, "not asked for here")
 
     def register(self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing) -> Refusals:
         keep()

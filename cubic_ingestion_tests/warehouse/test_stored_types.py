@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cubic_ingestion.parsing.arrow_types import TYPE_TEXTS, arrow_type
-from cubic_ingestion.ports import Warehouse
-from cubic_ingestion.warehouse.stored_types import (
+from cubic_ingestion.parsing.stored_types import (
     nanosecond_columns,
     original_expression,
     stored_schema,
     to_stored,
 )
+from cubic_ingestion.ports import Warehouse
 from cubic_ingestion_tests.warehouse.warehouses import a_file, in_duckdb, rows_of
 
 LAST_MICROSECOND = datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001 - the vendor's moments have no zone

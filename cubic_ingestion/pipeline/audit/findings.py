@@ -41,11 +41,22 @@ class FindingCode(StrEnum):
     DANGLING_PARTITION = "dangling_partition"
     CATALOG_BEHIND = "catalog_behind"
     CATALOG_UNREADABLE = "catalog_unreadable"
+    NOT_IN_PRODUCT = "not_in_product"
+    LEFT_IN_PRODUCT = "left_in_product"
+    PRODUCT_ROWS_MISMATCH = "product_rows_mismatch"
+    PRODUCT_OUT_OF_STEP = "product_out_of_step"
+    PRODUCT_BEHIND = "product_behind"
+    UNKNOWN_PRODUCT = "unknown_product"
+    NEEDED_FILE_MISSING = "needed_file_missing"
+    NEEDED_FILE_DAMAGED = "needed_file_damaged"
+    UNNEEDED_FILE = "unneeded_file"
+    WAREHOUSE_UNREADABLE = "warehouse_unreadable"
     NOT_IN_DAGSTER = "not_in_dagster"
     WITHOUT_ROWS = "without_rows"
     DAGSTER_BEHIND = "dagster_behind"
 
 
+_REBUILD = "Run 'cubic products rebuild' with the name of the product: Springboard has all rows."
 _REPLAY = "Materialize the load's partition: a replay writes it again from Archive."
 
 REMEDIES = {
@@ -73,6 +84,16 @@ REMEDIES = {
     FindingCode.DANGLING_PARTITION: "Drop these partitions in the catalog; no rows are lost by that.",
     FindingCode.CATALOG_BEHIND: "Look at the sensor 'catalog' and the runs of 'update_catalog'; mend what it refuses.",
     FindingCode.CATALOG_UNREADABLE: "Mend what the problem says, and audit again; the zones are audited all the same.",
+    FindingCode.NOT_IN_PRODUCT: _REBUILD,
+    FindingCode.LEFT_IN_PRODUCT: _REBUILD,
+    FindingCode.PRODUCT_ROWS_MISMATCH: _REBUILD,
+    FindingCode.PRODUCT_OUT_OF_STEP: _REBUILD,
+    FindingCode.PRODUCT_BEHIND: "Look at the sensor 'products' and the runs of 'update_products'; correct the reason.",
+    FindingCode.UNKNOWN_PRODUCT: "If its table was declared once, declare it again; else drop it in the catalog.",
+    FindingCode.NEEDED_FILE_MISSING: _REBUILD,
+    FindingCode.NEEDED_FILE_DAMAGED: _REBUILD,
+    FindingCode.UNNEEDED_FILE: "Look at the schedule 'hourly_cleaning' and the runs of 'clean_warehouse'.",
+    FindingCode.WAREHOUSE_UNREADABLE: "Correct what the problem names, and audit again; all else was audited.",
     FindingCode.NOT_IN_DAGSTER: "Materialize these partitions in Dagster: a replay reports them.",
     FindingCode.WITHOUT_ROWS: "Materialize these partitions in Dagster: they then show as they are.",
     FindingCode.DAGSTER_BEHIND: "Look at the sensor 'unreported_partitions', or run 'cubic ingest', which reports too.",
@@ -141,6 +162,8 @@ class Audit:
     """The same, of records in quarantine."""
     n_partitions: int = 0
     """Partitions that the catalog and the ledger agree on."""
+    n_product_rows: int = 0
+    """Rows of products that their data files and the ledger agree on."""
 
     def report(self, finding: Finding) -> None:
         """Pass a finding on, and count it."""
@@ -168,4 +191,4 @@ class Audit:
         """How much was looked at and agreed on."""
         zones = {f"{zone}_objects": n for zone, n in sorted(self.objects.items())}
         counts = {"rows": self.n_rows, "quarantined": self.n_quarantined, "partitions": self.n_partitions}
-        return {**zones, "loads": self.n_loads, **counts}
+        return {**zones, "loads": self.n_loads, **counts, "product_rows": self.n_product_rows}

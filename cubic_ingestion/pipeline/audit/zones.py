@@ -1,4 +1,7 @@
-"""The audit: zones, then loads, then the catalog; what looks wrong is looked at again before it is reported."""
+"""The audit: zones, then loads, then the catalog, then the warehouse.
+
+What looks wrong is looked at again before it is reported.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -8,15 +11,17 @@ from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.domain.load import ObjectVersion
 from cubic_ingestion.domain.status import LoadStatus
-from cubic_ingestion.errors import UnlistedFoldersError
+from cubic_ingestion.errors import CatalogUnavailableError, SettingsError, UnlistedFoldersError
 from cubic_ingestion.ledger.records import Backlog, Place
 from cubic_ingestion.pipeline.audit.catalogued import CatalogCheck
 from cubic_ingestion.pipeline.audit.expected import Tally
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
 from cubic_ingestion.pipeline.audit.originals import FiledCheck, IncomingCheck
+from cubic_ingestion.pipeline.audit.products import ProductsCheck
 from cubic_ingestion.pipeline.audit.springboard import SpringboardCheck
 from cubic_ingestion.pipeline.audit.stuck import held_too_long
 from cubic_ingestion.pipeline.audit.walk import LoadsCheck
+from cubic_ingestion.pipeline.audit.warehouse import WarehouseCheck
 from cubic_ingestion.pipeline.incoming import require_incoming
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.ports import ObjectStore
@@ -58,7 +63,7 @@ def audit(
     take: Callable[[Finding], None] | None = None,
     further: Sequence[Check] = (),
 ) -> Audit:
-    """Compare all zones and the catalog with the ledger; nothing is changed, and ingestion may go on.
+    """Compare all zones, the catalog and the warehouse with the ledger; nothing is changed, and ingestion may go on.
 
     Args:
         platform: The platform.
@@ -86,6 +91,7 @@ def audit(
         LoadsCheck(platform, done, seen).check(tell),
         held_too_long(platform, platform.clock.now()),
         CatalogCheck(platform, done).check(tell),
+        _warehouse(platform, done, seen, tell),
         chain.from_iterable(check.check(tell) for check in further),
     )
     for finding in findings:
@@ -110,6 +116,20 @@ def _rejected(platform: Platform) -> Iterator[str]:
         if count.status in {LoadStatus.READY_FOR_ERRORING, LoadStatus.ERRORING}:
             loads = counted(count.n_loads, "rejected load is", "rejected loads are")
             yield f"{count.table}: {loads} not in Error yet, see 'cubic loads list --status {count.status.value}'"
+
+
+def _warehouse(platform: Platform, done: Audit, seen: Tally, tell: Tell) -> Iterator[Finding]:
+    """Check the warehouse's objects and the products; if the warehouse does not answer, that is the finding."""
+    try:
+        yield from ProductsCheck(platform, done).check(tell)
+        objects = WarehouseCheck(platform)
+        yield from _objects(objects, done, seen, tell)
+        yield from objects.missing()
+    except (CatalogUnavailableError, SettingsError) as error:
+        yield Finding.of(FindingCode.WAREHOUSE_UNREADABLE, WarehouseCheck.zone, "", str(error))
+    except FileNotFoundError as error:
+        problem = "It says which files a table needs, and it is not there, so not all products were compared."
+        yield Finding.of(FindingCode.NEEDED_FILE_MISSING, WarehouseCheck.zone, str(error), problem)
 
 
 def _objects(zone: ZoneCheck, done: Audit, seen: Tally, tell: Tell) -> Iterator[Finding]:

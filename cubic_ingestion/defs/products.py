@@ -1,0 +1,130 @@
+"""Products in Dagster: an asset each, downstream of the table it is made of, and the job that keeps them current."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import dagster as dg
+from dagster import MetadataValue
+
+from cubic_ingestion.defs.failures import step_failures
+from cubic_ingestion.defs.inert_text import inert
+from cubic_ingestion.defs.translator import asset_key, freshness_policy, product_key
+from cubic_ingestion.domain.product import Product, ProductKind, products_of
+from cubic_ingestion.ledger.records import ProductState
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.release import release
+from cubic_ingestion.products.checks import Completeness, completeness
+from cubic_ingestion.products.merge import Merged
+from cubic_ingestion.products.update import rebuild_product, update_products
+
+COMPLETE = "complete"
+_COMPLETE_DESCRIPTION = (
+    "Red if the product holds other loads than stand in Springboard, or other rows of them, apart from changes that "
+    "are on their way to it."
+)
+_DESCRIPTIONS = {
+    ProductKind.CHANGES: "All rows of the change table {table}, in few large files.",
+    ProductKind.EVENTS: "All rows of {table}, in few large files.",
+}
+
+
+_NOTHING = ProductState("", "", 0, None, None, None, None, 0, 0, 0, 0)
+
+
+class ProductConfig(dg.Config):
+    """How to materialise a product."""
+
+    rebuild: bool = False
+    """Write it anew from all that stands in Springboard, and replace it in one commit."""
+
+
+def build_product_asset(product: Product) -> dg.AssetsDefinition:
+    """Make the asset of a product. Materialising it brings it up to date, whether or not it is due."""
+    key = product_key(product)
+
+    @dg.asset(
+        key=key,
+        deps=[asset_key(product.source)],
+        group_name="products",
+        description=_DESCRIPTIONS[product.kind].format(table=f"`{product.source.catalog_name}`"),
+        tags={"cubic/stream": product.source.stream.value},
+        kinds={"iceberg", "parquet"},
+        metadata={"dagster/table_name": product.name},
+        freshness_policy=freshness_policy(product.source),
+        check_specs=[dg.AssetCheckSpec(COMPLETE, asset=key, description=_COMPLETE_DESCRIPTION)],
+    )
+    def product_table(
+        context: dg.AssetExecutionContext, config: ProductConfig, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        run_id, source = context.run.run_id, product.source.name
+        with step_failures(retry_after_seconds=10):
+            if context.retry_number:
+                release(platform, run_id)
+            report = (
+                rebuild_product(platform, product, run_id=run_id)
+                if config.rebuild
+                else update_products(platform, [source], run_id=run_id)
+            )
+            found = completeness(platform, product)
+        if report.refused:
+            raise dg.Failure(description=inert("\n".join(report.refused.values())), allow_retries=False)
+        check = dg.AssetCheckResult(
+            passed=found.is_complete, check_name=COMPLETE, asset_key=key, metadata=_shown(found)
+        )
+        yield dg.MaterializeResult(metadata=_metadata(platform, product, report.merged), check_results=[check])
+
+    return product_table
+
+
+class UpdateConfig(dg.Config):
+    """Which products to update."""
+
+    only_due: bool = True
+
+
+@dg.op(description="Brings the products up to date that have changes and are due.")
+def merge_changes(context: dg.OpExecutionContext, config: UpdateConfig, platform: dg.ResourceParam[Platform]) -> None:
+    """Update products, and report each that changed."""
+    with step_failures(retry_after_seconds=10):
+        if context.retry_number:
+            release(platform, context.run_id)
+        report = update_products(platform, run_id=context.run_id, only_due=config.only_due)
+    changed = {merged.table: merged for merged in report.merged if merged.n_loads}
+    products = products_of(platform.tables.values())
+    for name, merged in changed.items():
+        key = product_key(products[name])
+        context.log_event(dg.AssetMaterialization(key, metadata=_metadata(platform, products[name], [merged])))
+        found = completeness(platform, products[name])
+        evaluation = dg.AssetCheckEvaluation(key, COMPLETE, passed=found.is_complete, metadata=_shown(found))
+        context.log_event(cast("Any", evaluation))  # its annotation leaves out what it takes
+    for name, why in report.refused.items():
+        context.log.warning("Not up to date yet: %s: %s", name, inert(why))
+
+
+@dg.job(name="update_products", description="Brings products up to date with Springboard.")
+def update_all_products() -> None:
+    """Update products."""
+    cast("object", merge_changes())
+
+
+UPDATE_ALL = dg.RunConfig(ops={merge_changes.name: UpdateConfig(only_due=False)})
+"""Configuration of a run that updates what has changes, whether or not it is due."""
+
+
+def _metadata(platform: Platform, product: Product, merges: list[Merged]) -> Mapping[str, Any]:
+    (state,) = platform.ledger.products.states([product.source.name]) or [_NOTHING]
+    return {
+        "dagster/row_count": MetadataValue.int(state.n_rows),
+        "loads": MetadataValue.int(state.n_loads),
+        "files": MetadataValue.int(state.n_files),
+        "size_bytes": MetadataValue.int(state.n_bytes),
+        "loads_applied": MetadataValue.int(sum(merged.n_loads for merged in merges)),
+        "rows_applied": MetadataValue.int(sum(merged.n_rows for merged in merges)),
+        "files_rewritten": MetadataValue.int(sum(merged.n_rewritten for merged in merges)),
+        "bytes_rewritten": MetadataValue.int(sum(merged.bytes_rewritten for merged in merges)),
+        "seconds": MetadataValue.float(round(sum((merged.seconds for merged in merges), 0.0), 3)),
+    }
+
+
+def _shown(found: Completeness) -> Mapping[str, Any]:
+    return {"n_waiting": found.n_waiting, "n_lacking": found.n_lacking, "n_left_over": found.n_left_over}

@@ -1,0 +1,55 @@
+"""Products: the tables that people query, each derived from what stands in Springboard of one declared table."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cubic_ingestion.domain.table import StreamName, Table
+
+MERGE = "cubic.merge"
+"""Property of a snapshot in the warehouse: the number of the newest merge in it."""
+
+
+class ProductKind(StrEnum):
+    """What a product holds of its table."""
+
+    CHANGES = "changes"
+    """All rows of an ODS change table, in few large files."""
+    EVENTS = "events"
+    """All rows of a Kafka table, in few large files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product."""
+
+    kind: ProductKind
+    source: Table
+    """The table whose loads it is made of."""
+
+    @property
+    def name(self) -> str:
+        """Name in the warehouse and in the catalog.
+
+        >>> from cubic_ingestion.domain.table import StreamName
+        >>> change_table = Table("a__ct", StreamName.ODS, "cubic/ods_qlik/A__ct/", base="a", is_raw=True)
+        >>> Product(ProductKind.CHANGES, change_table).name
+        'raw_a__changes'
+        """
+        return f"{self.source.catalog_name.removesuffix('__ct')}__{self.kind}"
+
+
+def products_of(tables: Iterable[Table]) -> dict[str, Product]:
+    """Return the products of some tables, by the name of the table that each is made of.
+
+    The stream decides: DMAP tables receive a file a day and need none, and an ODS base table's rows are a snapshot.
+    """
+    kinds = ((table, kind_of(table)) for table in tables)
+    return {table.name: Product(kind, table) for table, kind in kinds if kind}
+
+
+def kind_of(table: Table) -> ProductKind | None:
+    """Return what product is made of a table's loads; None if none is."""
+    if table.stream is StreamName.KAFKA:
+        return ProductKind.EVENTS
+    return ProductKind.CHANGES if table.stream is StreamName.ODS and table.base else None

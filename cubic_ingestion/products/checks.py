@@ -1,0 +1,36 @@
+"""Checks: whether a product holds just the loads that stand in Springboard, by the ledger."""
+
+from dataclasses import dataclass
+
+from cubic_ingestion.domain.changes import Consumer
+from cubic_ingestion.domain.product import Product
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How the loads of a product compare with those of its table."""
+
+    n_waiting: int
+    """Changes that are on their way to the product."""
+    n_lacking: int
+    """Loads that it lacks, or has other rows of, though no change of them is on its way."""
+    n_left_over: int
+    """Loads that it holds and that have no rows in Springboard any more, though no change of them is on its way."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is wrong that will not pass."""
+        return not (self.n_lacking or self.n_left_over)
+
+
+def completeness(platform: Platform, product: Product) -> Completeness:
+    """Compare."""
+    name, deliveries = product.source.name, platform.ledger.deliveries[Consumer.PRODUCTS]
+    # Differences first: a change that comes after them is on its way by the time that is asked.
+    different = platform.ledger.products.differences(name)
+    on_the_way = deliveries.pending_loads([load_id for load_id, _, _ in different])
+    wrong = [standing for load_id, _, standing in different if load_id not in on_the_way]
+    n_waiting = sum(behind.n_changes for behind in deliveries.backlog() if behind.table == name)
+    n_lacking = sum(standing is not None for standing in wrong)
+    return Completeness(n_waiting, n_lacking, len(wrong) - n_lacking)

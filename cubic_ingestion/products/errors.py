@@ -1,0 +1,40 @@
+"""What keeps a product from being brought up to date. Nothing is lost by any of it."""
+
+from cubic_ingestion.errors import FatalError, RetriableError
+
+
+class LeaseLostError(RetriableError):
+    """Somebody else has taken a product, since its lease was not renewed in time."""
+
+    def __init__(self, product: str) -> None:
+        super().__init__(
+            f"The lease on product '{product}' ended before it was renewed, and somebody else may have it.",
+            "Nothing is lost: whoever has it goes on.",
+        )
+
+
+class HeldError(RetriableError):
+    """Somebody else works on a product."""
+
+    def __init__(self, product: str) -> None:
+        super().__init__(f"Product '{product}' is being worked on by somebody else.", "Try again when that has ended.")
+
+
+class LoadChangedError(RetriableError):
+    """The rows of a load were replaced while a product took them in."""
+
+    def __init__(self, load_id: int, location: str) -> None:
+        super().__init__(
+            f"The file '{location}' of load {load_id} is not the one on record.",
+            "It is being written again, or was changed by hand: 'cubic audit' tells. The product is tried again.",
+        )
+
+
+class OutOfStepError(FatalError):
+    """The ledger and the warehouse do not belong together: one of them is of another time."""
+
+    def __init__(self, product: str, table: str, recorded: int, found: int) -> None:
+        super().__init__(
+            f"Product '{product}' is at merge {recorded} on record, and at {found} in the warehouse. One of them was "
+            f"restored, or removed. Run 'cubic products rebuild {table}'."
+        )

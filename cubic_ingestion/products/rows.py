@@ -1,0 +1,125 @@
+"""Rows: a load's rows as a product has them, read from Springboard."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cubic_ingestion.catalog.united_rows import reads_as_text, united_rows
+from cubic_ingestion.domain.product import Product, ProductKind
+from cubic_ingestion.domain.snapshot import snapshot_id
+from cubic_ingestion.domain.table import Column
+from cubic_ingestion.ledger.records import StandingLoad
+from cubic_ingestion.parsing.arrow_types import arrow_schema
+from cubic_ingestion.parsing.common_schema import common_schema
+from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, PartitionField
+from cubic_ingestion.products.errors import LoadChangedError
+
+BATCH_ROWS = 65_536
+SORTED_BY = ("source_at", "identifier", "row_number")
+"""The total order of a product's rows within a partition; no two rows are equal in it and in ``load_id``."""
+
+_SNAPSHOT, _SOURCE_AT = pa.field("snapshot", pa.string()), pa.field("source_at", pa.timestamp("us"))
+_ADDED = (
+    pa.field("identifier", pa.string()),
+    pa.field("load_id", pa.int64()),
+    pa.field("row_number", pa.int64()),
+    _SOURCE_AT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A load to put into a product: one version of its Parquet file."""
+
+    load: StandingLoad
+    etag: str
+    place: tuple[str | int, ...]
+    """The values of the product's partition."""
+
+
+def product_schema(product: Product, schemas: Iterable[tuple[Column, ...]]) -> pa.Schema:
+    """Return the columns of a product: those of its table over all files, and what says where a row came from."""
+    own = common_schema(arrow_schema(columns) for columns in schemas)
+    return pa.schema([*own, *([_SNAPSHOT] if product.kind is ProductKind.CHANGES else []), *_ADDED])
+
+
+def partitioning(product: Product) -> list[PartitionField]:
+    """Return what a product is partitioned by: the snapshot, and the month of the file's own time."""
+    month = PartitionField("source_at", "month")
+    return [PartitionField("snapshot", "identity"), month] if product.kind is ProductKind.CHANGES else [month]
+
+
+def place_of(product: Product, load: StandingLoad) -> tuple[str | int, ...]:
+    """Return the values of the partition that a load's rows belong to."""
+    month = (load.source_at.year - 1970) * 12 + load.source_at.month - 1
+    return (_snapshot(load), month) if product.kind is ProductKind.CHANGES else (month,)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of a load, as its file has them."""
+
+    load: StandingLoad
+    n_before: int
+    """Rows of the load before these."""
+    rows: pa.Table
+
+
+def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
+    """Read a load's rows, piece by piece.
+
+    Raises:
+        LoadChangedError: The file is another version by now, or has not the rows on record; what replaced it will be
+            told as a change of its own.
+    """
+    load, n_rows = addition.load, 0
+    try:
+        with springboard.open(load.location, addition.etag) as file:
+            for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(BATCH_ROWS):
+                yield Part(load, n_rows, pa.Table.from_batches([batch]))
+                n_rows += batch.num_rows
+    except (ObjectChangedError, ObjectMissingError) as error:
+        raise LoadChangedError(load.load_id, load.location) from error
+    if n_rows != load.n_rows:
+        raise LoadChangedError(load.load_id, load.location)
+
+
+def product_rows(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
+    """Return rows of some loads with the product's columns, in their order; the files have the same columns."""
+    lengths = [part.rows.num_rows for part in parts]
+    of_part = np.repeat(np.arange(len(parts)), lengths)
+    first_rows = np.cumsum([0, *lengths[:-1]])
+    position = np.arange(sum(lengths)) - first_rows[of_part]
+
+    def repeated(values: list[Any], kind: pa.DataType) -> "pa.Array[Any]":
+        return pa.array(values, kind).take(pa.array(of_part, pa.int64()))
+
+    origin: dict[str, pa.Array[Any]] = {
+        "snapshot": repeated([_snapshot(part.load) for part in parts], pa.string()),
+        "identifier": repeated([part.load.identifier for part in parts], pa.string()),
+        "row_number": pa.array(position + np.array([part.n_before for part in parts])[of_part] + 1, pa.int64()),
+        "source_at": repeated([part.load.source_at.replace(tzinfo=None) for part in parts], _SOURCE_AT.type),
+    }
+    rows = pa.concat_tables([part.rows for part in parts])
+    names = [name for name in schema.names if name in origin or name in rows.column_names]
+    columns = [origin[name] if name in origin else rows[name] for name in names]
+    return united(pa.Table.from_arrays(columns, names), schema)
+
+
+def united(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Cast rows to a schema that holds all their values; columns that they lack are NULL."""
+    if reads_as_text([rows.schema], schema):
+        return united_rows([rows], schema)
+    present, nulls = set(rows.column_names), pa.nulls(rows.num_rows)
+    columns = [rows[name] if name in present else nulls for name in schema.names]
+    return pa.Table.from_arrays(
+        [column.cast(kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )
+
+
+def _snapshot(load: StandingLoad) -> str:
+    return snapshot_id(load.snapshot) if load.snapshot else ""

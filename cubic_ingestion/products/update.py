@@ -1,0 +1,143 @@
+"""Update: bring products up to date with Springboard, one table after the other, each under its lease."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from cubic_ingestion.domain.changes import Consumer
+from cubic_ingestion.domain.holding import MAX_PAUSE
+from cubic_ingestion.domain.limits import Limits
+from cubic_ingestion.domain.product import Product, products_of
+from cubic_ingestion.errors import CubicIngestionError
+from cubic_ingestion.ledger.records import TableDeliveries
+from cubic_ingestion.pipeline.claim import claimant_of
+from cubic_ingestion.pipeline.heartbeat import Heartbeat
+from cubic_ingestion.pipeline.ingestion_platform import Platform
+from cubic_ingestion.pipeline.release import release_dead
+from cubic_ingestion.pipeline.tries import last_resort
+from cubic_ingestion.ports import Keep
+from cubic_ingestion.products.errors import HeldError
+from cubic_ingestion.products.merge import Merge, Merged
+
+CHUNK_CHANGES = 5_000
+"""Changes of a table that one merge takes."""
+ALL_CHANGES = 10_000_000
+_FIRST_PAUSE = timedelta(seconds=30)
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class UpdateReport:
+    """What became of the products of a pass."""
+
+    merged: list[Merged] = field(default_factory=list[Merged])
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a product was not brought up to date, by its name; it is tried again after a pause."""
+
+
+def update_products(
+    platform: Platform, tables: Collection[str] | None = None, *, run_id: str, only_due: bool = False
+) -> UpdateReport:
+    """Apply all changes of some tables to their products.
+
+    A product that fails loses nothing: its changes stay on record, and are tried again after a pause that doubles with
+    each failure, up to an hour.
+
+    Args:
+        platform: The platform.
+        tables: Names of the tables whose products to update; all if None.
+        run_id: The run that works; its leases are given back by it.
+        only_due: Leave those alone whose last merge was too costly to have another one yet.
+    """
+    report = UpdateReport()
+    release_dead(platform.ledger, platform.clock.now())
+    products = products_of(platform.tables.values())
+    for name in due_products(platform, tables) if only_due else products_with_changes(platform, tables):
+        _update(platform, products[name], claimant_of(run_id), report)
+    return report
+
+
+def rebuild_product(platform: Platform, product: Product, *, run_id: str) -> UpdateReport:
+    """Write a product anew from all that stands in Springboard, beside what it is; one commit replaces it.
+
+    Raises:
+        HeldError: Somebody else holds the product.
+        LeaseLostError: As ``Merge.rebuild`` raises it.
+        LoadChangedError: As ``Merge.rebuild`` raises it.
+    """
+    report, claimant, deliveries = UpdateReport(), claimant_of(run_id), platform.ledger.deliveries[Consumer.PRODUCTS]
+    release_dead(platform.ledger, platform.clock.now())
+    if not deliveries.refresh([product.source.name]):
+        return report
+    work = _claim(platform, product, claimant, ALL_CHANGES)
+    if work is None:
+        raise HeldError(product.name)
+    try:
+        report.merged.append(Merge(platform, product, claimant, _renewing(platform, claimant)).rebuild())
+    except CubicIngestionError as error:
+        deliveries.postpone(claimant, work, platform.clock.now(), str(error))
+        raise
+    deliveries.complete(claimant, work)
+    return report
+
+
+def due_products(platform: Platform, tables: Collection[str] | None = None) -> list[str]:
+    """Return the tables whose products have changes, and whose last merge cost little enough for another one now."""
+    merges = platform.ledger.products.last_merges()
+    now = platform.clock.now()
+    return [
+        name
+        for name in products_with_changes(platform, tables)
+        if _is_due(*merges.get(name, (None, None)), now, platform.limits)
+    ]
+
+
+def _is_due(merged_at: datetime | None, seconds: float | None, now: datetime, limits: Limits) -> bool:
+    """Say whether a last merge that ended at a time, and took so long, lies long enough ago. A clock may be ahead."""
+    return merged_at is None or not timedelta() <= now - merged_at < limits.rest_after(seconds)
+
+
+def products_with_changes(platform: Platform, tables: Collection[str] | None = None) -> Sequence[str]:
+    """Return the tables whose products have changes to apply that nobody else holds."""
+    names = [name for name in products_of(platform.tables.values()) if tables is None or name in tables]
+    now, expires_at = platform.claim_term()
+    return platform.ledger.deliveries[Consumer.PRODUCTS].due(names, now=now, expires_at=expires_at)
+
+
+def _update(platform: Platform, product: Product, claimant: str, report: UpdateReport) -> None:
+    deliveries = platform.ledger.deliveries[Consumer.PRODUCTS]
+    while work := _claim(platform, product, claimant, CHUNK_CHANGES):
+        try:
+            with last_resort():
+                merge = Merge(platform, product, claimant, _renewing(platform, claimant))
+                report.merged.append(merge.apply({each.load_id for each in work.deliveries if each.load_id}))
+        except CubicIngestionError as error:
+            _log.warning("product not updated", product=product.name, reason=str(error))
+            report.refused[product.name] = str(error)
+            pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), MAX_PAUSE)
+            deliveries.postpone(claimant, work, platform.clock.now() + pause, str(error))
+            return
+        if not deliveries.complete(claimant, work) or len(work.deliveries) < CHUNK_CHANGES:
+            return
+
+
+def _renewing(platform: Platform, claimant: str) -> Keep:
+    """Return what renews the lease that a claimant has just taken, if it is time."""
+    heartbeat = Heartbeat(platform.clock, platform.limits.claim_timeout_seconds)
+    return partial(heartbeat.beat, partial(platform.ledger.deliveries[Consumer.PRODUCTS].renew, claimant))
+
+
+def _claim(platform: Platform, product: Product, claimant: str, n_changes: int) -> TableDeliveries | None:
+    now, expires_at = platform.claim_term()
+    claimed = platform.ledger.deliveries[Consumer.PRODUCTS].claim(
+        [product.source.name],
+        claimant=claimant,
+        now=now,
+        expires_at=expires_at,
+        n_tables=1,
+        n_changes=n_changes,
+    )
+    return claimed[0] if claimed else None
