@@ -157,26 +157,39 @@ class Deliveries(Part):
         """
         values = {**DELIVERIES.given_back(), "attempts": 0, "error": None}
         table_id = self._give_back(connection, claimant, work, values)
-        if table_id is None:
-            return False
-        for times in {delivery.times for delivery in work.deliveries}:
-            for page in in_pages([each.change_id for each in work.deliveries if each.times == times]):
-                is_done = (CubicDelivery.table_id == table_id, CubicDelivery.change_id.in_(page))
-                connection.execute(delete(CubicDelivery).where(self._is_ours, *is_done, CubicDelivery.times == times))
-        return True
+        if table_id is not None:
+            self._end(connection, table_id, work.deliveries)
+        return table_id is not None
 
     @writes
     def postpone(
-        self, connection: Connection, claimant: str, work: TableDeliveries, due_at: datetime, reason: str
+        self,
+        connection: Connection,
+        claimant: str,
+        work: TableDeliveries,
+        due_at: datetime,
+        reason: str,
+        done: Sequence[Delivery] = (),
     ) -> bool:
         """Give a table back whose deliveries could not be processed, to be tried again at ``due_at``.
+
+        Args:
+            connection: Where to write.
+            claimant: Who holds the table.
+            work: What it claimed.
+            due_at: When to try again.
+            reason: Why it failed.
+            done: Those of the deliveries that were processed nevertheless; they are deleted.
 
         Returns:
             False if the claim was lost; then as ``complete``, since a part may have been processed.
         """
         values: dict[str, Any] = {"claimed_by": None, "due_at": due_at, "error": reason[:MAX_REASON_CHARACTERS]}
         values["attempts"] = CubicConsumer.attempts + 1
-        return self._give_back(connection, claimant, work, values) is not None
+        table_id = self._give_back(connection, claimant, work, values)
+        if table_id is not None:
+            self._end(connection, table_id, done)
+        return table_id is not None
 
     @reads
     def backlog(self, connection: Connection) -> list[Backlog]:
@@ -320,6 +333,13 @@ class Deliveries(Part):
             names = ["consumer", "table_id", "change_id"]
             connection.execute(_made_again(upsert(connection, CubicDelivery).from_select(names, again)))
         return None
+
+    def _end(self, connection: Connection, table_id: int, deliveries: Sequence[Delivery]) -> None:
+        """Delete deliveries, but those that were made once more meanwhile."""
+        for times in {delivery.times for delivery in deliveries}:
+            for page in in_pages([each.change_id for each in deliveries if each.times == times]):
+                is_done = (CubicDelivery.table_id == table_id, CubicDelivery.change_id.in_(page))
+                connection.execute(delete(CubicDelivery).where(self._is_ours, *is_done, CubicDelivery.times == times))
 
     def _oldest(
         self, connection: Connection, table_id: int, limit: int, partition_keys: Collection[str] | None

@@ -21,12 +21,13 @@ class HeldError(RetriableError):
 
 
 class LoadChangedError(RetriableError):
-    """The rows of a load were replaced while a product took them in."""
+    """A load's Parquet file is not the one on record, or cannot be read."""
 
     def __init__(self, load_id: int, location: str) -> None:
+        self.load_id = load_id
         super().__init__(
-            f"The file '{location}' of load {load_id} is not the one on record.",
-            "It is being written again, or was changed by hand: 'cubic audit' tells. The product is tried again.",
+            f"The file '{location}' of load {load_id} is not the one on record, or cannot be read.",
+            "It is being written again, or was changed by hand: 'cubic audit' tells. Other loads are not kept waiting.",
         )
 
 

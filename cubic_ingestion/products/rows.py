@@ -82,7 +82,7 @@ def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
             for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(BATCH_ROWS):
                 yield Part(load, n_rows, pa.Table.from_batches([batch]))
                 n_rows += batch.num_rows
-    except (ObjectChangedError, ObjectMissingError) as error:
+    except (ObjectChangedError, ObjectMissingError, pa.ArrowInvalid) as error:
         raise LoadChangedError(load.load_id, load.location) from error
     if n_rows != load.n_rows:
         raise LoadChangedError(load.load_id, load.location)

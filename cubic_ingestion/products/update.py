@@ -12,19 +12,21 @@ from cubic_ingestion.domain.holding import MAX_PAUSE
 from cubic_ingestion.domain.limits import Limits
 from cubic_ingestion.domain.product import Product, products_of
 from cubic_ingestion.errors import CubicIngestionError
-from cubic_ingestion.ledger.records import TableDeliveries
+from cubic_ingestion.ledger.records import Delivery, TableDeliveries
 from cubic_ingestion.pipeline.claim import claimant_of
 from cubic_ingestion.pipeline.heartbeat import Heartbeat
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Keep
-from cubic_ingestion.products.errors import HeldError
+from cubic_ingestion.products.errors import HeldError, LoadChangedError
 from cubic_ingestion.products.merge import Merge, Merged
 
 CHUNK_CHANGES = 5_000
 """Changes of a table that one merge takes."""
 ALL_CHANGES = 10_000_000
+MOST_LEFT = 20
+"""Loads whose files cannot be taken, and that a merge goes on without; with more, something larger is wrong."""
 _FIRST_PAUSE = timedelta(seconds=30)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -110,18 +112,36 @@ def products_with_changes(platform: Platform, tables: Collection[str] | None = N
 def _update(platform: Platform, product: Product, claimant: str, report: UpdateReport) -> None:
     deliveries = platform.ledger.deliveries[Consumer.PRODUCTS]
     while work := _claim(platform, product, claimant, CHUNK_CHANGES):
+        left: dict[int, str] = {}
+        done: Sequence[Delivery] = ()
         try:
             with last_resort():
-                merge = Merge(platform, product, claimant, _renewing(platform, claimant))
-                report.merged.append(merge.apply({each.load_id for each in work.deliveries if each.load_id}))
+                merged = _apply(Merge(platform, product, claimant, _renewing(platform, claimant)), work, left)
+                report.merged.append(merged)
+            done = [each for each in work.deliveries if each.load_id not in left]
         except CubicIngestionError as error:
-            _log.warning("product not updated", product=product.name, reason=str(error))
-            report.refused[product.name] = str(error)
+            left = {0: str(error)}
+        if left:
+            reason = next(iter(left.values()))
+            _log.warning("product not up to date", product=product.name, reason=reason, n_left=len(left))
+            report.refused[product.name] = reason
             pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), MAX_PAUSE)
-            deliveries.postpone(claimant, work, platform.clock.now() + pause, str(error))
+            deliveries.postpone(claimant, work, platform.clock.now() + pause, reason, done)
             return
         if not deliveries.complete(claimant, work) or len(work.deliveries) < CHUNK_CHANGES:
             return
+
+
+def _apply(merge: Merge, work: TableDeliveries, left: dict[int, str]) -> Merged:
+    """Apply what was delivered, without the loads whose files cannot be taken; adds those to ``left``, with why."""
+    load_ids = {each.load_id for each in work.deliveries if each.load_id}
+    while True:
+        try:
+            return merge.apply(load_ids - left.keys())
+        except LoadChangedError as error:
+            if len(left) >= MOST_LEFT:
+                raise
+            left[error.load_id] = str(error)
 
 
 def _renewing(platform: Platform, claimant: str) -> Keep:

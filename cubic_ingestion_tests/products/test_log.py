@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.products.update import rebuild_product, update_products
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
@@ -148,3 +149,23 @@ def restore(depot: Depot, tables: list[tuple[object, ...]]) -> None:
     with closing(sqlite3.connect(depot.root / "metadata.sqlite")) as connection, connection:
         connection.execute("DELETE FROM iceberg_tables")
         connection.executemany(f"INSERT INTO iceberg_tables VALUES ({marks})", tables)
+
+
+def test_a_load_whose_file_is_gone_or_damaged_keeps_no_other_from_its_product(depot: Depot) -> None:
+    for name in "abc":
+        put_kafka(depot, name, {"event_id": name})
+    depot.settle()
+    files = {key.split("=")[-1][0]: depot.root / "springboard" / key for key in depot.files("springboard")}
+    files["a"].unlink()
+    whole = files["b"].read_bytes()
+    files["b"].write_bytes(whole[:-8] + b"damaged!")
+
+    refused = update_products(depot.platform, run_id="test").refused
+
+    assert "of load" in refused[EVENTS]
+    assert shown(depot, EVENTS, "event_id") == [("c",)]
+    assert {each.n_changes for each in depot.platform.ledger.deliveries[Consumer.PRODUCTS].backlog()} == {2}
+    files["b"].write_bytes(whole)
+    depot.clock.advance(hours=2)
+    assert EVENTS in update_products(depot.platform, run_id="test").refused
+    assert shown(depot, EVENTS, "event_id") == [("b",), ("c",)]
