@@ -116,7 +116,12 @@ def _wired(settings: Settings, engine: Engine) -> Platform:
         ledger=Ledger(engine, clock.now, retry_seconds=settings.database_retry_seconds),
         stores=_open_stores(settings),
         warehouse=_open_warehouse(settings, engine),
-        catalog=open_catalog(settings.catalog, home=settings.home.absolute(), glue_database=settings.glue_database),
+        catalog=open_catalog(
+            settings.catalog,
+            home=settings.home.absolute(),
+            glue_database=settings.glue_database,
+            glue_landing_partitions=settings.glue_landing_partitions,
+        ),
         clock=clock,
         file_clock=SystemClock(),
         limits=settings.limits,

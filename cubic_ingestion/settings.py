@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     glue_database: str = Field(
         "cubic", pattern=r"^[a-z0-9_]{1,255}$", description="Database in the Glue Data Catalog; made if it is missing."
     )
+    glue_landing_partitions: bool = Field(
+        default=True, description="Whether tables that have a product get a Glue partition for each load."
+    )
     s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
         "auto", description="Where a bucket's name stands in S3's URLs; `path` for most servers that are not AWS."
     )

@@ -19,6 +19,8 @@ from cubic_ingestion.catalog.glue_errors import (
     translated,
 )
 from cubic_ingestion.catalog.glue_partitions import ROUNDS, GluePartitions
+from cubic_ingestion.domain.derived_table import DerivedTable
+from cubic_ingestion.domain.product import kind_of
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, SettingsError
 from cubic_ingestion.ports import CatalogEntry, Keep, ProductEntry, keep_nothing
@@ -38,10 +40,13 @@ class GlueTableCatalog:
 
     Args:
         database: The database's name; it is made if it is missing.
+        landing_partitions: Whether tables with a product have partitions too. A year of minutely files has half a
+            million, and an account may have ten million; without them people query the product.
     """
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, *, landing_partitions: bool = True) -> None:
         self._database = database
+        self._landing_partitions = landing_partitions
         self._is_there = False
 
     @property
@@ -75,6 +80,8 @@ class GlueTableCatalog:
             CatalogUnavailableError: Glue did not answer.
             SettingsError: AWS permits that to nobody here.
         """
+        if not self._has_partitions(entry):
+            return ()
         wanted = [partition.values for partition in entry.partitions]
         with translated(self._database, table_name(entry)):
             try:
@@ -147,9 +154,17 @@ class GlueTableCatalog:
         partitions = GluePartitions(self._client, self._database, table_name(entry))
         if entry.schema.names:
             self._put_table(entry)
+        gone = list(entry.gone)
+        if self._has_partitions(entry):
             partitions.put(entry.partitions, keep)
-        if entry.gone and self._standing(table_name(entry)):
-            partitions.remove(entry.gone, keep)
+        else:
+            gone += [partition.values for partition in entry.partitions]
+        if gone and self._standing(table_name(entry)):
+            partitions.remove(gone, keep)
+
+    def _has_partitions(self, entry: CatalogEntry) -> bool:
+        table = entry.table
+        return self._landing_partitions or isinstance(table, DerivedTable) or kind_of(table) is None
 
     def _put_table(self, entry: CatalogEntry) -> None:
         """Create or change a table; if another writer comes in between, look again and go on from what it wrote."""

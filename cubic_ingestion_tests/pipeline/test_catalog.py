@@ -21,12 +21,10 @@ from cubic_ingestion.ledger.schemas import Schemas
 from cubic_ingestion.pipeline import catalog as catalog_module
 from cubic_ingestion.pipeline.audit import FindingCode, audit
 from cubic_ingestion.ports import CatalogEntry, Keep, ProductEntry, TableCatalog, keep_nothing
-from cubic_ingestion_tests import glue as glue_reader
 from cubic_ingestion_tests.builders import a_table
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
 from cubic_ingestion_tests.glue import database, glue, glue_url
-from cubic_ingestion_tests.pipeline.audited import build_depot
 
 __all__ = ["database", "glue", "glue_url"]
 
@@ -226,40 +224,6 @@ def test_only_what_changed_is_told_in_chunks(depot: Depot, monkeypatch: pytest.M
     assert [each.location for each in catalog.told[-1].partitions] == [
         depot.platform.stores.springboard.uri(f"{DMAP.prefix}identifier=20220311.csv/")
     ]
-
-
-@pytest.mark.slow
-def test_a_whole_depot_can_be_queried_through_glue_and_the_audit_agrees(
-    tmp_path: Path, glue: Any, database: str
-) -> None:
-    catalog = GlueTableCatalog(database)
-    depot = on(build_depot(tmp_path), catalog)
-    assert depot.platform.ledger.deliveries[Consumer.CATALOG].refresh() == 7
-
-    assert depot.catalog().refused == {}
-
-    done = audit(depot.platform)
-    assert (done.findings, done.n_partitions) == ([], 7)
-    query = f"select identifier, count(*) from {DMAP.name} group by all order by all"
-    with duckdb.connect(tmp_path / "catalog.duckdb", read_only=True) as connection:
-        expected = connection.execute(query).fetchall()
-    assert glue_reader.query(glue, database, query) == expected
-
-
-@pytest.mark.slow
-def test_a_raw_table_and_its_twin_stand_beside_each_other_in_glue(tmp_path: Path, glue: Any, database: str) -> None:
-    raw = a_table(f"{DMAP.name}_as_text", prefix="cubic/dmap/agg_raw/", is_raw=True)
-    depot = on(Depot.build(tmp_path, [DMAP, raw]), GlueTableCatalog(database))
-    put(depot, 1)
-    depot.put(f"{raw.prefix}20220301.csv", f"{HEADER}007,a,many\n".encode())
-    depot.settle()
-
-    found = {
-        table["Name"]: glue_reader.columns_of(table) for table in glue.get_tables(DatabaseName=database)["TableList"]
-    }
-    assert found[DMAP.name]["sample_id"] == "bigint"
-    assert set(found[f"raw_{raw.name}"].values()) == {"string", "bigint"}  # load_id is ours, and a number
-    assert glue_reader.query(glue, database, f"select sample_id from raw_{raw.name}") == [("007",)]
 
 
 def findings(depot: Depot) -> list[tuple[FindingCode, str]]:
