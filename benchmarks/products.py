@@ -5,7 +5,6 @@ the peers are asked in the same run: the view over one file per load, and one fi
 """
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -150,8 +149,14 @@ def _in_a_process(work: Callable[..., int], *arguments: object) -> tuple[float, 
 def _measure(told: Connection, work: Callable[..., int], *arguments: object) -> None:
     started, cpu = time.perf_counter(), time.process_time()
     work(*arguments)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    used = peak_mib()
     told.send((time.perf_counter() - started, time.process_time() - cpu, used))
+
+
+def peak_mib() -> float:
+    """Return the peak of this process's own memory; ``getrusage`` would begin with that of the parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _print_merge(name: str, n_loads: int, measured: tuple[float, float, float]) -> None:

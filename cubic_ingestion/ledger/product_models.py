@@ -26,6 +26,8 @@ class CubicProduct(Base):
     """What the warehouse and the catalog call it."""
     merge: Mapped[int] = mapped_column(BIG_ID)
     """Number of the last merge that is finished; a commit in the warehouse carries the number of its merge."""
+    intended: Mapped[int] = mapped_column(BIG_ID, server_default=text("0"))
+    """Number of the last merge that was begun. None is given twice: a forgotten merge may be committed late."""
     snapshot_id: Mapped[int | None] = mapped_column(BIG_ID)
     """The warehouse's snapshot that the catalog shows."""
     merged_at: Mapped[datetime | None]

@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import INGESTED
@@ -122,12 +123,12 @@ class Products(Part):
     @reads
     def last_merge(self, connection: Connection, table: str) -> int:
         """Return the number of the last finished merge of a table's product; 0 if there was none."""
-        statement = (
-            select(CubicProduct.merge)
-            .join(CubicTable, CubicTable.id == CubicProduct.table_id)
-            .where(CubicTable.name == table)
-        )
-        return connection.execute(statement).scalar() or 0
+        return connection.execute(_of_product(CubicProduct.merge, table)).scalar() or 0
+
+    @reads
+    def last_intended(self, connection: Connection, table: str) -> int:
+        """Return the number of the last merge of a table's product that was begun; 0 if there was none."""
+        return connection.execute(_of_product(CubicProduct.intended, table)).scalar() or 0
 
     @reads
     def recorded(self, connection: Connection, table: str) -> RecordedRows:
@@ -169,15 +170,17 @@ class Products(Part):
     ) -> int | None:
         """Record what a merge is about to exchange, and return its number; None if the lease was lost.
 
-        The number is higher than ``above``, so that no commit has carried it, even if the ledger was restored.
+        The number is given once, and is higher than ``above``: no commit has carried it, even if the ledger was
+        restored, and the late commit of a merge that was forgotten is not taken for this one's.
         """
         table_id = _leased(connection, claimant, table)
         if table_id is None:
             return None
         new = upsert(connection, CubicProduct).values(table_id=table_id, name=product, merge=0)
         connection.execute(new.on_conflict_do_update(index_elements=["table_id"], set_={"name": product}))
-        last = select(CubicProduct.merge).where(CubicProduct.table_id == table_id)
-        merge = max(connection.execute(last).scalar_one(), above) + 1
+        last = select(CubicProduct.merge, CubicProduct.intended).where(CubicProduct.table_id == table_id)
+        merge = max(*connection.execute(last).one(), above) + 1
+        connection.execute(update(CubicProduct).where(CubicProduct.table_id == table_id).values(intended=merge))
         connection.execute(delete(CubicProductIntent).where(CubicProductIntent.table_id == table_id))
         rows = [
             {
@@ -261,6 +264,10 @@ class Products(Part):
         lacking = select(b.c.id, a.c.n_rows, b.c.n_rows).outerjoin(a, b.c.id == a.c.load_id)
         lacking = lacking.where(a.c.load_id.is_(None))
         return sorted(row for each in (kept, lacking) for row in connection.execute(each).tuples())
+
+
+def _of_product(column: InstrumentedAttribute[int], table: str) -> Select[tuple[int]]:
+    return select(column).join(CubicTable, CubicTable.id == CubicProduct.table_id).where(CubicTable.name == table)
 
 
 def _leased(connection: Connection, claimant: str, table: str) -> int | None:

@@ -52,8 +52,8 @@ def _waiting(product: Product, behind: Backlog) -> Problem:
         behind.oldest_at,
         f"{product.name} lacks {changes}, the oldest since {behind.oldest_at:%Y-%m-%d %H:%M:%S} UTC. Queries see the "
         f"product as it was before.{why}",
-        "If the message has a reason, correct that: the next try is after a pause of at most an hour, or at once when "
-        f"the product is materialised by hand. Else: {_IS_ANYBODY_THERE}",
+        "If the message has a reason, correct that: the next try is after a pause of at most an hour. Else: "
+        f"{_IS_ANYBODY_THERE}",
     )
 
 

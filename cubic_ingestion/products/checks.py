@@ -30,7 +30,10 @@ def completeness(platform: Platform, product: Product) -> Completeness:
     # Differences first: a change that comes after them is on its way by the time that is asked.
     different = platform.ledger.products.differences(name)
     on_the_way = deliveries.pending_loads([load_id for load_id, _, _ in different])
-    wrong = [standing for load_id, _, standing in different if load_id not in on_the_way]
+    wrong = {load_id: standing for load_id, _, standing in different if load_id not in on_the_way}
+    if wrong:  # a merge may have applied them between the two looks
+        still = {load_id for load_id, _, _ in platform.ledger.products.differences(name)}
+        wrong = {load_id: standing for load_id, standing in wrong.items() if load_id in still}
     n_waiting = sum(behind.n_changes for behind in deliveries.backlog() if behind.table == name)
-    n_lacking = sum(standing is not None for standing in wrong)
+    n_lacking = sum(standing is not None for standing in wrong.values())
     return Completeness(n_waiting, n_lacking, len(wrong) - n_lacking)

@@ -95,8 +95,11 @@ class Merge:
     def _run(self, load_ids: Collection[int] | None, *, is_build: bool) -> Merged:
         started = monotonic()
         merged = Merged(self.product.name, self.product.source.name)
-        table = self._settled(may_differ=is_build)
-        exchange = compare(self.platform, self.product, load_ids)
+        table = self._settled()
+        is_build = is_build or self._is_unknown(table)
+        if not is_build:
+            self._require_step(table)
+        exchange = compare(self.platform, self.product, None if is_build else load_ids)
         if exchange.intents or is_build:
             try:
                 table = self._exchange(table, exchange, merged, is_build=is_build)
@@ -109,7 +112,7 @@ class Merge:
             self._end(table, merged, is_build=is_build)
         return merged
 
-    def _settled(self, *, may_differ: bool) -> WarehouseTable | None:
+    def _settled(self) -> WarehouseTable | None:
         """Open the product, and end the merge that a killed process had begun."""
         name, products = self.product.source.name, self.platform.ledger.products
         table = self.platform.warehouse.open(self.product.name)
@@ -123,11 +126,24 @@ class Merge:
             )
             if not ended:
                 raise LeaseLostError(self.product.name)
-        recorded = products.last_merge(name)
-        found = _merge_of(table) if table else 0
-        if not may_differ and found != recorded:
-            raise OutOfStepError(self.product.name, name, recorded, found)
         return table
+
+    def _is_unknown(self, table: WarehouseTable | None) -> bool:
+        """Say whether nobody knows what the product holds, so that it is to be built anew.
+
+        A process that had lost its lease committed a merge that was forgotten by then; or a rebuild of a product that
+        is out of step was cut short.
+        """
+        name, products = self.product.source.name, self.platform.ledger.products
+        recorded, found = products.last_merge(name), _merge_of(table) if table else 0
+        return recorded < found <= products.last_intended(name)
+
+    def _require_step(self, table: WarehouseTable | None) -> None:
+        """Make sure that the ledger and the warehouse are of the same time."""
+        name = self.product.source.name
+        recorded, found = self.platform.ledger.products.last_merge(name), _merge_of(table) if table else 0
+        if found != recorded:
+            raise OutOfStepError(self.product.name, name, recorded, found)
 
     def _exchange(
         self, table: WarehouseTable | None, exchange: Exchange, merged: Merged, *, is_build: bool

@@ -15,10 +15,13 @@ from cubic_ingestion.domain.table import Column
 from cubic_ingestion.ledger.records import StandingLoad
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema
+from cubic_ingestion.pipeline.write import LOAD_ID
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, PartitionField
 from cubic_ingestion.products.errors import LoadChangedError
 
 BATCH_ROWS = 65_536
+SMALL_ROWS = 20_000
+"""A load of at most so many rows is read as a whole, ahead of its turn."""
 SORTED_BY = ("source_at", "identifier", "row_number")
 """The total order of a product's rows within a partition; no two rows are equal in it and in ``load_id``."""
 
@@ -79,12 +82,24 @@ def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
     load, n_rows = addition.load, 0
     try:
         with springboard.open(load.location, addition.etag) as file:
-            for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(BATCH_ROWS):
+            # Threads take longer to begin than a small file takes to read.
+            use_threads = load.n_rows > SMALL_ROWS
+            parquet = pq.ParquetFile(file, pre_buffer=False)
+            _require_own(parquet.schema_arrow, load)
+            for batch in parquet.iter_batches(BATCH_ROWS, use_threads=use_threads):
                 yield Part(load, n_rows, pa.Table.from_batches([batch]))
                 n_rows += batch.num_rows
-    except (ObjectChangedError, ObjectMissingError, pa.ArrowInvalid) as error:
+    except (ObjectChangedError, ObjectMissingError, pa.ArrowException, OSError) as error:
         raise LoadChangedError(load.load_id, load.location) from error
     if n_rows != load.n_rows:
+        raise LoadChangedError(load.load_id, load.location)
+
+
+def _require_own(schema: pa.Schema, load: StandingLoad) -> None:
+    """Make sure that a file is what is on record of a load: another load's rows may stand there, and not be yet."""
+    writer = (schema.metadata or {}).get(LOAD_ID, str(load.load_id).encode())
+    own = [name for name in schema.names if name != LOAD_ID.decode()]
+    if writer != str(load.load_id).encode() or (load.columns and own != [column.name for column in load.columns]):
         raise LoadChangedError(load.load_id, load.location)
 
 
@@ -104,7 +119,7 @@ def product_rows(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
         "row_number": pa.array(position + np.array([part.n_before for part in parts])[of_part] + 1, pa.int64()),
         "source_at": repeated([part.load.source_at.replace(tzinfo=None) for part in parts], _SOURCE_AT.type),
     }
-    rows = pa.concat_tables([part.rows for part in parts])
+    rows = pa.concat_tables([part.rows for part in parts]).combine_chunks()
     names = [name for name in schema.names if name in origin or name in rows.column_names]
     columns = [origin[name] if name in origin else rows[name] for name in names]
     return united(pa.Table.from_arrays(columns, names), schema)

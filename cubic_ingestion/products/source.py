@@ -7,10 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pyarrow as pa
 
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.products.rows import BATCH_ROWS, Addition, Part, parts_of, product_rows
+from cubic_ingestion.products.rows import BATCH_ROWS, SMALL_ROWS, Addition, Part, parts_of, product_rows
 
-SMALL_ROWS = 20_000
-"""A load of at most so many rows is read as a whole, ahead of its turn."""
 _AHEAD = 4
 """Loads that are read ahead, for each that is read at the same time."""
 

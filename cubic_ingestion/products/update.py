@@ -139,7 +139,7 @@ def _apply(merge: Merge, work: TableDeliveries, left: dict[int, str]) -> Merged:
         try:
             return merge.apply(load_ids - left.keys())
         except LoadChangedError as error:
-            if len(left) >= MOST_LEFT:
+            if error.load_id in left or len(left) >= MOST_LEFT:  # the first: a build takes all loads
                 raise
             left[error.load_id] = str(error)
 

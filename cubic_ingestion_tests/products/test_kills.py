@@ -27,7 +27,7 @@ from cubic_ingestion_tests.products.deliveries import (
 
 pytestmark = pytest.mark.slow
 
-N_CALLS = {"build": (35, 34), "exchange": (36, 59), "compaction": (16, 27)}
+N_CALLS = {"build": (35, 36), "exchange": (36, 61), "compaction": (16, 28)}
 """How many calls the merge of a scene makes that write, and that read. Tests are collected by number, since recording
 takes seconds."""
 AT_WRITES = (Fault.ERROR, Fault.TIMEOUT, Fault.KILLED_AFTER)

@@ -26,6 +26,7 @@ def upgrade() -> None:
         ),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("merge", BIG_ID, nullable=False),
+        sa.Column("intended", BIG_ID, server_default=sa.text("0"), nullable=False),
         sa.Column("snapshot_id", BIG_ID),
         sa.Column("merged_at", MOMENT),
         sa.Column("merge_seconds", sa.Float()),
