@@ -146,11 +146,13 @@ def _in_a_process(work: Callable[..., int], *arguments: object) -> tuple[float, 
     return measured
 
 
-def _measure(told: Connection, work: Callable[..., int], *arguments: object) -> None:
+def _measure(results: Connection, work: Callable[..., int], *arguments: object) -> None:
+    """Do the work in this process, and send seconds, seconds of processor time and MiB at the peak to the parent."""
     started, cpu = time.perf_counter(), time.process_time()
     work(*arguments)
     used = peak_mib()
-    told.send((time.perf_counter() - started, time.process_time() - cpu, used))
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    results.send((seconds, cpu_seconds, used))
 
 
 def peak_mib() -> float:

@@ -1,4 +1,4 @@
-"""Products: the tables that people query, each derived from what stands in Springboard of one declared table."""
+"""Products: the tables that people query. Each product is derived from the Parquet files of one declared table."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ class Product:
 def products_of(tables: Iterable[Table]) -> dict[str, Product]:
     """Return the products of some tables, by the name of the table that each is made of.
 
-    The stream decides: DMAP tables receive a file a day and need none, and an ODS base table's rows are a snapshot.
+    The stream decides. A DMAP table receives one file per day, so it needs no product. An ODS base table has full loads
+    only; its changes are in the product of its change table.
     """
     kinds = ((table, kind_of(table)) for table in tables)
     return {table.name: Product(kind, table) for table, kind in kinds if kind}

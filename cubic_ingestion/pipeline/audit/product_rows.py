@@ -45,7 +45,8 @@ class ProductRowsCheck:
         recorded, table = self._read()
         files = _files_of(table, recorded.merge)
         looks = 1
-        while files is None and looks < _LOOKS:  # so many merges may have ended meanwhile that the snapshot is not kept
+        # Twenty merges since the record was read expire the snapshot of that record. Then read both again.
+        while files is None and looks < _LOOKS:
             recorded, table = self._read()
             files, looks = _files_of(table, recorded.merge), looks + 1
         newest = max(_merges(table), default=0)

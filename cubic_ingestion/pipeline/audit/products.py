@@ -18,7 +18,7 @@ _LONGEST_WAIT = timedelta(hours=2)
 class ProductsCheck:
     """Compares products with the ledger, and the warehouse's tables with the products that are known.
 
-    Changes on their way to a product are no discrepancy, unless they have waited for too long.
+    A change that waits for its product is a finding only if it has waited for too long.
     """
 
     zone = "warehouse"
