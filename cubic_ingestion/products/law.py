@@ -1,0 +1,85 @@
+"""What the fold must know of a table, and the columns of its rows and events. No folding is here.
+
+**Rows** have the columns of the base table and three stamps of the last change: ``header__change_seq``,
+``header__timestamp`` and ``load_id``. **Events** are rows of ``__changes``: the same columns, and those of ``Event``.
+Columns of rows and events with one name must have one type; the caller widens them first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cubic_ingestion.products.arrays import as_flags, is_one_of
+
+STAMPS = ("header__change_seq", "header__timestamp", "load_id")
+"""Columns of a row that every change overwrites."""
+
+
+class Event(StrEnum):
+    """Columns that an event has beside those of the base table."""
+
+    SEQUENCE = "header__change_seq"
+    OPERATION = "header__change_oper"
+    TIMESTAMP = "header__timestamp"
+    MASK = "header__change_mask"
+    """May be missing. Hexadecimal text, NULL if the change has no mask."""
+    LOAD = "load_id"
+    FILE_TIME = "source_at"
+    FILE_NAME = "identifier"
+    ROW_NUMBER = "row_number"
+
+
+TOTAL_ORDER = (Event.SEQUENCE, Event.FILE_TIME, Event.FILE_NAME, Event.ROW_NUMBER)
+OPERATIONS = ("I", "U", "D", "B")
+
+
+@dataclass(frozen=True)
+class TableLaw:
+    """Key, columns and reading of updates of one generation of a table."""
+
+    key: Sequence[str]
+    columns: Sequence[str]
+    """Columns of the base table over all files of the generation, key columns included."""
+    is_full_image: bool = False
+    """An update supplies all columns of its file, so NULL is a value."""
+    file_columns: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
+    """Columns of the change file of a load, in the file's order and with its header columns.
+
+    A file that is not listed has all columns. Files with a mask must be listed: bit ``n`` of a mask belongs to the
+    ``n``-th column, counted from 0.
+    """
+
+    @property
+    def row_columns(self) -> list[str]:
+        """Columns of a row of ``__current``, without those that are the same in all rows."""
+        return [*self.columns, *STAMPS]
+
+
+def refused_loads(events: pa.Table) -> set[int]:
+    """Find the loads that cannot be applied: an operation is unknown, or a sequence is NULL.
+
+    Args:
+        events: All events of these loads, not only those of some keys.
+    """
+    refused = ~is_one_of(events[Event.OPERATION], *OPERATIONS) | as_flags(pc.is_null(events[Event.SEQUENCE]))
+    return {int(load) for load in np.unique(events[Event.LOAD].to_numpy()[refused])}
+
+
+def foldable(events: pa.Table, refused: set[int], snapshot_at: datetime | None) -> pa.Table:
+    """Keep the events that are folded: not of refused loads, and not of files older than the snapshot.
+
+    Args:
+        events: Some events of a generation.
+        refused: Loads that ``refused_loads`` found, in these events or before.
+        snapshot_at: Time of the snapshot by the ``.dfm``, or None if the ``.dfm`` does not state it.
+    """
+    keep = ~np.isin(events[Event.LOAD].to_numpy(), list(refused))
+    if snapshot_at is not None:
+        times = events[Event.FILE_TIME]
+        keep &= as_flags(pc.greater_equal(times, pa.scalar(snapshot_at, times.type)))
+    return events.filter(pa.array(keep))
