@@ -49,4 +49,4 @@ class Consumer(StrEnum):
         return {Consumer.DAGSTER: "Dagster", Consumer.PRODUCTS: "its product"}.get(self, f"the {self.value}")
 
 
-_WITH_PRODUCTS = ("cubic/ods\\_qlik/%\\_\\_ct/", "cubic/kafka/%")
+_WITH_PRODUCTS = ("cubic/ods\\_qlik/%", "cubic/kafka/%")

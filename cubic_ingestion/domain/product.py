@@ -15,6 +15,8 @@ class ProductKind(StrEnum):
 
     CHANGES = "changes"
     """All rows of an ODS change table, in few large files."""
+    CURRENT = "current"
+    """One row per key of an ODS table: what is true now."""
     EVENTS = "events"
     """All rows of a Kafka table, in few large files."""
 
@@ -42,15 +44,19 @@ class Product:
 def products_of(tables: Iterable[Table]) -> dict[str, Product]:
     """Return the products of some tables, by the name of the table that each is made of.
 
-    The stream decides. A DMAP table receives one file per day, so it needs no product. An ODS base table has full loads
-    only; its changes are in the product of its change table.
+    The stream decides. A DMAP table receives one file per day, so it needs no product. ``__current`` is listed under the
+    base table, and ``__changes``, which it is made of as well, under the change table. Order: ``__changes`` come first.
     """
-    kinds = ((table, kind_of(table)) for table in tables)
+    kinds = ((table, kind_of(table)) for table in sorted(tables, key=lambda table: table.base is None))
     return {table.name: Product(kind, table) for table, kind in kinds if kind}
 
 
 def kind_of(table: Table) -> ProductKind | None:
     """Return what product is made of a table's loads; None if none is."""
     if table.stream is StreamName.KAFKA:
-        return ProductKind.EVENTS
-    return ProductKind.CHANGES if table.stream is StreamName.ODS and table.base else None
+        kind = ProductKind.EVENTS
+    elif table.stream is StreamName.ODS:
+        kind = ProductKind.CHANGES if table.base else ProductKind.CURRENT
+    else:
+        return None
+    return kind if table.products is None or kind in table.products else None

@@ -38,6 +38,15 @@ class OnSchemaChange(StrEnum):
     """The load goes to Error."""
 
 
+class Updates(StrEnum):
+    """What NULL in an update of an ODS change table means."""
+
+    SUPPLIED_VALUES = "supplied_values"
+    """The value was not supplied, and stays as it was."""
+    FULL_IMAGE = "full_image"
+    """The value is NULL."""
+
+
 MAX_COLUMNS = 10_000
 """A file with more has values where names belong (a JSON object that is a map, a header that is none); each name would
 be a column of the table for good. Twice what the widest sound table has."""
@@ -105,6 +114,12 @@ class Table:
     warn_after_hours: int | None = None
     """From when on to warn before that."""
     description: str = ""
+    key: tuple[str, ...] = ()
+    """ODS: the primary key, if the ``.dfm`` names none or another one counts; empty if the ``.dfm`` decides."""
+    updates: Updates = Updates.SUPPLIED_VALUES
+    """ODS: what NULL in an update means."""
+    products: tuple[str, ...] | None = None
+    """Which of its stream's products it has, with those that they are made of; all if None."""
     base: str | None = None
     """For an ODS change table (``…__ct``): the name of the table whose snapshots it follows."""
 

@@ -151,8 +151,16 @@ class Deliveries(Part):
         return DELIVERIES.renew(connection, claimant, expires_at, is_of_consumer)
 
     @writes
-    def complete(self, connection: Connection, claimant: str, work: TableDeliveries) -> bool:
+    def complete(
+        self, connection: Connection, claimant: str, work: TableDeliveries, onwards: str | None = None
+    ) -> bool:
         """Delete deliveries that were processed, and give the table back.
+
+        Args:
+            connection: Where to write.
+            claimant: Who holds the table.
+            work: What it claimed.
+            onwards: Another table that the same changes are delivered to from now on; none by default.
 
         Returns:
             False if the claim was lost. Then they are made once more: our late call may have overwritten newer state,
@@ -161,7 +169,7 @@ class Deliveries(Part):
         values = {**DELIVERIES.given_back(), "attempts": 0, "error": None}
         table_id = self._give_back(connection, claimant, work, values)
         if table_id is not None:
-            self._end(connection, table_id, work.deliveries)
+            self._end(connection, table_id, work.deliveries, onwards)
         return table_id is not None
 
     @writes
@@ -173,6 +181,7 @@ class Deliveries(Part):
         due_at: datetime,
         reason: str,
         done: Sequence[Delivery] = (),
+        onwards: str | None = None,
     ) -> bool:
         """Give a table back whose deliveries could not be processed, to be tried again at ``due_at``.
 
@@ -183,6 +192,7 @@ class Deliveries(Part):
             due_at: When to try again.
             reason: Why it failed.
             done: Those of the deliveries that were processed nevertheless; they are deleted.
+            onwards: As ``complete`` takes it, for these.
 
         Returns:
             False if the claim was lost; then as ``complete``, since a part may have been processed.
@@ -191,7 +201,7 @@ class Deliveries(Part):
         values["attempts"] = CubicConsumer.attempts + 1
         table_id = self._give_back(connection, claimant, work, values)
         if table_id is not None:
-            self._end(connection, table_id, done)
+            self._end(connection, table_id, done, onwards)
         return table_id is not None
 
     @reads
@@ -319,16 +329,24 @@ class Deliveries(Part):
         held = self._at([table_id]).where(CubicConsumer.claimed_by == claimant)
         if connection.execute(held.values(values)).rowcount:
             return table_id
-        be_with_others(connection, FEED_LOCK)
-        columns = (literal(self.consumer.value), literal(table_id), CubicChange.id)
-        for page in in_pages([delivery.change_id for delivery in work.deliveries]):
-            again = select(*columns).where(CubicChange.id.in_(page))  # some may be forgotten by now
-            names = ["consumer", "table_id", "change_id"]
-            connection.execute(_made_again(upsert(connection, CubicDelivery).from_select(names, again)))
+        self._deliver_to(connection, work.table, [delivery.change_id for delivery in work.deliveries])
         return None
 
-    def _end(self, connection: Connection, table_id: int, deliveries: Sequence[Delivery]) -> None:
-        """Delete deliveries, but those that were made once more meanwhile."""
+    def _deliver_to(self, connection: Connection, table: str, change_ids: Sequence[int]) -> None:
+        """Deliver changes to a table; some of them may be forgotten by now."""
+        be_with_others(connection, FEED_LOCK)
+        columns = (literal(self.consumer.value), CubicTable.id, CubicChange.id)
+        for page in in_pages(change_ids):
+            which = select(*columns).where(CubicTable.name == table, CubicChange.id.in_(page))
+            names = ["consumer", "table_id", "change_id"]
+            connection.execute(_made_again(upsert(connection, CubicDelivery).from_select(names, which)))
+
+    def _end(
+        self, connection: Connection, table_id: int, deliveries: Sequence[Delivery], onwards: str | None = None
+    ) -> None:
+        """Delete deliveries, but those that were made once more meanwhile; deliver them to another table, if any."""
+        if onwards is not None:
+            self._deliver_to(connection, onwards, [delivery.change_id for delivery in deliveries])
         for times in {delivery.times for delivery in deliveries}:
             for page in in_pages([each.change_id for each in deliveries if each.times == times]):
                 is_done = (CubicDelivery.table_id == table_id, CubicDelivery.change_id.in_(page))

@@ -34,6 +34,12 @@ class CubicProduct(Base):
     """When the last merge ended."""
     merge_seconds: Mapped[float | None]
     """How long it took; builds do not count."""
+    generation: Mapped[str | None]
+    """``__current``: the snapshot of its table that it shows."""
+    chosen_over: Mapped[str | None]
+    """The newest snapshot there was when a person chose ``generation``; only newer ones replace that by themselves."""
+    settles_at: Mapped[datetime | None]
+    """When a newer snapshot is complete, because no file of it has come for so long; None if none waits for that."""
     n_loads: Mapped[int] = mapped_column(BIG_ID, server_default=text("0"))
     """Loads whose rows it holds."""
     n_rows: Mapped[int] = mapped_column(BIG_ID, server_default=text("0"))
@@ -53,7 +59,9 @@ class CubicProductLoad(Base):
     """Version of the load's Parquet file in Springboard that the rows are of."""
     n_rows: Mapped[int] = mapped_column(BIG_ID)
     place: Mapped[str]
-    """JSON: the values of the product's partition that the rows are in."""
+    """JSON: the values of the product's partition that the rows are in; of ``__current``, the snapshot."""
+    refused: Mapped[str | None]
+    """``__current``: why the changes of this load are not applied; None if they are."""
 
 
 class CubicProductIntent(Base):
@@ -69,3 +77,4 @@ class CubicProductIntent(Base):
     """NULL if the load's rows are taken out."""
     n_rows: Mapped[int] = mapped_column(BIG_ID)
     place: Mapped[str]
+    refused: Mapped[str | None]

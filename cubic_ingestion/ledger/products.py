@@ -28,7 +28,7 @@ from cubic_ingestion.ledger.upserts import upsert
 
 _HAS_ROWS = (CubicLoad.status.in_(INGESTED), CubicLoad.location.is_not(None))
 _IN_PAGES = {"yield_per": 10_000}
-_MERGED = ("table_id", "load_id", "etag", "n_rows", "place")
+_MERGED = ("table_id", "load_id", "etag", "n_rows", "place", "refused")
 
 
 class Products(Part):
@@ -69,7 +69,8 @@ class Products(Part):
         self, connection: Connection, table: str, load_ids: Collection[int] | None = None
     ) -> Mapping[int, HeldLoad]:
         """Return those of some loads that the product holds rows of, by id; all if ``load_ids`` is None."""
-        columns = (CubicProductLoad.load_id, CubicProductLoad.etag, CubicProductLoad.n_rows, CubicProductLoad.place)
+        names = ("load_id", "etag", "n_rows", "place", "refused")
+        columns = [getattr(CubicProductLoad, name) for name in names]
         of_table = (
             select(*columns)
             .join(CubicTable, CubicTable.id == CubicProductLoad.table_id)
@@ -82,9 +83,9 @@ class Products(Part):
             else [of_table.where(CubicProductLoad.load_id.in_(page)) for page in in_pages(load_ids)]
         )
         return {
-            load_id: HeldLoad(load_id, etag, n_rows, _place(place))
+            load_id: HeldLoad(load_id, etag, n_rows, _place(place), refused)
             for statement in pages
-            for load_id, etag, n_rows, place in connection.execute(statement).tuples()
+            for load_id, etag, n_rows, place, refused in connection.execute(statement).tuples()
         }
 
     @reads
@@ -190,6 +191,7 @@ class Products(Part):
                 "etag": intent.etag,
                 "n_rows": intent.n_rows,
                 "place": json.dumps(intent.place),
+                "refused": intent.refused,
             }
             for intent in intents
         ]
@@ -212,9 +214,9 @@ class Products(Part):
         touched = select(CubicProductIntent.load_id).where(of_table)
         is_taken_out = (CubicProductLoad.table_id == table_id, CubicProductLoad.load_id.in_(touched))
         is_put_in = (of_table, CubicProductIntent.etag.is_not(None))
-        lost, gained = (
-            connection.execute(select(func.count(), func.coalesce(func.sum(rows), 0)).where(*which)).one()
-            for rows, which in ((CubicProductLoad.n_rows, is_taken_out), (CubicProductIntent.n_rows, is_put_in))
+        n_lost, n_gained = (
+            connection.execute(select(func.count()).select_from(loads).where(*which)).scalar_one()
+            for loads, which in ((CubicProductLoad, is_taken_out), (CubicProductIntent, is_put_in))
         )
         connection.execute(delete(CubicProductLoad).where(*is_taken_out))
         copied = select(*(getattr(CubicProductIntent, name) for name in _MERGED)).where(*is_put_in)
@@ -223,10 +225,11 @@ class Products(Part):
         values: dict[str, Any] = {
             "merge": merge,
             "merged_at": now,
-            "n_loads": CubicProduct.n_loads - lost[0] + gained[0],
-            "n_rows": CubicProduct.n_rows - int(lost[1]) + int(gained[1]),
+            "n_loads": CubicProduct.n_loads - n_lost + n_gained,
+            "n_rows": facts.n_rows,
             "n_files": facts.n_files,
             "n_bytes": facts.n_bytes,
+            "generation": facts.generation,
         }
         if facts.seconds is not None:
             values["merge_seconds"] = facts.seconds
@@ -295,6 +298,9 @@ def _state(row: Row[Any]) -> ProductState:
         n_rows=row.n_rows,
         n_files=row.n_files,
         n_bytes=row.n_bytes,
+        generation=row.generation,
+        chosen_over=row.chosen_over,
+        settles_at=row.settles_at,
     )
 
 

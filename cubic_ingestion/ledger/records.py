@@ -252,7 +252,9 @@ class HeldLoad:
     """Version of the Parquet file that they are of."""
     n_rows: int
     place: tuple[str | int, ...]
-    """The values of the product's partition that they are in."""
+    """The values of the product's partition that they are in; of ``__current``, the snapshot."""
+    refused: str | None = None
+    """``__current``: why the load's changes are not applied; None if they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,17 +266,22 @@ class Intent:
     """The version that it puts in; None if it only takes rows out."""
     n_rows: int
     place: tuple[str | int, ...]
+    refused: str | None = None
+    """``__current``: why the load's changes are not applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergeFacts:
     """What is on record of a finished merge."""
 
+    n_rows: int
+    """Rows that the product has now."""
     n_files: int
-    """Files that the product has now."""
     n_bytes: int
     seconds: float | None
     """How long it took; None for a build, which says nothing of the next merge."""
+    generation: str | None = None
+    """``__current``: the snapshot of its table that it shows now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,3 +314,9 @@ class ProductState:
     n_rows: int
     n_files: int
     n_bytes: int
+    generation: str | None = None
+    """``__current``: the snapshot of its table that it shows."""
+    chosen_over: str | None = None
+    """The newest snapshot there was when a person chose ``generation``; None if nobody did."""
+    settles_at: datetime | None = None
+    """When a newer snapshot is complete, because no file of it has come for so long; None if none waits for that."""

@@ -1,0 +1,36 @@
+"""Generations: which snapshot of its table a product shows, and which loads it holds without having applied them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+
+_OF_PRODUCTS = (
+    ("generation", sa.String()),
+    ("chosen_over", sa.String()),
+    ("settles_at", sa.DateTime(timezone=True)),
+)
+
+
+def upgrade() -> None:
+    """Add the columns. Tables that had no product until now are seeded when somebody claims them."""
+    for name, kind in _OF_PRODUCTS:
+        op.add_column("cubic_products", sa.Column(name, kind))
+    for table in ("cubic_product_loads", "cubic_product_intents"):
+        op.add_column(table, sa.Column("refused", sa.String()))
+
+
+def downgrade() -> None:
+    """Drop the columns, and forget the products of base tables, which older releases do not know."""
+    bases = "(SELECT id FROM cubic_tables WHERE s3_prefix LIKE 'cubic/ods\\_qlik/%' ESCAPE '\\' " + (
+        "AND s3_prefix NOT LIKE '%\\_\\_ct/' ESCAPE '\\')"
+    )
+    for table in ("cubic_product_intents", "cubic_product_loads", "cubic_products"):
+        op.execute(f"DELETE FROM {table} WHERE table_id IN {bases}")
+    for table in ("cubic_deliveries", "cubic_consumers"):
+        op.execute(f"DELETE FROM {table} WHERE consumer = 'products' AND table_id IN {bases}")
+    for table in ("cubic_product_loads", "cubic_product_intents"):
+        op.drop_column(table, "refused")
+    for name, _ in reversed(_OF_PRODUCTS):
+        op.drop_column("cubic_products", name)
