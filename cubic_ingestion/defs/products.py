@@ -14,7 +14,7 @@ from cubic_ingestion.ledger.records import ProductState
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.products.checks import Completeness, completeness
-from cubic_ingestion.products.merge import Merged
+from cubic_ingestion.products.steps import Merged
 from cubic_ingestion.products.update import rebuild_product, update_products
 
 COMPLETE = "complete"

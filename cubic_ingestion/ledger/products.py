@@ -89,6 +89,21 @@ class Products(Part):
         }
 
     @reads
+    def columns(self, connection: Connection, load_ids: Collection[int]) -> Mapping[int, Columns]:
+        """Return the columns of the files of some loads, by load; a load whose columns are not on record is left out."""
+        known: dict[str, Columns] = {}
+        found: dict[int, Columns] = {}
+        for page in in_pages(load_ids):
+            statement = (
+                select(CubicLoad.id, CubicTableSchema.columns)
+                .join(CubicTableSchema, CubicTableSchema.id == CubicLoad.schema_id)
+                .where(CubicLoad.id.in_(page))
+            )
+            for load_id, text in connection.execute(statement).tuples():
+                found[load_id] = known[text] if text in known else known.setdefault(text, columns_of(text))
+        return found
+
+    @reads
     def states(self, connection: Connection, tables: Collection[str] | None = None) -> list[ProductState]:
         """Return how far the products of some tables are, by name; all if ``tables`` is None.
 
@@ -248,7 +263,9 @@ class Products(Part):
     def shown(self, connection: Connection, table: str, snapshot_id: int, facts: MergeFacts) -> None:
         """Record which of the warehouse's snapshots the catalog shows, and how large it is."""
         table_id = select(CubicTable.id).where(CubicTable.name == table).scalar_subquery()
-        values = {"snapshot_id": snapshot_id, "n_files": facts.n_files, "n_bytes": facts.n_bytes}
+        values: dict[str, Any] = {"snapshot_id": snapshot_id, "n_files": facts.n_files, "n_bytes": facts.n_bytes}
+        if facts.seconds is not None:
+            values["merge_seconds"] = facts.seconds
         connection.execute(update(CubicProduct).where(CubicProduct.table_id == table_id).values(values))
 
     @reads

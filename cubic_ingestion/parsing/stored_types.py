@@ -75,6 +75,23 @@ def to_stored(table: pa.Table, stored: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=stored)
 
 
+def from_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give stored rows their original types back. A column that the rows lack is NULL.
+
+    Args:
+        table: Rows as ``to_stored`` returns them.
+        schema: Columns in the types of Springboard.
+    """
+    present, nulls = set(table.column_names), pa.nulls(table.num_rows)
+    columns = [
+        _joined(table[field.name], table[field.name + NANOSECONDS], field.type)
+        if field.name + NANOSECONDS in present and _has_nanoseconds(field.type)
+        else (table[field.name] if field.name in present else nulls).cast(field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 def nanosecond_columns(table: pa.Table) -> set[str]:
     """Return the columns that have a value with a digit beyond the sixth."""
     return {
@@ -134,6 +151,15 @@ def _split(values: Values) -> tuple[Values, Values]:
         wholes.append(pa.array(whole, pa.int64(), mask=missing).view(whole_type))
         rests.append(pa.array(rest, pa.int64(), mask=missing))
     return pa.chunked_array(wholes, whole_type), pa.chunked_array(rests, pa.int64())
+
+
+def _joined(whole: Values, digits: Values, kind: pa.DataType) -> "pa.Array[Any]":
+    """Put moments in microseconds and the digits beyond the sixth together."""
+    wholes = whole.combine_chunks().view(pa.int64())
+    numbers = wholes.fill_null(0).to_numpy(zero_copy_only=False) * _NS_PER_US
+    numbers += digits.combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
+    missing = wholes.is_null().to_numpy(zero_copy_only=False)
+    return pa.array(numbers, pa.int64(), mask=missing).view(kind)
 
 
 def _is_any(digits: Values) -> bool:

@@ -39,3 +39,12 @@ class OutOfStepError(FatalError):
             f"Product '{product}' is at merge {recorded} on record, and at {found} in the warehouse. One of them was "
             f"restored, or removed. Run 'cubic products rebuild {table}'."
         )
+
+
+class LogMovedOnError(RetriableError):
+    """A product is merged so fast that no state of it could be read as a whole."""
+
+    def __init__(self, product: str) -> None:
+        super().__init__(
+            f"'{product}' was merged again and again while it was read.", "It is read again after a pause."
+        )

@@ -33,7 +33,7 @@ def compare(platform: Platform, product: Product, load_ids: Collection[int] | No
     held = products.held(source, load_ids)
     wanted = sorted(products.standing_ids(source)) if load_ids is None else sorted(load_ids)
     standing = products.standing(source, wanted)
-    for load, etag in _with_etags(platform, list(standing.values())):
+    for load, etag in with_etags(platform, list(standing.values())):
         before = held.get(load.load_id)
         addition = Addition(load, etag, place_of(product, load))
         if load_ids is not None and before and (before.etag, before.place) == (etag, addition.place):
@@ -53,7 +53,7 @@ def _in_order(addition: Addition) -> tuple[object, ...]:
     return addition.place, addition.load.source_at, addition.load.identifier
 
 
-def _with_etags(platform: Platform, loads: Collection[StandingLoad]) -> Iterator[tuple[StandingLoad, str]]:
+def with_etags(platform: Platform, loads: Collection[StandingLoad]) -> Iterator[tuple[StandingLoad, str]]:
     """Ask for the versions of loads' files, several at once."""
     springboard = platform.stores.springboard
     with ThreadPoolExecutor(platform.limits.parallel_loads) as pool:

@@ -60,14 +60,25 @@ class TableLaw:
         return [*self.columns, *STAMPS]
 
 
-def refused_loads(events: pa.Table) -> set[int]:
-    """Find the loads that cannot be applied: an operation is unknown, or a sequence is NULL.
+def refused_loads(events: pa.Table) -> dict[int, str]:
+    """Find the loads that cannot be applied, and why: an operation is unknown, or a sequence is NULL.
 
     Args:
         events: All events of these loads, not only those of some keys.
     """
     refused = ~is_one_of(events[Event.OPERATION], *OPERATIONS) | as_flags(pc.is_null(events[Event.SEQUENCE]))
-    return {int(load) for load in np.unique(events[Event.LOAD].to_numpy()[refused])}
+    found = events.select([Event.LOAD, Event.SEQUENCE, Event.OPERATION]).filter(pa.array(refused))
+    return {
+        load: why_refused(None if sequence is None else str(operation))
+        for load, sequence, operation in zip(*(column.to_pylist() for column in found.columns), strict=True)
+    }
+
+
+def why_refused(operation: str | None) -> str:
+    """Say why a load is refused, of which a change has an operation; None if a change of it has no sequence."""
+    if operation is None:
+        return f"a change has no {Event.SEQUENCE.value}"
+    return f"a change has the unknown operation {operation!r}"
 
 
 def foldable(events: pa.Table, refused: set[int], snapshot_at: datetime | None) -> pa.Table:

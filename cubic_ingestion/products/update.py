@@ -10,7 +10,7 @@ import structlog
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.holding import MAX_PAUSE
 from cubic_ingestion.domain.limits import Limits
-from cubic_ingestion.domain.product import Product, products_of
+from cubic_ingestion.domain.product import Product, ProductKind, products_of
 from cubic_ingestion.errors import CubicIngestionError
 from cubic_ingestion.ledger.records import Delivery, TableDeliveries
 from cubic_ingestion.pipeline.claim import claimant_of
@@ -19,8 +19,10 @@ from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release_dead
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import Keep
+from cubic_ingestion.products.current import CurrentMerge
 from cubic_ingestion.products.errors import HeldError, LoadChangedError
-from cubic_ingestion.products.merge import Merge, Merged
+from cubic_ingestion.products.merge import Merge
+from cubic_ingestion.products.steps import Merged
 
 CHUNK_CHANGES = 5_000
 """Changes of a table that one merge takes."""
@@ -57,8 +59,15 @@ def update_products(
     report = UpdateReport()
     release_dead(platform.ledger, platform.clock.now())
     products = products_of(platform.tables.values())
-    for name in due_products(platform, tables) if only_due else products_with_changes(platform, tables):
-        _update(platform, products[name], claimant_of(run_id), report)
+    # What __changes took in is on its way to __current only then, so these come after them.
+    for is_last in (False, True):
+        names = [
+            name
+            for name, product in products.items()
+            if (product.kind is ProductKind.CURRENT) == is_last and (tables is None or name in tables)
+        ]
+        for name in due_products(platform, names) if only_due else products_with_changes(platform, names):
+            _update(platform, products[name], claimant_of(run_id), report)
     return report
 
 
@@ -78,11 +87,11 @@ def rebuild_product(platform: Platform, product: Product, *, run_id: str) -> Upd
     if work is None:
         raise HeldError(product.name)
     try:
-        report.merged.append(Merge(platform, product, claimant, _renewing(platform, claimant)).rebuild())
+        report.merged.append(_merge(platform, product, claimant).rebuild())
     except CubicIngestionError as error:
         deliveries.postpone(claimant, work, platform.clock.now(), str(error))
         raise
-    deliveries.complete(claimant, work)
+    deliveries.complete(claimant, work, _next(platform, product))
     return report
 
 
@@ -103,10 +112,16 @@ def _is_due(merged_at: datetime | None, seconds: float | None, now: datetime, li
 
 
 def products_with_changes(platform: Platform, tables: Collection[str] | None = None) -> Sequence[str]:
-    """Return the tables whose products have changes to apply that nobody else holds."""
+    """Return the tables whose products have changes to apply that nobody else holds.
+
+    A snapshot that is complete now because no file of it has come for so long is told by delivering its files again.
+    """
     names = [name for name in products_of(platform.tables.values()) if tables is None or name in tables]
     now, expires_at = platform.claim_term()
-    return platform.ledger.deliveries[Consumer.PRODUCTS].due(names, now=now, expires_at=expires_at)
+    deliveries = platform.ledger.deliveries[Consumer.PRODUCTS]
+    if settled := [name for name in platform.ledger.products.settled(now) if name in names]:
+        deliveries.refresh(settled)
+    return deliveries.due(names, now=now, expires_at=expires_at)
 
 
 def _update(platform: Platform, product: Product, claimant: str, report: UpdateReport) -> None:
@@ -116,7 +131,7 @@ def _update(platform: Platform, product: Product, claimant: str, report: UpdateR
         done: Sequence[Delivery] = ()
         try:
             with last_resort():
-                merged = _apply(Merge(platform, product, claimant, _renewing(platform, claimant)), work, left)
+                merged = _apply(_merge(platform, product, claimant), work, left)
                 report.merged.append(merged)
             done = [each for each in work.deliveries if each.load_id not in left]
         except CubicIngestionError as error:
@@ -126,13 +141,25 @@ def _update(platform: Platform, product: Product, claimant: str, report: UpdateR
             _log.warning("product not up to date", product=product.name, reason=reason, n_left=len(left))
             report.refused[product.name] = reason
             pause = min(_FIRST_PAUSE * 2 ** min(work.attempts, 10), MAX_PAUSE)
-            deliveries.postpone(claimant, work, platform.clock.now() + pause, reason, done)
+            onwards = _next(platform, product)
+            deliveries.postpone(claimant, work, platform.clock.now() + pause, reason, done, onwards)
             return
-        if not deliveries.complete(claimant, work) or len(work.deliveries) < CHUNK_CHANGES:
+        if not deliveries.complete(claimant, work, _next(platform, product)) or len(work.deliveries) < CHUNK_CHANGES:
             return
 
 
-def _apply(merge: Merge, work: TableDeliveries, left: dict[int, str]) -> Merged:
+def _merge(platform: Platform, product: Product, claimant: str) -> Merge | CurrentMerge:
+    kind = CurrentMerge if product.kind is ProductKind.CURRENT else Merge
+    return kind(platform, product, claimant, _renewing(platform, claimant))
+
+
+def _next(platform: Platform, product: Product) -> str | None:
+    """Return the table whose product is made of this one; None if none is."""
+    base = product.source.base
+    return base if base in products_of(platform.tables.values()) else None
+
+
+def _apply(merge: Merge | CurrentMerge, work: TableDeliveries, left: dict[int, str]) -> Merged:
     """Apply what was delivered, without the loads whose files cannot be taken; adds those to ``left``, with why."""
     load_ids = {each.load_id for each in work.deliveries if each.load_id}
     while True:

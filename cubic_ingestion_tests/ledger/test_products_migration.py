@@ -19,7 +19,7 @@ def test_products_are_forgotten_on_the_way_down_and_begin_with_all_rows_on_the_w
     (load_id,) = claimed(ledger)
     assert load_id is not None
     assert ledger.products.intend("run-1/a", CHANGES.name, "changes", [Intent(load_id, "etag", 3, ("s", 1))]) == 1
-    assert ledger.products.finish("run-1/a", CHANGES.name, MergeFacts(1, 10, 0.5))
+    assert ledger.products.finish("run-1/a", CHANGES.name, MergeFacts(3, 1, 10, 0.5))
 
     downgrade(engine, "0010")
     upgrade(engine)

@@ -47,7 +47,7 @@ def merge(watched: Watched, load_id: int, *, seconds: float) -> None:
         [CHANGES.name], claimant="run-1/p", now=now, expires_at=expires_at, n_tables=1, n_changes=9
     )
     products.intend("run-1/p", CHANGES.name, PRODUCT, [Intent(load_id, "e", 3, ("20220301T000000Z", 626))])
-    products.finish("run-1/p", CHANGES.name, MergeFacts(2, 4_096, seconds=seconds))
+    products.finish("run-1/p", CHANGES.name, MergeFacts(3, 2, 4_096, seconds=seconds))
     deliveries.complete("run-1/p", work)
 
 

@@ -76,7 +76,7 @@ class Shelf:
         gone = [file.load_id for file in leaving]
         left, left_loads = _of_loads(self.log, gone), _of_loads(self.loads, gone)
         events = self._events(arriving)
-        self.refused |= refused_loads(events)
+        self.refused |= refused_loads(events).keys()
         events = foldable(events, self.refused, self.snapshot_at)
         loads = self._load_rows(arriving)
         is_late = pc.less_equal(events[Event.SEQUENCE], pa.scalar(self.highest))

@@ -1,0 +1,108 @@
+"""What the rows of ``__current`` look like, and the changes that are folded into them: columns, types, and the law."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from cubic_ingestion.domain.table import Column, Table, Updates
+from cubic_ingestion.parsing.arrow_types import arrow_schema
+from cubic_ingestion.parsing.common_schema import common_schema
+from cubic_ingestion.parsing.dfm import HEADER_PREFIX
+from cubic_ingestion.parsing.stored_types import stored_schema
+from cubic_ingestion.products.law import STAMPS, Event, TableLaw
+
+COUNTER = "counter"
+"""Column of LOAD rows: the place of their file among the LOAD files, by segment and counter."""
+_SNAPSHOT = pa.field("snapshot", pa.string())
+_EVENT_TYPES: Mapping[str, pa.DataType] = {
+    Event.OPERATION: pa.string(),
+    Event.MASK: pa.string(),
+    Event.FILE_TIME: pa.timestamp("us"),
+    Event.FILE_NAME: pa.string(),
+    Event.ROW_NUMBER: pa.int64(),
+}
+_LOAD_ROW_TYPES: Mapping[str, pa.DataType] = {
+    Event.FILE_TIME: pa.timestamp("us"),
+    Event.ROW_NUMBER: pa.int64(),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Columns and law of one generation of a table, in the types of Springboard."""
+
+    generation: str
+    law: TableLaw
+    rows: pa.Schema
+    """Columns of a row of ``__current``, without ``snapshot``, which is the same in all rows."""
+
+    @property
+    def shown(self) -> pa.Schema:
+        """Columns of ``__current``."""
+        return pa.schema([*self.rows, _SNAPSHOT])
+
+    @property
+    def events(self) -> pa.Schema:
+        """Columns of a change."""
+        return pa.schema([*self.rows, *(pa.field(name, kind) for name, kind in _EVENT_TYPES.items())])
+
+    @property
+    def load_rows(self) -> pa.Schema:
+        """Columns of a row of a LOAD file, without ``counter``."""
+        names = [*self.law.columns, Event.LOAD]
+        own = [self.rows.field(name) for name in names]
+        return pa.schema([*own, *(pa.field(name, kind) for name, kind in _LOAD_ROW_TYPES.items())])
+
+    @property
+    def key_types(self) -> Sequence[pa.DataType]:
+        """Types of the key columns."""
+        return [self.rows.field(name).type for name in self.law.key]
+
+
+def shape_of(
+    table: Table,
+    generation: str,
+    key: Sequence[str],
+    own: Iterable[tuple[Column, ...]],
+    all_files: Iterable[tuple[Column, ...]],
+) -> Shape:
+    """Return what the rows of one generation look like.
+
+    Args:
+        table: The base table.
+        generation: Its snapshot.
+        key: Key columns.
+        own: Columns that the generation's files have had: they name the columns.
+        all_files: Columns that all files of the table and of its change table have had. Types hold what any of them
+            has, as in ``__changes``, so that no value from there has to be narrowed.
+    """
+    names = list(dict.fromkeys(column.name for columns in own for column in columns if not _is_header(column.name)))
+    types = common_schema(arrow_schema(columns) for columns in all_files)
+    stamp = types.field("header__timestamp").type if "header__timestamp" in types.names else pa.timestamp("us")
+    stamps: dict[str, pa.DataType] = dict(zip(STAMPS, (pa.string(), stamp, pa.int64()), strict=True))
+    fields: list[pa.Field[Any]] = [pa.field(name, types.field(name).type) for name in names]
+    rows = pa.schema([*fields, *(pa.field(name, kind) for name, kind in stamps.items())])
+    law = TableLaw(tuple(key), tuple(names), is_full_image=table.updates is Updates.FULL_IMAGE)
+    return Shape(generation, law, rows)
+
+
+def partial_files(law: TableLaw, files: Mapping[int, tuple[Column, ...]]) -> dict[int, Sequence[str]]:
+    """Return the columns of those files that lack some, or have change masks, by load: what ``TableLaw`` must know."""
+    found: dict[int, Sequence[str]] = {}
+    for load_id, columns in files.items():
+        names = [column.name for column in columns]
+        if Event.MASK in names or not set(law.columns).issubset(names):
+            found[load_id] = names
+    return found
+
+
+def in_transit(schema: pa.Schema) -> pa.Schema:
+    """Return the columns that hold any value of a schema in the types that Iceberg and DuckDB both have."""
+    moments = [field.name for field in schema if field.type in {pa.timestamp("ns"), pa.time64("ns")}]
+    return stored_schema(schema, moments)
+
+
+def _is_header(name: str) -> bool:
+    return name.startswith(HEADER_PREFIX)

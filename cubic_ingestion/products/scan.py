@@ -1,0 +1,80 @@
+"""Scan: the rows of some keys, found in Parquet files that are in another order.
+
+Only the key columns of all rows are read. Where a row group has one of the keys, the group's other columns follow.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cubic_ingestion.parsing.stored_types import NANOSECONDS
+from cubic_ingestion.products.arrays import Flags, Positions, as_flags
+from cubic_ingestion.products.key_order import lower_bound, sort_positions
+from cubic_ingestion.products.pairs import starts
+
+Typed = Callable[[pa.Table], pa.Table]
+"""Gives rows of a file their types."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys to look for."""
+
+    table: pa.Table
+    """Each key once, in key order. The columns are the key columns."""
+
+    @staticmethod
+    def of(rows: pa.Table, key: Sequence[str]) -> "Keys":
+        """Return the keys of some rows."""
+        ordered = rows.select(key).take(sort_positions(rows, key))
+        return Keys(ordered.filter(pa.array(starts(ordered, key))))
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the key columns."""
+        return self.table.column_names
+
+    def among(self, rows: pa.Table) -> Flags:
+        """Say of each row whether its key is one of these."""
+        name = self.columns[0]
+        found = np.zeros(rows.num_rows, bool)
+        if not self.table.num_rows or not rows.num_rows:
+            return found
+        if pa.types.is_floating(rows[name].type):  # 0.0 and -0.0 are one key, and two values of a hash table
+            candidates = np.arange(rows.num_rows)
+        else:
+            values: Any = self.table[name].combine_chunks()
+            candidates = np.flatnonzero(as_flags(pc.is_in(rows[name], value_set=values)))
+        found[candidates] = lower_bound(self.table, rows.select(self.columns).take(candidates), self.columns)[1]
+        return found
+
+    def filter(self, rows: pa.Table, *, invert: bool = False) -> pa.Table:
+        """Keep the rows of these keys, or all others."""
+        return rows.filter(pa.array(self.among(rows) != invert))
+
+
+def rows_of_keys(parquet: pq.ParquetFile, keys: Keys, typed: Typed) -> Iterator[tuple[Positions, pa.Table]]:
+    """Yield positions in the file, counted from 0, and rows as the file has them, of some keys.
+
+    Args:
+        parquet: The file.
+        keys: The keys.
+        typed: Gives the file's key columns the types of ``keys``; returns those columns.
+    """
+    own = parquet.schema_arrow.names
+    key_columns = [name for name in own if any(name in {each, each + NANOSECONDS} for each in keys.columns)]
+    first = 0
+    for number in range(parquet.num_row_groups):
+        n_rows = parquet.metadata.row_group(number).num_rows
+        group = parquet.read_row_group(number, key_columns)
+        if not key_columns:  # a file without any key column: the key is NULL in all of its rows
+            group = pa.table({"": pa.nulls(n_rows)})
+        places = np.flatnonzero(keys.among(typed(group)))
+        if len(places):
+            yield first + places, parquet.read_row_group(number).take(pa.array(places))
+        first += n_rows

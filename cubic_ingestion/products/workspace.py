@@ -1,0 +1,95 @@
+"""A workspace on disk: tables that are larger than memory, which DuckDB sorts and searches."""
+
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from cubic_ingestion.parsing.stored_types import NANOSECONDS, from_stored, nanosecond_columns, to_stored
+from cubic_ingestion.products.current_rows import in_transit
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY = "128MB"
+"""What DuckDB may take; the rest goes to disk."""
+_PIECE_ROWS, _PIECE_BYTES = 65_536, 8 << 20
+
+
+@dataclass(slots=True)
+class Workspace:
+    """Tables on disk. Rows are given and returned in the types of Springboard."""
+
+    connection: "DuckDBPyConnection"
+    schemas: dict[str, pa.Schema] = field(default_factory=dict[str, pa.Schema])
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes per row of each table, at most."""
+    fine: set[str] = field(default_factory=set[str])
+    """Columns that have a value with more than six digits of a second."""
+
+    def store(self, name: str, schema: pa.Schema, rows: Iterator[pa.Table]) -> int:
+        """Make a table of some rows; returns their number."""
+        transit, failures = in_transit(schema), list[BaseException]()
+        self.schemas[name], self.sizes[name] = schema, 1
+        n_rows = 0
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            nonlocal n_rows
+            try:
+                for each in rows:
+                    n_rows += each.num_rows
+                    self.fine |= nanosecond_columns(each)
+                    self.sizes[name] = max(self.sizes[name], each.nbytes // max(each.num_rows, 1))
+                    yield from to_stored(each, transit).to_batches()
+            except BaseException as failure:
+                failures.append(failure)  # DuckDB tells only its text
+                raise
+
+        reader = pa.RecordBatchReader.from_batches(transit, batches())
+        try:
+            self.connection.from_arrow(reader).create(name)
+        except Exception:
+            if failures:
+                raise failures[0] from None
+            raise
+        return n_rows
+
+    def sorted_rows(self, name: str, by: Sequence[str], where: str = "true") -> Iterator[pa.Table]:
+        """Yield rows of a table in the order of some columns, which is that of ``key_order``."""
+        transit = in_transit(self.schemas[name])
+        columns = [each for column in by for each in (column, column + NANOSECONDS) if each in transit.names]
+        order = ", ".join(f"{quoted(column)} NULLS LAST" for column in columns)
+        yield from self.all_rows(name, f"{where} ORDER BY {order}")
+
+    def all_rows(self, name: str, where: str) -> Iterator[pa.Table]:
+        """Yield rows of a table, in any order."""
+        schema, transit = self.schemas[name], in_transit(self.schemas[name])
+        query = f"SELECT * FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
+        n_rows = max(min(_PIECE_ROWS, _PIECE_BYTES // self.sizes[name]), 1_000)
+        for batch in self.connection.sql(query).to_arrow_reader(n_rows):
+            yield from_stored(pa.Table.from_batches([batch]).cast(transit), schema)
+
+    def rows(self, query: str, schema: pa.Schema) -> pa.Table:
+        """Return the rows of a query, which has the columns of a schema."""
+        transit = in_transit(schema)
+        return from_stored(self.connection.sql(query).to_arrow_table().cast(transit), schema)
+
+
+@contextmanager
+def open_workspace() -> Generator[Workspace]:
+    """Open an empty workspace, which is removed at the end."""
+    import duckdb  # noqa: PLC0415 - costs 0.3 s, which nobody who does without it should wait for
+
+    with tempfile.TemporaryDirectory(prefix="cubic-") as folder:
+        config = {"memory_limit": MEMORY, "threads": "2", "preserve_insertion_order": "false"}
+        with duckdb.connect(Path(folder) / "workspace.duckdb", config=config) as connection:
+            yield Workspace(connection)
+
+
+def quoted(name: str) -> str:
+    """Quote the name of a column."""
+    return '"' + name.replace('"', '""') + '"'
