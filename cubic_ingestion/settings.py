@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     snapshot_wait_seconds: int = Field(
         604_800, ge=0, description="How long an ODS file waits for a first snapshot before it goes to Error."
     )
+    snapshot_settle_seconds: int = Field(
+        21_600, ge=0, description="A new full load is shown at the latest so long after its last LOAD file arrived."
+    )
     max_attempts: int = Field(
         5, ge=1, description="Tries for a load that fails for reasons that may pass, or ends its process."
     )
@@ -164,6 +167,7 @@ class Settings(BaseSettings):
             kinesis_lease_seconds=self.kinesis_lease_seconds,
             products_every_seconds=self.products_every_seconds,
             warehouse_grace_hours=self.warehouse_grace_hours,
+            snapshot_settle_seconds=self.snapshot_settle_seconds,
         )
 
     @property

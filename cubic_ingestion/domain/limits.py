@@ -23,6 +23,7 @@ class Limits:
     kinesis_lease_seconds: int
     products_every_seconds: int
     warehouse_grace_hours: int
+    snapshot_settle_seconds: int
 
     def latest_end(self, right: Right, now: datetime) -> datetime:
         """Return when a right that is taken now ends at the latest, whoever's clock it is taken by.

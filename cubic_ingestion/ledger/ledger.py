@@ -11,6 +11,7 @@ from cubic_ingestion.ledger.claims import Claims
 from cubic_ingestion.ledger.counts import Counts
 from cubic_ingestion.ledger.deliveries import Deliveries
 from cubic_ingestion.ledger.feeds import Feeds
+from cubic_ingestion.ledger.generations import Generations
 from cubic_ingestion.ledger.intake import Intake
 from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.ledger.partitions import Partitions
@@ -58,6 +59,7 @@ class Ledger:
         self.retention = Retention(database, now)
         self.deliveries = {consumer: Deliveries(database, now, consumer) for consumer in Consumer}
         self.products = Products(database, now)
+        self.generations = Generations(database, now)
         self.shards = Shards(database, now)
         self.batches = Batches(database, now)
         self.feeds = Feeds(database, now)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Update, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cubic_ingestion.domain.changes import Consumer
@@ -284,6 +284,48 @@ class Products(Part):
         lacking = select(b.c.id, a.c.n_rows, b.c.n_rows).outerjoin(a, b.c.id == a.c.load_id)
         lacking = lacking.where(a.c.load_id.is_(None))
         return sorted(row for each in (kept, lacking) for row in connection.execute(each).tuples())
+
+    @writes
+    def switch(self, connection: Connection, table: str, generation: str, newest: str) -> bool:
+        """Record that a person chose the generation that the product of a base table shows.
+
+        From then on, only a generation that is newer than ``newest`` replaces it by itself.
+
+        Args:
+            connection: Where to write.
+            table: The base table.
+            generation: What was chosen.
+            newest: The newest generation there is at this moment.
+
+        Returns:
+            False if nothing was ever merged into the product, so that there is nothing to switch.
+        """
+        values = {"generation": generation, "chosen_over": newest, "settles_at": None}
+        return bool(connection.execute(_change_of(table).values(values)).rowcount)
+
+    @writes
+    def set_settles_at(self, connection: Connection, claimant: str, table: str, moment: datetime | None) -> bool:
+        """Record when a newer generation becomes complete by time alone; returns False if the lease was lost."""
+        table_id = _leased(connection, claimant, table)
+        if table_id is not None:
+            connection.execute(_change_of(table).values(settles_at=moment))
+        return table_id is not None
+
+    @reads
+    def settled(self, connection: Connection, now: datetime) -> list[str]:
+        """Return the declared base tables with a newer generation that became complete by time alone."""
+        statement = (
+            select(CubicTable.name)
+            .join(CubicProduct, CubicProduct.table_id == CubicTable.id)
+            .where(CubicTable.deleted_at.is_(None), CubicProduct.settles_at <= now)
+            .order_by(CubicTable.name)
+        )
+        return list(connection.execute(statement).scalars())
+
+
+def _change_of(table: str) -> Update:
+    table_id = select(CubicTable.id).where(CubicTable.name == table).scalar_subquery()
+    return update(CubicProduct).where(CubicProduct.table_id == table_id)
 
 
 def _of_product(column: InstrumentedAttribute[int], table: str) -> Select[tuple[int]]:

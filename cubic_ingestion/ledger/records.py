@@ -230,6 +230,18 @@ class FullLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaInUse:
+    """A schema that loads of a snapshot were written with."""
+
+    load_id: int
+    """The newest of these loads by source time."""
+    source_at: datetime
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] | None
+    """Empty if the sidecar says that there is no key; None if the load was recorded before keys were."""
+
+
+@dataclass(frozen=True, slots=True)
 class StandingLoad:
     """A load whose rows are in Springboard, as a product takes it."""
 

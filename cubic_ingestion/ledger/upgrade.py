@@ -16,7 +16,7 @@ from cubic_ingestion.ledger.postgres import is_lock_refused, upgrade_options
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0011"
+NEWEST = "0012"
 """Revision that the models are written for; a constant, because asking Alembic would import it in every run."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from cubic_ingestion.domain.changes import Consumer
-from cubic_ingestion.domain.snapshot import Snapshot
+from cubic_ingestion.domain.snapshot import Snapshot, snapshot_id
 from cubic_ingestion.domain.status import Work
 from cubic_ingestion.ledger.ledger import Ledger
 from cubic_ingestion.ledger.upgrade import upgrade
@@ -42,6 +42,9 @@ QUERIES: list[tuple[str, Callable[[Ledger], object]]] = [
     ("ix_cubic_loads_work", lambda ledger: ledger.partitions.newest_files("t", ["d"], 9)),
     ("ix_cubic_loads_work", lambda ledger: ledger.partitions.rejected("t", ["d"])),
     ("ix_cubic_loads_work", lambda ledger: ledger.partitions.with_loads("t", ["d"])),
+    ("ix_cubic_loads_work", lambda ledger: ledger.generations.newer("t", "")),
+    ("ix_cubic_loads_work", lambda ledger: ledger.generations.named("t", snapshot_id(NOON))),
+    ("ix_cubic_loads_source_at", lambda ledger: ledger.generations.newest_without_schema("t", NOON)),
 ]
 
 
