@@ -44,10 +44,10 @@ class Product:
 def products_of(tables: Iterable[Table]) -> dict[str, Product]:
     """Return the products of some tables, by the name of the table that each is made of.
 
-    The stream decides. A DMAP table receives one file per day, so it needs no product. ``__current`` is listed under the
-    base table, and ``__changes``, which it is made of as well, under the change table. Order: ``__changes`` come first.
+    The stream decides. A DMAP table receives one file per day, so it needs no product. ``__current`` is listed under
+    the base table, and ``__changes``, which it is made of as well, under the change table.
     """
-    kinds = ((table, kind_of(table)) for table in sorted(tables, key=lambda table: table.base is None))
+    kinds = ((table, kind_of(table)) for table in tables)
     return {table.name: Product(kind, table) for table, kind in kinds if kind}
 
 

@@ -335,9 +335,9 @@ class Deliveries(Part):
     def _deliver_to(self, connection: Connection, table: str, change_ids: Sequence[int]) -> None:
         """Deliver changes to a table; some of them may be forgotten by now."""
         be_with_others(connection, FEED_LOCK)
-        columns = (literal(self.consumer.value), CubicTable.id, CubicChange.id)
+        table_id = select(CubicTable.id).where(CubicTable.name == table).scalar_subquery()
         for page in in_pages(change_ids):
-            which = select(*columns).where(CubicTable.name == table, CubicChange.id.in_(page))
+            which = select(literal(self.consumer.value), table_id, CubicChange.id).where(CubicChange.id.in_(page))
             names = ["consumer", "table_id", "change_id"]
             connection.execute(_made_again(upsert(connection, CubicDelivery).from_select(names, which)))
 

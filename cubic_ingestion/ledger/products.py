@@ -90,7 +90,7 @@ class Products(Part):
 
     @reads
     def columns(self, connection: Connection, load_ids: Collection[int]) -> Mapping[int, Columns]:
-        """Return the columns of the files of some loads, by load; a load whose columns are not on record is left out."""
+        """Return the columns of some loads' files, by load; a load whose columns are not on record is left out."""
         known: dict[str, Columns] = {}
         found: dict[int, Columns] = {}
         for page in in_pages(load_ids):
@@ -244,8 +244,9 @@ class Products(Part):
             "n_rows": facts.n_rows,
             "n_files": facts.n_files,
             "n_bytes": facts.n_bytes,
-            "generation": facts.generation,
         }
+        if facts.generation is not None:
+            values["generation"] = facts.generation
         if facts.seconds is not None:
             values["merge_seconds"] = facts.seconds
         connection.execute(update(CubicProduct).where(CubicProduct.table_id == table_id).values(values))
@@ -310,6 +311,12 @@ class Products(Part):
         if table_id is not None:
             connection.execute(_change_of(table).values(settles_at=moment))
         return table_id is not None
+
+    @writes
+    def forget_settled(self, connection: Connection, tables: Collection[str]) -> None:
+        """Forget when newer generations become complete by time alone: their files were delivered again for it."""
+        for table in tables:
+            connection.execute(_change_of(table).values(settles_at=None))
 
     @reads
     def settled(self, connection: Connection, now: datetime) -> list[str]:

@@ -21,13 +21,15 @@ from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.ledger.records import HeldLoad, Intent, StandingLoad
 from cubic_ingestion.parsing.stored_types import NANOSECONDS, stored_schema
 from cubic_ingestion.ports import UnpromotableError, WarehouseTable
+from cubic_ingestion.products.arrays import is_one_of
 from cubic_ingestion.products.build import Build
 from cubic_ingestion.products.change_log import ChangeLog
 from cubic_ingestion.products.current_rows import Shape, partial_files, shape_of
 from cubic_ingestion.products.exchange import with_etags
 from cubic_ingestion.products.fold import in_key_order, moved_keys, net_changes
 from cubic_ingestion.products.full_load import FullLoad
-from cubic_ingestion.products.generations import GenerationFacts, choose, facts_of
+from cubic_ingestion.products.generation_facts import GenerationFacts, facts_of
+from cubic_ingestion.products.generations import choose
 from cubic_ingestion.products.key_files import KeyFiles, KeyFileWriter
 from cubic_ingestion.products.law import Event, refused_loads
 from cubic_ingestion.products.merge import NanosecondsError
@@ -114,7 +116,7 @@ class CurrentMerge(MergeSteps):
     def _generation(self, table: WarehouseTable | None) -> str | None:
         """Choose the generation to show; that which is shown if none of its loads stands any more."""
         choice, products = choose(self.platform, self.product.source), self.platform.ledger.products
-        products.set_settles_at(self.product.source.name, choice.settles_at)
+        products.set_settles_at(self.claimant, self.product.source.name, choice.settles_at)
         shown = table.snapshot.properties[GENERATION] if table and table.snapshot else None
         return choice.generation or shown
 
@@ -341,4 +343,4 @@ def _together(schema: pa.Schema, pieces: Iterator[pa.Table]) -> pa.Table:
 
 
 def _has(events: pa.Table, operation: str) -> bool:
-    return bool(pc.any(pc.equal(events[Event.OPERATION], operation)).as_py())
+    return bool(is_one_of(events[Event.OPERATION], operation).any())

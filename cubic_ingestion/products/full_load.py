@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from cubic_ingestion.ledger.records import StandingLoad
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.ports import Keep, ObjectChangedError, ObjectMissingError
+from cubic_ingestion.products.arrays import Positions
 from cubic_ingestion.products.current_rows import COUNTER
 from cubic_ingestion.products.errors import LoadChangedError
 from cubic_ingestion.products.law import Event
@@ -57,11 +58,7 @@ class FullLoad:
                 with self.platform.stores.springboard.open(load.location, addition.etag) as body:
                     parquet = pq.ParquetFile(body, pre_buffer=False)
                     for positions, rows in rows_of_keys(parquet, keys, lambda rows: united(_own(rows), key_schema)):
-                        origin = {
-                            Event.FILE_TIME: pa.repeat(_time(load), rows.num_rows),
-                            Event.ROW_NUMBER: pa.array(positions + 1),
-                        }
-                        found.append(united(_with(rows, origin), schema))
+                        found.append(united(_with_origin(rows, load, positions), schema))
             except (ObjectChangedError, ObjectMissingError, pa.ArrowException, OSError) as error:
                 raise LoadChangedError(load.load_id, load.location) from error
             keep()
@@ -85,16 +82,10 @@ def _place(load: StandingLoad) -> tuple[object, ...]:
     return load.source_at, *((len(text), text) for text in texts), load.load_id
 
 
-def _time(load: StandingLoad) -> "pa.Scalar[pa.TimestampType[str, None]]":
-    return pa.scalar(load.source_at.replace(tzinfo=None), pa.timestamp("us"))
-
-
 def _own(rows: pa.Table) -> pa.Table:
     return rows if rows.column_names != [""] else rows.select([])
 
 
-def _with(rows: pa.Table, columns: dict[str, object]) -> pa.Table:
-    kept = rows.select([name for name in rows.column_names if name not in columns])
-    for name, values in columns.items():
-        kept = kept.append_column(name, values)  # type: ignore[arg-type]
-    return kept
+def _with_origin(rows: pa.Table, load: StandingLoad, positions: Positions) -> pa.Table:
+    times = pa.array([load.source_at.replace(tzinfo=None)] * rows.num_rows, pa.timestamp("us"))
+    return rows.append_column(Event.FILE_TIME, times).append_column(Event.ROW_NUMBER, pa.array(positions + 1))

@@ -4,11 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cubic_ingestion.ledger.products import Products
 from cubic_ingestion.ports import Keep
+from cubic_ingestion.products.arrays import Values
 from cubic_ingestion.products.change_log import ChangeLog
 from cubic_ingestion.products.current_rows import Shape, partial_files
 from cubic_ingestion.products.fold import first_rows, fold_keys
@@ -42,7 +44,7 @@ class FoldedLoads:
 
     def filter(self, events: pa.Table) -> pa.Table:
         """Keep the changes that are folded."""
-        load_ids: list[int] = pc.unique(events[Event.LOAD]).to_pylist()
+        load_ids = _loads_of(events)
         held = self.products.held(self.table, load_ids)
         left_out = {each for each in load_ids if each in self.refused or (each in held and held[each].refused)}
         left_out |= {each for each in load_ids if each not in held and each not in self.new}
@@ -50,7 +52,7 @@ class FoldedLoads:
 
     def law(self, law: TableLaw, events: pa.Table) -> TableLaw:
         """Return the law with what it must know of the files of some changes."""
-        columns = self.products.columns(pc.unique(events[Event.LOAD]).to_pylist())
+        columns = self.products.columns(_loads_of(events))
         return replace(law, file_columns=partial_files(law, columns))
 
 
@@ -97,7 +99,7 @@ class Refold:
         law = self.folded.law(self.shape.law, events)
         return fold_keys(law, events, first_rows(law, load_rows, self.shape.rows)[0], keys.table)
 
-    def _moving(self, sequences: pa.Array[pa.Scalar[pa.StringType]]) -> pa.Table:
+    def _moving(self, sequences: Values) -> pa.Table:
         """Return the before-images and updates that may move a row, and those that have one of some sequences."""
         names = [*self.shape.law.key, Event.SEQUENCE, Event.OPERATION]
         narrow = pa.schema([self.shape.events.field(name) for name in names])
@@ -113,3 +115,7 @@ class Refold:
             )
             pieces.append(rows.filter(is_wanted))
         return self.folded.filter(pa.concat_tables(pieces))
+
+
+def _loads_of(events: pa.Table) -> list[int]:
+    return np.unique(events[Event.LOAD].to_numpy()).tolist()

@@ -76,5 +76,5 @@ def rows_of_keys(parquet: pq.ParquetFile, keys: Keys, typed: Typed) -> Iterator[
             group = pa.table({"": pa.nulls(n_rows)})
         places = np.flatnonzero(keys.among(typed(group)))
         if len(places):
-            yield first + places, parquet.read_row_group(number).take(pa.array(places))
+            yield first + places, parquet.read_row_group(number).take(places)
         first += n_rows

@@ -5,7 +5,7 @@ equal, and the intents hold; else nothing of it is in the product, and the files
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -68,8 +68,12 @@ class MergeSteps:
         open_merge = products.open_merge(source)
         if open_merge is not None:
             is_committed = table is not None and merge_of(table) == open_merge
+            (state,) = products.states([source])
+            facts = _facts(table, None)
+            if state.generation is not None:  # a person may have chosen it since
+                facts = replace(facts, generation=None)
             ended = (
-                products.finish(self.claimant, source, _facts(table, None))
+                products.finish(self.claimant, source, facts)
                 if is_committed
                 else products.forget(self.claimant, source)
             )

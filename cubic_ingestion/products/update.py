@@ -121,6 +121,7 @@ def products_with_changes(platform: Platform, tables: Collection[str] | None = N
     deliveries = platform.ledger.deliveries[Consumer.PRODUCTS]
     if settled := [name for name in platform.ledger.products.settled(now) if name in names]:
         deliveries.refresh(settled)
+        platform.ledger.products.forget_settled(settled)
     return deliveries.due(names, now=now, expires_at=expires_at)
 
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 MEMORY = "128MB"
 """What DuckDB may take; the rest goes to disk."""
+_CONFIG: "dict[str, str | bool | int | float | list[str]]" = {
+    "memory_limit": MEMORY,
+    "threads": 2,
+    "preserve_insertion_order": False,
+}
 _PIECE_ROWS, _PIECE_BYTES = 65_536, 8 << 20
 
 
@@ -70,8 +75,9 @@ class Workspace:
         schema, transit = self.schemas[name], in_transit(self.schemas[name])
         query = f"SELECT * FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
         n_rows = max(min(_PIECE_ROWS, _PIECE_BYTES // self.sizes[name]), 1_000)
-        for batch in self.connection.sql(query).to_arrow_reader(n_rows):
-            yield from_stored(pa.Table.from_batches([batch]).cast(transit), schema)
+        with self.connection.cursor() as cursor:  # a connection has one open result at a time
+            for batch in cursor.sql(query).to_arrow_reader(n_rows):
+                yield from_stored(pa.Table.from_batches([batch]).cast(transit), schema)
 
     def rows(self, query: str, schema: pa.Schema) -> pa.Table:
         """Return the rows of a query, which has the columns of a schema."""
@@ -85,8 +91,7 @@ def open_workspace() -> Generator[Workspace]:
     import duckdb  # noqa: PLC0415 - costs 0.3 s, which nobody who does without it should wait for
 
     with tempfile.TemporaryDirectory(prefix="cubic-") as folder:
-        config = {"memory_limit": MEMORY, "threads": "2", "preserve_insertion_order": "false"}
-        with duckdb.connect(Path(folder) / "workspace.duckdb", config=config) as connection:
+        with duckdb.connect(Path(folder) / "workspace.duckdb", config=_CONFIG) as connection:
             yield Workspace(connection)
 
 

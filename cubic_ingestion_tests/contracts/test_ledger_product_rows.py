@@ -13,7 +13,7 @@ def merge(ledger: Ledger, *intents: Intent) -> None:
     (work,) = deliveries.claim([CHANGES.name], claimant="run-1/a", **AT_NOON, n_tables=1, n_changes=9)
     assert deliveries.leased() == [CHANGES.name]
     ledger.products.intend("run-1/a", CHANGES.name, PRODUCT, intents)
-    ledger.products.finish("run-1/a", CHANGES.name, MergeFacts(1, 100, seconds=1.0))
+    ledger.products.finish("run-1/a", CHANGES.name, MergeFacts(7, 1, 100, seconds=1.0))
     deliveries.complete("run-1/a", work)
 
 

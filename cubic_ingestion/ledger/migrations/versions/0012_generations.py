@@ -23,13 +23,17 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the columns, and forget the products of base tables, which older releases do not know."""
-    bases = "(SELECT id FROM cubic_tables WHERE s3_prefix LIKE 'cubic/ods\\_qlik/%' ESCAPE '\\' " + (
-        "AND s3_prefix NOT LIKE '%\\_\\_ct/' ESCAPE '\\')"
+    tables = sa.table("cubic_tables", sa.column("id"), sa.column("s3_prefix"))
+    prefix = tables.c.s3_prefix
+    bases = sa.select(tables.c.id).where(
+        prefix.startswith("cubic/ods_qlik/"), ~prefix.endswith("__ct/", autoescape=True)
     )
-    for table in ("cubic_product_intents", "cubic_product_loads", "cubic_products"):
-        op.execute(f"DELETE FROM {table} WHERE table_id IN {bases}")
-    for table in ("cubic_deliveries", "cubic_consumers"):
-        op.execute(f"DELETE FROM {table} WHERE consumer = 'products' AND table_id IN {bases}")
+    for name in ("cubic_product_intents", "cubic_product_loads", "cubic_products"):
+        table = sa.table(name, sa.column("table_id"))
+        op.execute(sa.delete(table).where(table.c.table_id.in_(bases)))
+    for name in ("cubic_deliveries", "cubic_consumers"):
+        table = sa.table(name, sa.column("table_id"), sa.column("consumer"))
+        op.execute(sa.delete(table).where(table.c.consumer == "products", table.c.table_id.in_(bases)))
     for table in ("cubic_product_loads", "cubic_product_intents"):
         op.drop_column(table, "refused")
     for name, _ in reversed(_OF_PRODUCTS):
