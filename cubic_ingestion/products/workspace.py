@@ -90,9 +90,11 @@ def open_workspace() -> Generator[Workspace]:
     """Open an empty workspace, which is removed at the end."""
     import duckdb  # noqa: PLC0415 - costs 0.3 s, which nobody who does without it should wait for
 
-    with tempfile.TemporaryDirectory(prefix="cubic-") as folder:
-        with duckdb.connect(Path(folder) / "workspace.duckdb", config=_CONFIG) as connection:
-            yield Workspace(connection)
+    with (
+        tempfile.TemporaryDirectory(prefix="cubic-") as folder,
+        duckdb.connect(Path(folder) / "workspace.duckdb", config=_CONFIG) as connection,
+    ):
+        yield Workspace(connection)
 
 
 def quoted(name: str) -> str:
