@@ -1,14 +1,14 @@
-"""``cubic products``: the tables that people query: how far each is, and building one anew."""
+"""``cubic products``: the tables that people query: how far each is, building one anew, and which snapshot it shows."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cubic_ingestion.cli.output import AsJson, print_json, print_rows
+from cubic_ingestion.cli.output import AsJson, print_json, print_rows, warn
 from cubic_ingestion.cli.platforms import existing_platform
 from cubic_ingestion.domain.changes import Consumer
-from cubic_ingestion.domain.product import Product, products_of
+from cubic_ingestion.domain.product import Product, ProductKind, products_of
 
 if TYPE_CHECKING:
     from cubic_ingestion.pipeline.ingestion_platform import Platform
@@ -79,6 +79,47 @@ def rebuild(context: typer.Context, table: Table, *, as_json: AsJson = False) ->
         print_json(rows)
     else:
         print_rows(rows, empty=f"Nothing of '{product.source.name}' stands in Springboard.")
+
+
+@products.command()
+def switch(
+    context: typer.Context,
+    table: Table,
+    to: Annotated[str, typer.Option("--to", metavar="SNAPSHOT", help="The snapshot to show, older or newer.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show another snapshot of a table in its `__current`; only one that is newer than all there are replaces it.
+
+    Exit code 0 if it was switched, 2 if it could not run.
+
+    Example: `cubic products switch cubic__ods_qlik__edw_sample --to 20220301T000000Z`
+    """
+    from uuid import uuid4
+
+    from cubic_ingestion.products.update import update_products
+
+    platform = existing_platform(context)
+    product = _named(platform, table)
+    base = product.source.name
+    if product.kind is not ProductKind.CURRENT:
+        raise typer.BadParameter(f"'{product.name}' holds all snapshots; only a '__current' shows a single one")
+    generations = platform.ledger.generations.newer(base, "")
+    known = [each.id for each in generations if each.has_rows]
+    if to not in known:
+        there_are = f"it has {', '.join(known)}" if known else "it has none with rows in Springboard yet"
+        raise typer.BadParameter(f"'{base}' has no snapshot {to}; {there_are}")
+    if not platform.ledger.products.switch(base, to, generations[-1].id):
+        raise typer.BadParameter(f"'{product.name}' is not built yet; 'cubic ingest' builds it")
+    platform.ledger.deliveries[Consumer.PRODUCTS].refresh([base])
+    report = update_products(platform, [base], run_id=str(uuid4()))
+    rows = product_rows(platform, product)
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+    if report.refused:
+        warn(f"'{product.name}' will show snapshot {to} at its next update.")
 
 
 def product_rows(platform: "Platform", product: Product | None = None) -> list[dict[str, object]]:

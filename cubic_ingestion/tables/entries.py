@@ -9,7 +9,15 @@ from typing import Any, cast
 
 from cubic_ingestion.domain.batch import SEQUENCE_COLUMN, SHARD_COLUMN
 from cubic_ingestion.domain.feed import ApiKey
-from cubic_ingestion.domain.table import RESERVED_COLUMNS, Column, OnBadValue, OnSchemaChange, StreamName, Table
+from cubic_ingestion.domain.table import (
+    RESERVED_COLUMNS,
+    Column,
+    OnBadValue,
+    OnSchemaChange,
+    StreamName,
+    Table,
+    Updates,
+)
 from cubic_ingestion.errors import DeclarationError
 from cubic_ingestion.parsing.arrow_types import arrow_type
 from cubic_ingestion.tables.toml_lines import entry_line, key_line
@@ -34,11 +42,15 @@ _KEYS: Mapping[str, type] = {
     "feed": str,
     "fresh_within_hours": int,
     "warn_after_hours": int,
+    "key": list,
+    "updates": str,
+    "products": list,
 }
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "stream": StreamName,
     "on_bad_value": OnBadValue,
     "on_schema_change": OnSchemaChange,
+    "updates": Updates,
 }
 _REQUIRED = ("stream", "name", "prefix")
 _COLUMN_KEYS = ("type", "description")
@@ -47,7 +59,14 @@ _WORDS: Mapping[type, str] = {
     dict: "a section [table.columns]",
     bool: "true or false",
     int: "a whole number above 0",
+    list: "a list of texts",
 }
+_PRODUCTS: Mapping[StreamName, Mapping[str, tuple[str, ...]]] = {
+    StreamName.ODS: {"changes": ("changes",), "current": ("changes", "current"), "history": ("changes", "history")},
+    StreamName.DMAP: {},
+    StreamName.KAFKA: {"events": ("events",)},
+}
+"""The products that a stream may have, each with those that it is made of."""
 _COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _FEED = re.compile(r"[\w-]+(?:/[\w-]+)*", re.ASCII)
 _FOLDERS = re.compile(r"(?:[\w$#-][\w.$#-]*/)+", re.ASCII)
@@ -91,7 +110,9 @@ def tables(entry: Entry) -> list[Table]:
     columns = tuple(_column(name, column) for name, column in entry.fields.get("columns", {}).items())
     if entry.fields["stream"] == StreamName.KAFKA.value and not entry.fields.get("is_raw", False):
         columns += _KINESIS_COLUMNS
-    fields: dict[str, Any] = {**entry.fields, **chosen, "columns": columns}
+    fields: dict[str, Any] = {**entry.fields, **chosen, "columns": columns, "key": tuple(entry.fields.get("key", ()))}
+    if "products" in entry.fields:
+        fields["products"] = _with_implied(entry.fields["products"], _PRODUCTS[StreamName(entry.fields["stream"])])
     table = Table(**fields)
     if table.stream is not StreamName.ODS:
         return [table]
@@ -108,6 +129,11 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     """Word the fix of a name that is not known."""
     close = get_close_matches(word, known, n=1)
     return f"Did you mean '{close[0]}'?" if close else f"Use one of: {', '.join(known)}."
+
+
+def _with_implied(names: Collection[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    wanted = {implied for name in names for implied in known[name]}
+    return tuple(name for name in known if name in wanted)
 
 
 def _column(name: str, declared: "str | Mapping[str, str]") -> Column:
@@ -130,6 +156,8 @@ def _shape_mistakes(entry: Entry) -> Iterator[DeclarationError]:
 
 
 def _is_of(value: object, kind: type) -> bool:
+    if kind is list:
+        return isinstance(value, list) and all(isinstance(each, str) for each in cast("list[object]", value))
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and value > 0
     return isinstance(value, kind)
@@ -190,6 +218,44 @@ def _freshness_mistakes(entry: Entry, _stream: StreamName) -> Iterator[Declarati
     if warn is not None and (fail is None or warn >= fail):
         problem = f"A warning after {warn} hours comes before nothing."
         yield entry.mistake("warn_after_hours", problem, "Add a larger fresh_within_hours, or remove it.")
+
+
+def _key_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
+    for name in ("key", "updates"):
+        if name in entry.fields and stream is not StreamName.ODS:
+            yield entry.mistake(name, f"A table of stream {stream.value!r} has {name!r}.", "Remove it.")
+    key = entry.fields.get("key")
+    if key is None or stream is not StreamName.ODS:
+        return
+    if not key:
+        yield entry.mistake(
+            "key", "The key has no columns.", "Name its columns, or remove it; the '.dfm' says it then."
+        )
+    for name in dict.fromkeys(key):
+        for problem, fix in _key_column_mistakes(name, key.count(name)):
+            yield entry.mistake("key", problem, fix)
+
+
+def _key_column_mistakes(name: str, count: int) -> Iterator[tuple[str, str]]:
+    if not name or name != name.strip():
+        yield f"{name!r} is no name of a column.", "Write it as the '.dfm' does, in lower case."
+    elif name != name.lower():
+        yield f"Key column {name!r} has capital letters.", f"Write {name.lower()!r}; columns are matched without case."
+    elif count > 1:
+        yield f"The key has column {name!r} {count} times.", "Name each column once."
+
+
+def _products_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
+    names, known = entry.fields.get("products"), _PRODUCTS[stream]
+    if names is None:
+        return
+    if not known:
+        yield entry.mistake("products", f"A table of stream {stream.value!r} has 'products'.", "Remove it.")
+        return
+    for name in names:
+        if name not in known:
+            problem = f"{name!r} is no product of stream {stream.value!r}."
+            yield entry.mistake("products", problem, did_you_mean(name, known))
 
 
 def _columns_mistakes(entry: Entry, stream: StreamName) -> Iterator[DeclarationError]:
@@ -261,4 +327,6 @@ _RULES: tuple[Callable[[Entry, StreamName], Iterator[DeclarationError]], ...] = 
     _feed_mistakes,
     _columns_mistakes,
     _freshness_mistakes,
+    _key_mistakes,
+    _products_mistakes,
 )

@@ -31,11 +31,12 @@ VALUES = {"load_id": "1", "table": "cubic__kafka__sample", "revision": NEWEST}
 OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("metrics",): ("--once",),
     ("loads", "retry"): ("--table", "cubic__dmap__agg_sample"),
+    ("products", "switch"): ("--to", "\x1b[2J\u202e"),
     ("loads", "acknowledge"): ("1", "--reason", "\x1b[2J\u202e"),
 }
 """Without these a command would serve for ever, or refuse to begin."""
-NEED_MORE = {("dmap", "fetch"), ("kafka", "batch")}
-"""They end with the name of the setting that they need."""
+NEED_MORE = {("dmap", "fetch"), ("kafka", "batch"), ("products", "switch")}
+"""They end with what they need: the name of a setting, or a product that shows a snapshot."""
 
 UNDECLARED = [
     "cubic/dmap/![x](http:&#47;&#47;planted.example&#47;folder.png)/",

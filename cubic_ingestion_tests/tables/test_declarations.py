@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cubic_ingestion.domain.table import Column, StreamName, Table
+from cubic_ingestion.domain.product import products_of
+from cubic_ingestion.domain.table import Column, StreamName, Table, Updates
 from cubic_ingestion.errors import DeclarationError, FatalError
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.tables import check_tables, load_tables
@@ -107,6 +108,90 @@ def test_an_ods_entry_becomes_a_base_table_and_its_change_table(folder: Path) ->
     assert (base.prefix, base.base, base.is_active, base.is_raw) == ("cubic/ods_qlik/EDW.X/", None, False, True)
     assert (change.prefix, change.base) == ("cubic/ods_qlik/EDW.X__ct/", base.name)
     assert (change.is_active, change.is_raw) == (False, True)
+
+
+def test_both_tables_of_an_ods_entry_have_its_key_and_its_updates(folder: Path) -> None:
+    declare(folder, ODS + 'key = ["sample_id", "unit no"]\nupdates = "full_image"\n')
+
+    for name in ("cubic__ods_qlik__edw_x", "cubic__ods_qlik__edw_x__ct"):
+        table = load_tables(folder)[name]
+        assert (table.key, table.updates) == (("sample_id", "unit no"), Updates.FULL_IMAGE)
+
+
+def test_a_table_that_says_nothing_of_it_has_the_key_of_its_dfm_and_all_products() -> None:
+    table = load_tables()["cubic__ods_qlik__edw_sample"]
+    assert (table.key, table.updates, table.products) == ((), Updates.SUPPLIED_VALUES, None)
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ("[]", ()),
+        ('["changes"]', ("changes",)),
+        ('["current"]', ("changes", "current")),
+        ('["history"]', ("changes", "history")),
+        ('["history", "current", "changes"]', ("changes", "current", "history")),
+    ],
+)
+def test_a_product_brings_those_that_it_is_made_of(folder: Path, declared: str, expected: tuple[str, ...]) -> None:
+    declare(folder, ODS + f"products = {declared}\n")
+
+    tables = load_tables(folder)
+
+    base, change = tables["cubic__ods_qlik__edw_x"], tables["cubic__ods_qlik__edw_x__ct"]
+    assert base.products == change.products == expected
+    assert {product.kind.value for product in products_of([base, change]).values()} == set(expected) - {"history"}
+
+
+def test_a_kafka_table_may_do_without_its_product(folder: Path) -> None:
+    kafka = SOUND.replace("dmap", "kafka").replace("agg_sample", "more")
+    declare(folder, kafka.replace("\n[table.columns]", "products = []\n[table.columns]"))
+    assert products_of([load_tables(folder)["cubic__kafka__more"]]) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem", "fix"),
+    [
+        ('key = "sample_id"', "'key' is 'sample_id'", "a list of texts"),
+        ("key = [1]", "'key' is [1]", "a list of texts"),
+        ("key = []", "The key has no columns", "remove it"),
+        ('key = ["Sample_ID"]', "'Sample_ID' has capital letters", "'sample_id'"),
+        ('key = ["a", "b", "a"]', "The key has column 'a' 2 times", "once"),
+        ('key = [" a"]', "' a' is no name of a column", "in lower case"),
+        ('key = [""]', "'' is no name of a column", "in lower case"),
+        ('updates = "full"', "'full' is no updates", "full_image"),
+        ('products = "current"', "'products' is 'current'", "a list of texts"),
+        ('products = ["curent"]', "'curent' is no product of stream 'ods'", "'current'"),
+        ('products = ["events"]', "'events' is no product of stream 'ods'", "changes, current, history"),
+    ],
+)
+def test_a_mistake_in_what_an_ods_entry_says_of_its_products_is_named(
+    folder: Path, line: str, problem: str, fix: str
+) -> None:
+    declare(folder, ODS + line + "\n")
+
+    (mistake,) = mistakes(folder)
+
+    assert mistake.startswith("tables.toml:5: ")
+    assert problem in mistake
+    assert fix in mistake
+
+
+@pytest.mark.parametrize(
+    ("stream", "line", "problem"),
+    [
+        ("dmap", 'key = ["a"]', "A table of stream 'dmap' has 'key'. Remove it."),
+        ("kafka", 'key = ["a"]', "A table of stream 'kafka' has 'key'. Remove it."),
+        ("kafka", 'updates = "full_image"', "A table of stream 'kafka' has 'updates'. Remove it."),
+        ("dmap", "products = []", "A table of stream 'dmap' has 'products'. Remove it."),
+        ("kafka", 'products = ["changes"]', "'changes' is no product of stream 'kafka'. Use one of: events."),
+    ],
+)
+def test_only_the_stream_that_has_it_may_say_it(folder: Path, stream: str, line: str, problem: str) -> None:
+    text = SOUND.replace("dmap", stream).replace("\n[table.columns]", f"{line}\n[table.columns]")
+    declare(folder, text)
+
+    assert mistakes(folder) == [f"tables.toml:5: {problem}"]
 
 
 def test_a_raw_table_may_do_without_columns(folder: Path) -> None:
