@@ -44,12 +44,12 @@ class DuckDBTableCatalog:
         """Path of the DuckDB file."""
         return str(self._path)
 
-    def query(self, table: Table) -> str:
-        """Return a command that shows the first rows of a table."""
+    def query(self, name: str) -> str:
+        """Return a command that shows the first rows of a table or a product."""
         connect = f"duckdb.connect('{self.address}', read_only=True)"
         python = Path(sys.executable)
         python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-        return f"{python} -c \"import duckdb; {connect}.table('{table.catalog_name}').limit(5).show()\""
+        return f"{python} -c \"import duckdb; {connect}.table('{name}').limit(5).show()\""
 
     def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:  # noqa: ARG002 - the port's
         """Yield nothing: a view finds its partitions by the files that lie in Springboard."""

@@ -54,9 +54,9 @@ class GlueTableCatalog:
         """Name of the database, as Athena has it."""
         return f"AwsDataCatalog.{self._database}"
 
-    def query(self, table: Table) -> str:
-        """Return SQL for Athena that shows the first rows of a table."""
-        return f'SELECT * FROM "{self._database}"."{table.catalog_name.lower()}" LIMIT 5'  # noqa: S608 - for people to read
+    def query(self, name: str) -> str:
+        """Return SQL for Athena that shows the first rows of a table or a product."""
+        return f'SELECT * FROM "{self._database}"."{name.lower()}" LIMIT 5'  # noqa: S608 - for people to read
 
     def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
         """Yield the values of a table's partitions, page by page; none if there is no such table.

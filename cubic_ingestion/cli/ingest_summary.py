@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -79,10 +80,16 @@ def print_summary(platform: "Platform", summary: Summary, failures: Iterable[str
     for behind in platform.ledger.deliveries[Consumer.CATALOG].backlog():
         if behind.error:
             say(f"Not in the catalog yet: {behind.table}: {behind.error}")
-    queryable = next((platform.tables[str(row["table"])] for row in summary.tables if row["loads"]), None)
-    if queryable:
+    if queryable := _queryable(platform, summary, products):
         say("", "A query to try:", f"  {platform.catalog.query(queryable)}")
     say("", f"The web UI: {_web_ui()}, then http://127.0.0.1:3000")
+
+
+def _queryable(platform: "Platform", summary: Summary, products: Iterable[Mapping[str, object]]) -> str | None:
+    """Name what to query: what is true now of a table, else a table that has got rows; None if there is neither."""
+    current = (str(row["product"]) for row in products if row["snapshot"] and row["rows"])
+    ingested = (platform.tables[str(row["table"])].catalog_name for row in summary.tables if row["loads"])
+    return next(chain(current, ingested), None)
 
 
 def _web_ui() -> str:

@@ -124,11 +124,18 @@ def switch(
 
 def product_rows(platform: "Platform", product: Product | None = None) -> list[dict[str, object]]:
     """Describe products, one or all, by name; what is new to one and not in it yet is among it."""
+    from cubic_ingestion.products.generation_facts import why_absent
+
     known = products_of(platform.tables.values())
     waiting = {each.table: each for each in platform.ledger.deliveries[Consumer.PRODUCTS].backlog()}
     states = {each.table: each for each in platform.ledger.products.states()}
     now = platform.clock.now()
-    names = [product.source.name] if product else sorted({*waiting, *states} & known.keys())
+    absent = {
+        name: why
+        for name, each in known.items()
+        if name not in states and (product is None or each == product) and (why := why_absent(platform, each))
+    }
+    names = [product.source.name] if product else sorted({*waiting, *states, *absent} & known.keys())
     rows: list[dict[str, object]] = []
     for name in names:
         state, behind = states.get(name), waiting.get(name)
@@ -144,7 +151,8 @@ def product_rows(platform: "Platform", product: Product | None = None) -> list[d
                 "age": _age(state.newest_at if state else None, now),
                 "merged": state and state.merged_at,
                 "seconds": state and state.merge_seconds and round(state.merge_seconds, 2),
-                "refused": behind.error if behind else None,
+                "snapshot": state and state.generation,
+                "note": absent.get(name) or (behind.error if behind else None),
             }
         )
     return rows

@@ -14,7 +14,7 @@ from cubic_ingestion.defs.dmap import build_feed_asset, build_fetch_schedule
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
-from cubic_ingestion.defs.products import build_product_asset, update_all_products
+from cubic_ingestion.defs.products import build_product_assets, update_all_products
 from cubic_ingestion.defs.pruning import daily_pruning, prune_runs
 from cubic_ingestion.defs.resources import platform_resource
 from cubic_ingestion.defs.sensors import (
@@ -55,7 +55,7 @@ def _build(tables: Mapping[str, Table], get_platform: Callable[[], Platform], dm
     return dg.Definitions(
         assets=[
             *(build_table_asset(table) for table in tables.values()),
-            *(build_product_asset(product) for product in products_of(tables.values()).values()),
+            *build_product_assets(products_of(tables.values())),
             *(build_feed_asset(feed) for feed in feeds),
             audit_zones,
             expected_arrivals,

@@ -1,6 +1,7 @@
 """Products in Dagster: an asset each, downstream of the table it is made of, and the job that keeps them current."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, cast
 
 import dagster as dg
@@ -14,6 +15,7 @@ from cubic_ingestion.ledger.records import ProductState
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release
 from cubic_ingestion.products.checks import Completeness, completeness
+from cubic_ingestion.products.generation_facts import why_absent
 from cubic_ingestion.products.steps import Merged
 from cubic_ingestion.products.update import rebuild_product, update_products
 
@@ -25,6 +27,7 @@ _COMPLETE_DESCRIPTION = (
 _DESCRIPTIONS = {
     ProductKind.CHANGES: "All rows of the change table {table}, in few large files.",
     ProductKind.EVENTS: "All rows of {table}, in few large files.",
+    ProductKind.CURRENT: "What is true now of {table}: one row per key.",
 }
 
 
@@ -38,32 +41,45 @@ class ProductConfig(dg.Config):
     """Write it anew from all that stands in Springboard, and replace it in one commit."""
 
 
-def build_product_asset(product: Product) -> dg.AssetsDefinition:
-    """Make the asset of a product. Materialising it brings it up to date, whether or not it is due."""
+def build_product_assets(products: Mapping[str, Product]) -> Iterator[dg.AssetsDefinition]:
+    """Make an asset for each product, given by the name of its table; what it is made of is upstream of it."""
+    changes = {product.source.base: product for product in products.values() if product.source.base}
+    for name, product in products.items():
+        yield _build_asset(product, changes.get(name))
+
+
+def _build_asset(product: Product, changes: Product | None) -> dg.AssetsDefinition:
+    """Make the asset of a product. Materialising it brings it up to date, whether or not it is due.
+
+    Args:
+        product: The product.
+        changes: The ``__changes`` that it is made of as well, if any.
+    """
     key = product_key(product)
+    sources = [product.source, *([changes.source] if changes else [])]
 
     @dg.asset(
         key=key,
-        deps=[asset_key(product.source)],
+        deps=[asset_key(product.source), *([product_key(changes)] if changes else [])],
         group_name="products",
         description=_DESCRIPTIONS[product.kind].format(table=f"`{product.source.catalog_name}`"),
         tags={"cubic/stream": product.source.stream.value},
         kinds={"iceberg", "parquet"},
         metadata={"dagster/table_name": product.name},
-        freshness_policy=freshness_policy(product.source),
+        freshness_policy=freshness_policy(sources[-1]),
         check_specs=[dg.AssetCheckSpec(COMPLETE, asset=key, description=_COMPLETE_DESCRIPTION)],
     )
     def product_table(
         context: dg.AssetExecutionContext, config: ProductConfig, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        run_id, source = context.run.run_id, product.source.name
+        run_id = context.run.run_id
         with step_failures(retry_after_seconds=10):
             if context.retry_number:
                 release(platform, run_id)
             report = (
                 rebuild_product(platform, product, run_id=run_id)
                 if config.rebuild
-                else update_products(platform, [source], run_id=run_id)
+                else update_products(platform, [source.name for source in sources], run_id=run_id)
             )
             found = completeness(platform, product)
         if report.refused:
@@ -71,7 +87,8 @@ def build_product_asset(product: Product) -> dg.AssetsDefinition:
         check = dg.AssetCheckResult(
             passed=found.is_complete, check_name=COMPLETE, asset_key=key, metadata=_shown(found)
         )
-        yield dg.MaterializeResult(metadata=_metadata(platform, product, report.merged), check_results=[check])
+        merged = [each for each in report.merged if each.product == product.name]
+        yield dg.MaterializeResult(metadata=_metadata(platform, product, merged), check_results=[check])
 
     return product_table
 
@@ -89,11 +106,10 @@ def merge_changes(context: dg.OpExecutionContext, config: UpdateConfig, platform
         if context.retry_number:
             release(platform, context.run_id)
         report = update_products(platform, run_id=context.run_id, only_due=config.only_due)
-    changed = {merged.table: merged for merged in report.merged if merged.n_loads}
     products = products_of(platform.tables.values())
-    for name, merged in changed.items():
-        key = product_key(products[name])
-        context.log_event(dg.AssetMaterialization(key, metadata=_metadata(platform, products[name], [merged])))
+    for name in dict.fromkeys(merged.table for merged in report.merged if merged.n_loads):
+        key, merges = product_key(products[name]), [merged for merged in report.merged if merged.table == name]
+        context.log_event(dg.AssetMaterialization(key, metadata=_metadata(platform, products[name], merges)))
         found = completeness(platform, products[name])
         evaluation = dg.AssetCheckEvaluation(key, COMPLETE, passed=found.is_complete, metadata=_shown(found))
         context.log_event(cast("Any", evaluation))  # its annotation leaves out what it takes
@@ -113,6 +129,8 @@ UPDATE_ALL = dg.RunConfig(ops={merge_changes.name: UpdateConfig(only_due=False)}
 
 def _metadata(platform: Platform, product: Product, merges: list[Merged]) -> Mapping[str, Any]:
     (state,) = platform.ledger.products.states([product.source.name]) or [_NOTHING]
+    note = why_absent(platform, product) if state is _NOTHING else None
+    lag = {"lag_seconds": MetadataValue.float(_lag(state.newest_at, platform.clock.now()))} if state.newest_at else {}
     return {
         "dagster/row_count": MetadataValue.int(state.n_rows),
         "loads": MetadataValue.int(state.n_loads),
@@ -122,8 +140,16 @@ def _metadata(platform: Platform, product: Product, merges: list[Merged]) -> Map
         "rows_applied": MetadataValue.int(sum(merged.n_rows for merged in merges)),
         "files_rewritten": MetadataValue.int(sum(merged.n_rewritten for merged in merges)),
         "bytes_rewritten": MetadataValue.int(sum(merged.bytes_rewritten for merged in merges)),
+        "orphans": MetadataValue.int(sum(merged.n_orphans for merged in merges)),
         "seconds": MetadataValue.float(round(sum((merged.seconds for merged in merges), 0.0), 3)),
+        **lag,
+        **({"note": MetadataValue.text(note)} if note else {}),
     }
+
+
+def _lag(newest_at: datetime, now: datetime) -> float:
+    """Return for how many seconds the source has been going on without the product, by the newest file's own time."""
+    return round((now - newest_at).total_seconds(), 3)
 
 
 def _shown(found: Completeness) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Update, delete, exists, func, insert, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.status import INGESTED
@@ -110,18 +110,23 @@ class Products(Part):
         A product that nothing was ever merged into is left out.
         """
         is_held = exists().where(
-            CubicProductLoad.table_id == CubicLoad.table_id, CubicProductLoad.load_id == CubicLoad.id
+            CubicProductLoad.table_id == CubicProduct.table_id, CubicProductLoad.load_id == CubicLoad.id
         )
-        newest = (
+        its_changes = aliased(CubicTable)
+        # A full load is older than all its changes.
+        newest, newest_of_own = (
             select(CubicLoad.source_at)
-            .where(CubicLoad.table_id == CubicProduct.table_id, is_held)
+            .where(CubicLoad.table_id == table_id, is_held)
             .order_by(CubicLoad.source_at.desc())
             .limit(1)
             .scalar_subquery()
+            for table_id in (its_changes.id, CubicProduct.table_id)
         )
+        newest_at = func.coalesce(newest, newest_of_own, type_=CubicLoad.source_at.type)
         statement = (
-            select(CubicProduct.__table__, CubicTable.name.label("table_name"), newest.label("newest_at"))
+            select(CubicProduct.__table__, CubicTable.name.label("table_name"), newest_at.label("newest_at"))
             .join(CubicTable, CubicTable.id == CubicProduct.table_id)
+            .outerjoin(its_changes, its_changes.name == CubicTable.name + "__ct")
             .order_by(CubicProduct.name)
         )
         if tables is not None:

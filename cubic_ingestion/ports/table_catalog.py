@@ -78,8 +78,8 @@ class TableCatalog(Protocol):
         """What a client connects to."""
         ...
 
-    def query(self, table: Table) -> str:
-        """Return what a person types to see the first rows of a table."""
+    def query(self, name: str) -> str:
+        """Return what a person types to see the first rows of a table or a product, given by its name in the catalog."""
         ...
 
     def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cubic_ingestion.domain.product import Product, ProductKind
 from cubic_ingestion.domain.snapshot import Snapshot, snapshot_id
 from cubic_ingestion.domain.table import Column, Table
 from cubic_ingestion.errors import RejectedLoadError
@@ -11,6 +12,9 @@ from cubic_ingestion.ledger.records import SchemaInUse
 from cubic_ingestion.parsing.dfm import parse_dfm
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.read import read_sidecar, sidecar_of
+from cubic_ingestion.products.generations import choose
+
+_NO_KEY = "Its files name no primary key, and its declaration has no 'key'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,15 @@ def facts_of(platform: Platform, base: Table, generation: str) -> GenerationFact
         snapshot_at=_stated_time(platform, base, snapshot),
         problem=problem,
     )
+
+
+def why_absent(platform: Platform, product: Product) -> str | None:
+    """Say why a table has no ``__current``; None if it has one, or will have, or the product is another one."""
+    if product.kind is not ProductKind.CURRENT:
+        return None
+    generation = choose(platform, product.source).generation
+    facts = facts_of(platform, product.source, generation) if generation else None
+    return (facts.problem or _NO_KEY) if facts and not facts.key else None
 
 
 def _problem(

@@ -223,9 +223,9 @@ class FaultyCatalog:
         self._plan = plan
         self.address = catalog.address
 
-    def query(self, table: Table) -> str:
+    def query(self, name: str) -> str:
         """Name a query; nothing can go wrong."""
-        return self._catalog.query(table)
+        return self._catalog.query(name)
 
     def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
         """Read partitions; the audit alone does, and it is never struck."""
