@@ -52,7 +52,7 @@ class CatalogThatIsDown:
 
     address = "nowhere"
 
-    def query(self, table: Table) -> str:
+    def query(self, name: str) -> str:
         """Say so."""
         return f"nothing of {table.name}"
 

@@ -79,7 +79,7 @@ class TableCatalog(Protocol):
         ...
 
     def query(self, name: str) -> str:
-        """Return what a person types to see the first rows of a table or a product, given by its name in the catalog."""
+        """Return what a person types to see the first rows of a table or product, by its name in the catalog."""
         ...
 
     def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:

@@ -251,7 +251,7 @@ def test_of_a_table_whose_column_has_several_types_each_partition_is_told_apart(
 
 
 def test_a_query_to_try_names_the_table(catalog: CatalogUnderTest) -> None:
-    assert "raw_cubic__dmap__agg_sample" in catalog.catalog.query(a_table(is_raw=True))
+    assert "raw_cubic__dmap__agg_sample" in catalog.catalog.query("raw_cubic__dmap__agg_sample")
     assert catalog.catalog.address
 
 
