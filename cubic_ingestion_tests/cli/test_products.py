@@ -3,11 +3,13 @@
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.generation import Shown
 from cubic_ingestion.ledger.records import Intent
+from cubic_ingestion.products.update import update_products
 from cubic_ingestion_tests.cli.conftest import Cubic, Outcome
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.homes import BASE, CHANGES, depot_of, put_ods
@@ -33,6 +35,12 @@ def complaint(outcome: Outcome) -> str:
     return " ".join(outcome.error.replace("│", " ").split())
 
 
+def snapshots_shown(depot: Depot) -> list[tuple[object, ...]]:
+    """Ask the catalog, as an analyst does."""
+    with duckdb.connect(depot.root / "catalog.duckdb", read_only=True) as catalog:
+        return catalog.sql(f"SELECT DISTINCT snapshot FROM {CURRENT}").fetchall()
+
+
 def begin_product(depot: Depot) -> None:
     """Put the product on record, as its first merge does."""
     ledger, now = depot.platform.ledger, depot.platform.clock.now()
@@ -53,6 +61,16 @@ def test_a_product_is_switched_by_its_name_or_that_of_its_base_table(cubic: Cubi
     assert outcome.exit_code == 0, outcome.error
     assert [row["product"] for row in outcome.json] == [CURRENT]
     assert depot.platform.ledger.generations.shown(TABLE) == Shown(OLD, chosen_over=NEW)
+
+
+def test_the_rows_of_the_snapshot_that_was_chosen_are_shown(cubic: Cubic, depot: Depot) -> None:
+    assert update_products(depot.platform, run_id="test").refused == {}
+    assert snapshots_shown(depot) == [(NEW,)]
+
+    for snapshot in (OLD, NEW):
+        outcome = cubic("products", "switch", TABLE, "--to", snapshot)
+        assert outcome.exit_code == 0, outcome.error
+        assert snapshots_shown(depot) == [(snapshot,)]
 
 
 def test_a_switch_to_a_snapshot_that_is_not_there_names_those_that_are(cubic: Cubic, depot: Depot) -> None:
