@@ -54,7 +54,7 @@ class CatalogThatIsDown:
 
     def query(self, name: str) -> str:
         """Say so."""
-        return f"nothing of {table.name}"
+        return f"nothing of {name}"
 
     def partitions(self, table: Table) -> Iterator[Sequence[tuple[str, ...]]]:
         """Refuse."""

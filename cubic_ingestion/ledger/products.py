@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Update, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Update, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from cubic_ingestion.domain.changes import Consumer
@@ -251,7 +251,8 @@ class Products(Part):
             "n_bytes": facts.n_bytes,
         }
         if facts.generation is not None:
-            values["generation"] = facts.generation
+            is_unchanged = CubicProduct.generation.is_not_distinct_from(facts.replaces)
+            values["generation"] = case((is_unchanged, facts.generation), else_=CubicProduct.generation)
         if facts.seconds is not None:
             values["merge_seconds"] = facts.seconds
         connection.execute(update(CubicProduct).where(CubicProduct.table_id == table_id).values(values))

@@ -294,6 +294,8 @@ class MergeFacts:
     """How long it took; None for a build, which says nothing of the next merge."""
     generation: str | None = None
     """``__current``: the snapshot of its table that it shows now."""
+    replaces: str | None = None
+    """The snapshot that the merge began with; ``generation`` is recorded unless a person chose another one since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
@@ -36,7 +37,7 @@ from cubic_ingestion.products.merge import NanosecondsError
 from cubic_ingestion.products.refold import FoldedLoads, Refold
 from cubic_ingestion.products.rows import Addition
 from cubic_ingestion.products.source import rows_of_all
-from cubic_ingestion.products.steps import GENERATION, Merged, MergeSteps
+from cubic_ingestion.products.steps import GENERATION, REPLACES, Merged, MergeSteps
 from cubic_ingestion.products.workspace import open_workspace
 
 KEY, HIGHEST, HAS_BEFORE_IMAGES = "cubic.key", "cubic.highest", "cubic.has_before_images"
@@ -62,6 +63,17 @@ class _Additions:
             Intent(each.load.load_id, each.etag, each.load.n_rows, each.place)
             for each in (*self.full_load, *self.changes)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the product is to show."""
+
+    shape: Shape
+    snapshot_at: datetime | None
+    """The snapshot's time, if the ``.dfm`` states it."""
+    shown: str | None
+    """The snapshot that it shows until now, by the ledger."""
 
 
 class _RebuildError(Exception):
@@ -94,31 +106,32 @@ class CurrentMerge(MergeSteps):
         return self._run((), is_rebuild=True)
 
     def _run(self, load_ids: Collection[int], *, is_rebuild: bool) -> Merged:
-        started, merged = monotonic(), Merged(self.product.name, self.product.source.name)
-        table = self.settled()
-        generation = self._generation(table)
-        facts = facts_of(self.platform, self.product.source, generation) if generation else None
+        started, source = monotonic(), self.product.source
+        table, merged = self.settled(), Merged(self.product.name, source.name)
+        shown = self.platform.ledger.generations.shown(source.name).generation
+        choice = choose(self.platform, source)
+        # If none of its loads stands any more, it is what it was, without rows.
+        generation = choice.generation or shown
+        facts = facts_of(self.platform, source, generation) if generation else None
         if generation is None or facts is None or not facts.key:
             return merged
-        shape = self._shape(generation, facts)
-        if not (is_rebuild or self.is_unknown(table)):
+        target = _Target(self._shape(generation, facts), facts.snapshot_at, shown)
+        is_build = is_rebuild or self.is_unknown(table)
+        if not is_build:
             self.require_step(table)
-            if table is not None and _is_of(table, shape):
-                with suppress(_RebuildError, UnpromotableError):
-                    self._fold_all(table, shape, facts, load_ids, merged, started)
-                    return merged
-        merged = Merged(self.product.name, self.product.source.name)
-        table = self._built(table, shape, facts, merged)
-        merged.seconds = monotonic() - started
-        self.end(table, merged, shape.shown, seconds=None)
+            is_build = table is None or not _is_of(table, target.shape)
+        if table is not None and not is_build:
+            try:
+                self._fold_all(table, target, load_ids, merged, started)
+            except (_RebuildError, UnpromotableError):
+                is_build = True
+        if is_build:
+            merged = Merged(self.product.name, source.name)
+            built = self._built(self.settled(), target, merged)
+            merged.seconds = monotonic() - started
+            self.end(built, merged, target.shape.shown, seconds=None)
+        self.platform.ledger.products.set_settles_at(self.claimant, source.name, choice.settles_at)
         return merged
-
-    def _generation(self, table: WarehouseTable | None) -> str | None:
-        """Choose the generation to show; that which is shown if none of its loads stands any more."""
-        choice, products = choose(self.platform, self.product.source), self.platform.ledger.products
-        products.set_settles_at(self.claimant, self.product.source.name, choice.settles_at)
-        shown = table.snapshot.properties[GENERATION] if table and table.snapshot else None
-        return choice.generation or shown
 
     def _shape(self, generation: str, facts: GenerationFacts) -> Shape:
         schemas, source = self.platform.ledger.schemas, self.product.source
@@ -134,8 +147,7 @@ class CurrentMerge(MergeSteps):
     def _fold_all(
         self,
         table: WarehouseTable,
-        shape: Shape,
-        facts: GenerationFacts,
+        target: _Target,
         load_ids: Collection[int],
         merged: Merged,
         started: float,
@@ -146,13 +158,14 @@ class CurrentMerge(MergeSteps):
             _RebuildError: It takes a build.
             UnpromotableError: As well.
         """
+        shape = target.shape
         log = ChangeLog.at_present(self.platform, self._log_product, shape.generation, list(load_ids))
         additions = self._additions(shape, log, load_ids)
         if sum(each.load.n_rows for each in additions.full_load) > MOST_LATE_ROWS:
             raise _RebuildError
         for number, changes in enumerate(_slices(additions.changes, len(shape.rows))):
             new = _Additions(additions.full_load if number == 0 else (), changes)
-            table = self._folded(table, shape, facts, log, new, merged)
+            table = self._folded(table, target, log, new, merged)
             merged.seconds = monotonic() - started
             self.end(table, merged, shape.shown, seconds=None if merged.is_refold else merged.seconds)
 
@@ -189,18 +202,18 @@ class CurrentMerge(MergeSteps):
     def _folded(
         self,
         table: WarehouseTable,
-        shape: Shape,
-        facts: GenerationFacts,
+        target: _Target,
         log: ChangeLog,
         new: _Additions,
         merged: Merged,
     ) -> WarehouseTable:
         """Fold some loads into the rows as they are, in one commit."""
+        shape = target.shape
         events = _together(shape.events, rows_of_all(self.platform, new.changes, shape.events))
         refused = refused_loads(events)
         merge = self.intend([_refusing(intent, refused) for intent in new.intents], table)
         products, source = self.platform.ledger.products, self.product.source.name
-        folded = FoldedLoads(products, source, [each.load_id for each in new.intents], refused, facts.snapshot_at)
+        folded = FoldedLoads(products, source, [each.load_id for each in new.intents], refused, target.snapshot_at)
         full_load = self._full_load(shape, new.full_load)
         events = folded.filter(events)
         before = _properties(table)
@@ -220,6 +233,7 @@ class CurrentMerge(MergeSteps):
         net = in_key_order(law, refold.net(keys), net)
         properties = {
             **before,
+            REPLACES: shape.generation,
             MERGE: str(merge),
             HIGHEST: max([before[HIGHEST], pc.max(events[Event.SEQUENCE]).as_py() or ""]),
             HAS_BEFORE_IMAGES: "true" if has_before_images else "false",
@@ -259,10 +273,9 @@ class CurrentMerge(MergeSteps):
         known = [Addition(load, held[load_id].etag, held[load_id].place) for load_id, load in standing.items()]
         return FullLoad.of(self.platform, [*known, *new])
 
-    def _built(
-        self, table: WarehouseTable | None, shape: Shape, facts: GenerationFacts, merged: Merged
-    ) -> WarehouseTable:
+    def _built(self, table: WarehouseTable | None, target: _Target, merged: Merged) -> WarehouseTable:
         """Fold the generation anew, and replace all rows in one commit."""
+        shape = target.shape
         products, source = self.platform.ledger.products, self.product.source.name
         standing = self._standing(shape, products.standing_ids(source))
         place = (shape.generation,)
@@ -270,7 +283,7 @@ class CurrentMerge(MergeSteps):
         log = ChangeLog.at_present(self.platform, self._log_product, shape.generation)
         shape = _knowing_files(shape, products.columns(list(log.loads)))
         with open_workspace() as workspace:
-            build = Build(workspace, shape, facts.snapshot_at)
+            build = Build(workspace, shape, target.snapshot_at)
             build.read(FullLoad.of(self.platform, load_files), log, self.keep)
             intents = _Additions(load_files).intents
             intents += [Intent(each.load_id, each.etag, each.n_rows, place) for each in log.loads.values()]
@@ -286,6 +299,7 @@ class CurrentMerge(MergeSteps):
             properties = {
                 MERGE: str(merge),
                 GENERATION: shape.generation,
+                REPLACES: target.shown or "",
                 KEY: json.dumps(shape.law.key),
                 HIGHEST: build.highest,
                 HAS_BEFORE_IMAGES: "true" if build.has_before_images else "false",
@@ -309,6 +323,7 @@ def _is_of(table: WarehouseTable, shape: Shape) -> bool:
     return (
         properties.get(GENERATION) == shape.generation
         and properties.get(KEY) == json.dumps(key)
+        and all(name in table.schema.names for name in key)
         and all(table.schema.field(name).type == schema.field(name).type for name in key)
     )
 

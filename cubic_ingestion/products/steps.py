@@ -5,7 +5,7 @@ equal, and the intents hold; else nothing of it is in the product, and the files
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -68,12 +68,8 @@ class MergeSteps:
         open_merge = products.open_merge(source)
         if open_merge is not None:
             is_committed = table is not None and merge_of(table) == open_merge
-            (state,) = products.states([source])
-            facts = _facts(table, None)
-            if state.generation is not None:  # a person may have chosen it since
-                facts = replace(facts, generation=None)
             ended = (
-                products.finish(self.claimant, source, facts)
+                products.finish(self.claimant, source, _facts(table, None))
                 if is_committed
                 else products.forget(self.claimant, source)
             )
@@ -147,8 +143,8 @@ class MergeSteps:
             products.shown(source, table.snapshot.id, facts)
 
 
-GENERATION = "cubic.generation"
-"""Property of a snapshot of ``__current``: the snapshot of its table that it shows."""
+GENERATION, REPLACES = "cubic.generation", "cubic.replaces"
+"""Properties of a snapshot of ``__current``: which snapshot of its table it shows, and which was on record before."""
 
 
 def merge_of(table: WarehouseTable | None) -> int:
@@ -159,5 +155,6 @@ def merge_of(table: WarehouseTable | None) -> int:
 def _facts(table: WarehouseTable | None, seconds: float | None) -> MergeFacts:
     files: Sequence[WarehouseFile] = table.files() if table else ()
     n_rows, n_bytes = sum(file.n_rows for file in files), sum(file.n_bytes for file in files)
-    generation = table.snapshot.properties.get(GENERATION) if table and table.snapshot else None
-    return MergeFacts(n_rows, len(files), n_bytes, seconds, generation)
+    properties = table.snapshot.properties if table and table.snapshot else {}
+    generation, replaces = properties.get(GENERATION), properties.get(REPLACES) or None
+    return MergeFacts(n_rows, len(files), n_bytes, seconds, generation, replaces)
