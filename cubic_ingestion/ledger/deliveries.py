@@ -4,98 +4,33 @@ A change says only that something is different. The consumer looks up what is tr
 order of changes means nothing, and to process one twice does no harm.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    delete,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-    union,
-    update,
-)
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Connection, delete, exists, func, literal, or_, select, update
 
-from cubic_ingestion.domain.changes import WHOLE_TABLE, ChangeKind, Consumer
-from cubic_ingestion.domain.holding import CLOCK_TOLERANCE
+from cubic_ingestion.domain.changes import ChangeKind
 from cubic_ingestion.ledger.change_models import CubicChange, CubicConsumer, CubicDelivery
 from cubic_ingestion.ledger.engine import FEED_LOCK, be_with_others
-from cubic_ingestion.ledger.leases import DELIVERIES, is_due, is_over, moments
+from cubic_ingestion.ledger.leases import DELIVERIES, moments
 from cubic_ingestion.ledger.models import CubicLoad, CubicTable
-from cubic_ingestion.ledger.records import Backlog, Delivery, TableDeliveries
+from cubic_ingestion.ledger.records import Delivery, TableDeliveries
 from cubic_ingestion.ledger.rows import in_pages
 from cubic_ingestion.ledger.seeds import HAS_ROWS, last_row_changes, record_unknown_rows
-from cubic_ingestion.ledger.transactions import Part, Transactions, reads, records, writes
+from cubic_ingestion.ledger.transactions import records, writes
 from cubic_ingestion.ledger.transitions import MAX_REASON_CHARACTERS
 from cubic_ingestion.ledger.upserts import Upsert, upsert
-
-Value = TypeVar("Value", int, str)
-
-_IS_DECLARED = CubicTable.deleted_at.is_(None)
-_ANY_ROWS = exists().where(CubicLoad.table_id == CubicTable.id, HAS_ROWS)
-_IS_LEASED = CubicConsumer.claimed_by.is_not(None)
-# A table's lease is over, or without a lease its pause.
-_IS_FREE = or_(_IS_LEASED & is_over(CubicConsumer.due_at), ~_IS_LEASED & is_due(CubicConsumer.due_at))
+from cubic_ingestion.ledger.waiting import ANY_ROWS, IS_DECLARED, IS_FREE, Waiting
 
 
-class Deliveries(Part):
+class Deliveries(Waiting):
     """Changes on their way to one consumer; one claimant holds a table at a time.
 
     A table that the consumer has no row of yet is seeded at the first claim: with the last change of each load that has
     rows in Springboard. Every method raises ``DatabaseUnavailableError`` for what may pass, but did not within the time
     of retries.
-
-    Args:
-        database: Runs its statements.
-        now: Tells the time.
-        consumer: Whose deliveries.
     """
-
-    def __init__(self, database: Transactions, now: Callable[[], datetime], consumer: Consumer) -> None:
-        super().__init__(database, now)
-        self.consumer = consumer
-        self._is_ours = CubicDelivery.consumer == consumer.value
-        self._of_table = and_(CubicConsumer.table_id == CubicTable.id, CubicConsumer.consumer == consumer.value)
-
-    @reads
-    def due(
-        self,
-        connection: Connection,
-        tables: Collection[str],
-        *,
-        now: datetime,
-        expires_at: datetime,
-        recorded_before: datetime | None = None,
-    ) -> list[str]:
-        """Return the tables with deliveries that ``claim`` with these moments would get.
-
-        Args:
-            connection: Where to ask.
-            tables: Names of tables.
-            now: The present moment.
-            expires_at: When a claim that is taken now ends.
-            recorded_before: Only tables with a change that was recorded before this moment, or by a clock that was
-                ahead of ``now``, or that concerns the table as a whole; all if None.
-        """
-        named = (
-            select(CubicTable.id, CubicTable.name)
-            .outerjoin(CubicConsumer, self._of_table)
-            .where(CubicTable.name.in_(tables))
-        )
-        is_free = or_(CubicConsumer.table_id.is_(None), _IS_FREE)
-        is_old = () if recorded_before is None else (_is_recorded(recorded_before, now),)
-        # Not one condition with OR: PostgreSQL would look through all loads for the tables that have some.
-        statement = union(
-            named.where(is_free, self._has_deliveries(*is_old)), named.where(self._lacks_seeds())
-        ).order_by("id")
-        return [row.name for row in connection.execute(statement, moments(now, expires_at))]
 
     @writes
     def claim(
@@ -125,7 +60,7 @@ class Deliveries(Part):
         """
         self._follow(connection, tables, now)
         # A table that this claimant holds already counts as due: a claim whose commit was not answered is made again.
-        is_free = or_(_IS_FREE, CubicConsumer.claimed_by == claimant)
+        is_free = or_(IS_FREE, CubicConsumer.claimed_by == claimant)
         statement = (
             select(CubicTable.id, CubicTable.name, CubicConsumer.attempts)
             .join(CubicConsumer, self._of_table)
@@ -204,66 +139,6 @@ class Deliveries(Part):
             self._end(connection, table_id, done, onwards)
         return table_id is not None
 
-    @reads
-    def backlog(self, connection: Connection) -> list[Backlog]:
-        """Return what the consumer has not processed yet, by table; what is declared no longer is left out."""
-        waiting = (
-            select(CubicDelivery.table_id, func.count().label("n"), func.min(CubicDelivery.change_id).label("oldest"))
-            .where(self._is_ours)
-            .group_by(CubicDelivery.table_id)
-            .subquery()
-        )
-        statement = (
-            select(CubicTable.name, waiting.c.n, CubicChange.inserted_at, CubicConsumer.due_at, CubicConsumer.error)
-            .select_from(waiting)
-            .join(CubicTable, CubicTable.id == waiting.c.table_id)
-            .join(CubicChange, CubicChange.id == waiting.c.oldest)
-            .outerjoin(CubicConsumer, self._of_table)
-            .where(_IS_DECLARED)
-            .order_by(CubicTable.name)
-        )
-        return [Backlog(*row) for row in connection.execute(statement).tuples()]
-
-    @reads
-    def unfollowed(self, connection: Connection, tables: Collection[str]) -> list[str]:
-        """Return those of some tables that have rows in Springboard and of which the consumer never got a change."""
-        statement = select(CubicTable.name).outerjoin(CubicConsumer, self._of_table).order_by(CubicTable.name)
-        statement = statement.where(CubicTable.name.in_(tables), _IS_DECLARED, self._lacks_seeds())
-        return list(connection.execute(statement).scalars())
-
-    @reads
-    def leased(self, connection: Connection) -> list[str]:
-        """Return the tables that somebody holds, also where the lease has ended and nobody has taken the table over."""
-        statement = select(CubicTable.name).join(CubicConsumer, self._of_table).order_by(CubicTable.name)
-        return list(connection.execute(statement.where(_IS_LEASED)).scalars())
-
-    @reads
-    def pending_loads(self, connection: Connection, load_ids: Collection[int]) -> set[int]:
-        """Return those of some loads with changes that the consumer has not processed yet."""
-        return self._pending(connection, CubicChange.load_id, load_ids)
-
-    @reads
-    def pending_locations(self, connection: Connection, locations: Collection[str]) -> set[str]:
-        """Return those of some Springboard keys with changes that the consumer has not processed yet."""
-        return self._pending(connection, CubicChange.location, locations)
-
-    @reads
-    def pending_partitions(
-        self, connection: Connection, table: str, partition_keys: Collection[str]
-    ) -> Mapping[str, datetime]:
-        """Return those of some partitions with changes that are not processed yet, with the oldest of each."""
-        found: dict[str, datetime] = {}
-        for page in in_pages(partition_keys):
-            statement = (
-                select(CubicChange.partition_key, func.min(CubicChange.inserted_at))
-                .join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
-                .join(CubicTable, CubicTable.id == CubicDelivery.table_id)
-                .where(self._is_ours, CubicTable.name == table, CubicChange.partition_key.in_(page))
-                .group_by(CubicChange.partition_key)
-            )
-            found |= connection.execute(statement).tuples().all()
-        return found
-
     @records
     def refresh(self, connection: Connection, now: datetime, tables: Collection[str] | None = None) -> int:
         """Deliver the last change of every load with rows again, and end pauses; returns the number of loads.
@@ -273,7 +148,7 @@ class Deliveries(Part):
             now: The present moment.
             tables: Names of tables; all that are declared if None.
         """
-        named = _IS_DECLARED if tables is None else CubicTable.name.in_(tables)
+        named = IS_DECLARED if tables is None else CubicTable.name.in_(tables)
         table_ids = connection.execute(select(CubicTable.id).where(named).order_by(CubicTable.id)).scalars().all()
         self._be_known(connection, table_ids)
         connection.execute(self._at(table_ids).where(CubicConsumer.claimed_by.is_(None)).values(due_at=None))
@@ -283,12 +158,20 @@ class Deliveries(Part):
         with_rows = select(func.count()).select_from(CubicLoad).where(HAS_ROWS, CubicLoad.table_id.in_(table_ids))
         return connection.execute(with_rows).scalar_one()
 
+    @writes
+    def forget(self, connection: Connection, tables: Collection[str]) -> None:
+        """Delete what is on its way of some tables that nobody holds, as if the consumer had never followed them."""
+        of_tables = select(CubicTable.id).where(CubicTable.name.in_(tables))
+        followed = (CubicConsumer.consumer == self.consumer.value, CubicConsumer.table_id.in_(of_tables))
+        connection.execute(delete(CubicConsumer).where(*followed, CubicConsumer.claimed_by.is_(None)))
+        connection.execute(delete(CubicDelivery).where(self._is_ours, CubicDelivery.table_id.in_(of_tables)))
+
     def _follow(self, connection: Connection, tables: Collection[str], now: datetime) -> None:
         """Begin to follow the tables that the consumer does not know yet, each from what is in Springboard."""
         unknown = select(CubicTable.id).outerjoin(CubicConsumer, self._of_table)
         unknown = unknown.where(CubicTable.name.in_(tables), CubicConsumer.table_id.is_(None)).order_by(CubicTable.id)
         new = self._be_known(connection, connection.execute(unknown).scalars().all())
-        with_rows = select(CubicTable.id).where(CubicTable.id.in_(new), _ANY_ROWS).order_by(CubicTable.id)
+        with_rows = select(CubicTable.id).where(CubicTable.id.in_(new), ANY_ROWS).order_by(CubicTable.id)
         for table_id in connection.execute(with_rows).scalars().all() if new else ():
             self._seed(connection, table_id, now, is_seed=True)
 
@@ -352,17 +235,6 @@ class Deliveries(Part):
                 is_done = (CubicDelivery.table_id == table_id, CubicDelivery.change_id.in_(page))
                 connection.execute(delete(CubicDelivery).where(self._is_ours, *is_done, CubicDelivery.times == times))
 
-    def _pending(
-        self, connection: Connection, column: InstrumentedAttribute[Value | None], values: Collection[Value]
-    ) -> set[Value]:
-        """Return those of some values that a column has in changes which the consumer has not processed yet."""
-        found: set[Value] = set()
-        for page in in_pages(values):
-            changed = select(column).join(CubicDelivery, CubicDelivery.change_id == CubicChange.id)
-            rows = connection.execute(changed.where(self._is_ours, column.in_(page)))
-            found.update(value for value in rows.scalars() if value is not None)
-        return found
-
     def _oldest(
         self, connection: Connection, table_id: int, limit: int, partition_keys: Collection[str] | None
     ) -> Sequence[Delivery]:
@@ -389,24 +261,6 @@ class Deliveries(Part):
         """Delete deliveries whose change is gone: an older release could forget it while it was delivered again."""
         is_gone = ~exists().where(CubicChange.id == CubicDelivery.change_id)
         connection.execute(delete(CubicDelivery).where(self._is_ours, CubicDelivery.table_id == table_id, is_gone))
-
-    def _has_deliveries(self, *of_changes: ColumnElement[bool]) -> ColumnElement[bool]:
-        of_table = exists().where(self._is_ours, CubicDelivery.table_id == CubicTable.id)
-        return of_table.where(CubicChange.id == CubicDelivery.change_id, *of_changes) if of_changes else of_table
-
-    def _lacks_seeds(self) -> ColumnElement[bool]:
-        """Return the condition that a table has rows, and nothing of it was ever delivered to the consumer."""
-        return CubicConsumer.table_id.is_(None) & ~self._has_deliveries() & _ANY_ROWS
-
-
-def _is_recorded(before: datetime, now: datetime) -> ColumnElement[bool]:
-    """Return the condition that a change is from before a moment, as far as its time can be believed, or of no run."""
-    return or_(
-        CubicChange.inserted_at <= before,
-        CubicChange.inserted_at > now + CLOCK_TOLERANCE,
-        # What concerns a table as a whole was made by no run, which would report it itself.
-        CubicChange.partition_key == WHOLE_TABLE,
-    )
 
 
 def _made_again(deliveries: Upsert) -> Upsert:

@@ -115,13 +115,16 @@ def products_with_changes(platform: Platform, tables: Collection[str] | None = N
     """Return the tables whose products have changes to apply that nobody else holds.
 
     A snapshot that is complete now because no file of it has come for so long is told by delivering its files again.
+    What is on its way to a product that is not declared is forgotten.
     """
-    names = [name for name in products_of(platform.tables.values()) if tables is None or name in tables]
+    products, deliveries = products_of(platform.tables.values()), platform.ledger.deliveries[Consumer.PRODUCTS]
+    names = [name for name in products if tables is None or name in tables]
     now, expires_at = platform.claim_term()
-    deliveries = platform.ledger.deliveries[Consumer.PRODUCTS]
     if settled := [name for name in platform.ledger.products.settled(now) if name in names]:
         deliveries.refresh(settled)
         platform.ledger.products.forget_settled(settled)
+    if unwanted := [each.table for each in deliveries.backlog() if each.table not in products]:
+        deliveries.forget(unwanted)
     return deliveries.due(names, now=now, expires_at=expires_at)
 
 
