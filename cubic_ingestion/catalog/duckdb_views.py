@@ -13,7 +13,7 @@ from cubic_ingestion.parsing.stored_types import NANOSECONDS, original_expressio
 from cubic_ingestion.ports import CatalogEntry, CatalogPart, ProductEntry
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 _GLOB_CHARACTERS = frozenset("*?[")
 _LITERALS = re.compile(r"'((?:[^']|'')*)'")
@@ -75,14 +75,28 @@ def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
 
 
 def create_product_view(connection: "DuckDBPyConnection", entry: ProductEntry) -> None:
-    """Make the view of a product anew; it names the product's files, and gives columns their own types back."""
+    """Make the view of a product anew; it names the product's files, and gives columns their own types back.
+
+    A load without rows may add a column, or widen one, that no file of the product has so.
+    """
+    connection.execute("set parquet_metadata_cache = true")  # footers are read once, although they are needed twice
+    files = f"read_parquet({_literals(map(_path, entry.uris))}, hive_partitioning = false, union_by_name = true)"
+    held = _types(connection.sql(f"from {files}")) if entry.uris else {}
+    wanted = _types(connection.from_arrow(entry.stored.empty_table()))
+    stored = ", ".join(_stored(name, held.get(name), kind) for name, kind in wanted.items())
+    source = f"select {stored} from {files}" if entry.uris else f"select {stored} where false"  # noqa: S608 - all parts are quoted
     columns = ", ".join(_original(entry, field) for field in entry.schema)
-    source = (
-        f"read_parquet({_literals(map(_path, entry.uris))}, hive_partitioning = false, union_by_name = true)"
-        if entry.uris
-        else f"(select {', '.join(_null(connection, field) for field in entry.stored)}) where false"
-    )
-    connection.execute(f"create or replace view {_identifier(entry.name)} as select {columns} from {source}")  # noqa: S608 - all parts are quoted
+    connection.execute(f"create or replace view {_identifier(entry.name)} as select {columns} from ({source})")  # noqa: S608 - all parts are quoted
+
+
+def _types(relation: "DuckDBPyRelation") -> dict[str, str]:
+    return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+
+
+def _stored(name: str, held: str | None, wanted: str) -> str:
+    """Select a stored column from files, which have it as ``held`` or not at all."""
+    column = _identifier(name)
+    return column if held == wanted else f"cast({'null' if held is None else column} as {wanted}) as {column}"
 
 
 def definitions(connection: "DuckDBPyConnection") -> Sequence[tuple[str, ...]]:
@@ -95,10 +109,6 @@ def _original(entry: ProductEntry, field: "pa.Field[pa.DataType]") -> str:
     has_nanoseconds = field.name + NANOSECONDS in entry.stored.names
     expression = original_expression(field.name, field.type, has_nanoseconds=has_nanoseconds)
     return f"{expression} as {_identifier(field.name)}"
-
-
-def _null(connection: "DuckDBPyConnection", field: "pa.Field[pa.DataType]") -> str:
-    return f"cast(null as {_type(connection, field.type)}) as {_identifier(field.name)}"
 
 
 def named_files(connection: "DuckDBPyConnection", view: str) -> frozenset[str]:

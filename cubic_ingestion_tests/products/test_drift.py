@@ -103,6 +103,14 @@ def test_the_largest_numbers_are_kept(depot: Depot) -> None:
     assert_reads_like_springboard(depot)
 
 
+def test_a_column_that_only_an_empty_file_has_is_null_until_rows_come(depot: Depot) -> None:
+    deliver(depot, 4, {"A": "INT4"}, "1")
+    deliver(depot, 5, {"A": "INT8", "B": "STRING", "C": "UINT8", "AT": {"type": "DATETIME", "scale": 7}})
+    assert_reads_like_springboard(depot)
+    deliver(depot, 6, {"A": "INT4", "B": "STRING"}, "2,b")
+    assert_reads_like_springboard(depot)
+
+
 def test_columns_of_the_vendor_with_names_of_the_products_columns_get_an_underscore(depot: Depot) -> None:
     deliver(depot, 4, {"ROW_NUMBER": "INT4", "SOURCE_AT": "STRING"}, "7,noon")
     # The new column must not take the name that the rows before it already use.
