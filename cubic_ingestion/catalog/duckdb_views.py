@@ -77,7 +77,8 @@ def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
 def create_product_view(connection: "DuckDBPyConnection", entry: ProductEntry) -> None:
     """Make the view of a product anew; it names the product's files, and gives columns their own types back.
 
-    A load without rows may add a column, or widen one, that no file of the product has so.
+    A load without rows may add a column, or widen one, that no file of the product has so. Columns that the product
+    does not have yet are left out.
     """
     connection.execute("set parquet_metadata_cache = true")  # footers are read once, although they are needed twice
     files = f"read_parquet({_literals(map(_path, entry.uris))}, hive_partitioning = false, union_by_name = true)"
@@ -85,7 +86,7 @@ def create_product_view(connection: "DuckDBPyConnection", entry: ProductEntry) -
     wanted = _types(connection.from_arrow(entry.stored.empty_table()))
     stored = ", ".join(_stored(name, held.get(name), kind) for name, kind in wanted.items())
     source = f"select {stored} from {files}" if entry.uris else f"select {stored} where false"  # noqa: S608 - all parts are quoted
-    columns = ", ".join(_original(entry, field) for field in entry.schema)
+    columns = ", ".join(_original(entry, field) for field in entry.schema if field.name in wanted)
     connection.execute(f"create or replace view {_identifier(entry.name)} as select {columns} from ({source})")  # noqa: S608 - all parts are quoted
 
 
@@ -116,6 +117,17 @@ def named_files(connection: "DuckDBPyConnection", view: str) -> frozenset[str]:
     rows = connection.execute(_SQL, [view]).fetchall()
     literals = [literal.replace("''", "'") for (sql,) in rows for literal in _LITERALS.findall(sql)]
     return frozenset(literal for literal in literals if literal.endswith(".parquet"))
+
+
+def product_files(connection: "DuckDBPyConnection", product: str) -> frozenset[str] | None:
+    """Return the paths of the files that a product's view reads; None if there is no such view."""
+    is_there = connection.execute(_SQL, [product]).fetchone()
+    return named_files(connection, product) if is_there else None
+
+
+def paths_of(uris: Iterable[str]) -> frozenset[str]:
+    """Return URIs of files as the views name them."""
+    return frozenset(map(_path, uris))
 
 
 def unread_partitions(entry: CatalogEntry, files: Collection[str]) -> Sequence[tuple[str, ...]]:
