@@ -1,7 +1,7 @@
 """Rows: a load's rows as a product has them, read from Springboard."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,12 @@ from cubic_ingestion.pipeline.write import LOAD_ID
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, PartitionField
 from cubic_ingestion.products.errors import LoadChangedError
 
-BATCH_ROWS = 65_536
+BATCH_ROWS, BATCH_BYTES = 65_536, 8 << 20
+"""Rows that are read at a time have at most so many rows, and about so many bytes."""
 SMALL_ROWS = 20_000
-"""A load of at most so many rows is read as a whole, ahead of its turn."""
+"""A load with at most so many rows is read ahead of its turn, if its rows are one batch."""
+_CELL_BYTES = 32
+"""A cell is taken for at least so large: in its file, a text that many rows have takes no room."""
 SORTED_BY = ("source_at", "identifier", "row_number")
 """The total order of a product's rows within a partition; no two rows are equal in it and in ``load_id``."""
 
@@ -92,8 +95,8 @@ class Part:
     rows: pa.Table
 
 
-def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
-    """Read a load's rows, piece by piece.
+def parts_of(springboard: ObjectStore, addition: Addition) -> Generator[Part]:
+    """Read a load's rows, batch by batch.
 
     Raises:
         LoadChangedError: The file is another version by now, or has not the rows on record; what replaced it will be
@@ -106,13 +109,25 @@ def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
             use_threads = load.n_rows > SMALL_ROWS
             parquet = pq.ParquetFile(file, pre_buffer=False)
             _require_own(parquet.schema_arrow, load)
-            for batch in parquet.iter_batches(BATCH_ROWS, use_threads=use_threads):
+            for batch in parquet.iter_batches(_batch_rows(parquet.metadata), use_threads=use_threads):
                 yield Part(load, n_rows, pa.Table.from_batches([batch]))
                 n_rows += batch.num_rows
     except (ObjectChangedError, ObjectMissingError, pa.ArrowException, OSError) as error:
         raise LoadChangedError(load.load_id, load.location) from error
     if n_rows != load.n_rows:
         raise LoadChangedError(load.load_id, load.location)
+
+
+def is_one_batch(load: StandingLoad) -> bool:
+    """Say whether a load's rows are likely to be one batch, by what is on record."""
+    return load.n_rows <= SMALL_ROWS and load.n_rows * len(load.columns) * _CELL_BYTES <= BATCH_BYTES
+
+
+def _batch_rows(file: pq.FileMetaData) -> int:
+    """Return how many rows of a file are a batch."""
+    n_bytes = sum(file.row_group(number).total_byte_size for number in range(file.num_row_groups))
+    per_row = max(n_bytes / max(file.num_rows, 1), file.num_columns * _CELL_BYTES)
+    return int(min(BATCH_ROWS, max(BATCH_BYTES / per_row, 1)))
 
 
 def _require_own(schema: pa.Schema, load: StandingLoad) -> None:
@@ -142,7 +157,8 @@ def product_rows(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
     rows = pa.concat_tables([part.rows for part in parts]).combine_chunks()
     free = {**free_names(rows.column_names), _LOAD_ID: _LOAD_ID}
     rows = rows.rename_columns([free[name] for name in rows.column_names])
-    names = [name for name in schema.names if name in origin or name in rows.column_names]
+    present = {*origin, *rows.column_names}
+    names = [name for name in schema.names if name in present]
     columns = [origin[name] if name in origin else rows[name] for name in names]
     return united(pa.Table.from_arrays(columns, names), schema)
 
