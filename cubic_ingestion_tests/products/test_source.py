@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,9 @@ AT = datetime(2022, 3, 4, tzinfo=UTC)
 PRODUCT = Product(ProductKind.EVENTS, KAFKA_TABLE)
 
 
-def written(depot: Depot, texts: Sequence[pa.Array], columns: Sequence[Column], *load_ids: int) -> list[Addition]:
+def written(
+    depot: Depot, texts: "Sequence[pa.Array[Any]]", columns: Sequence[Column], *load_ids: int
+) -> list[Addition]:
     """Write loads that have the same rows to Springboard."""
     additions: list[Addition] = []
     for load_id in load_ids:
