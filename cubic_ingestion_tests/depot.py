@@ -68,6 +68,10 @@ class CatalogThatIsDown:
         """Refuse."""
         raise CatalogUnavailableError(entry.name, "throttled")
 
+    def shows(self, product: str, uris: Collection[str]) -> bool:
+        """Refuse."""
+        raise CatalogUnavailableError(product, f"throttled for {len(uris)}")
+
     def register(
         self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
     ) -> Mapping[str, CubicIngestionError]:

@@ -13,6 +13,8 @@ from cubic_ingestion.catalog.duckdb_views import (
     create_view,
     definitions,
     named_files,
+    paths_of,
+    product_files,
     standing_views,
     unread_partitions,
 )
@@ -108,6 +110,22 @@ class DuckDBTableCatalog:
         """
         with self._drafting(entry.name) as connection:
             create_product_view(connection, entry)
+
+    def shows(self, product: str, uris: Collection[str]) -> bool:
+        """Compare the files that a product's view names with the given ones. No Parquet file is read.
+
+        Raises:
+            CatalogUnavailableError: The file cannot be read.
+        """
+        import duckdb  # noqa: PLC0415 - as below
+
+        if self._signature() is None:
+            return False
+        try:
+            with closing(duckdb.connect(self._path, read_only=True)) as connection:
+                return product_files(connection, product) == paths_of(uris)
+        except duckdb.Error as error:
+            raise CatalogUnavailableError(product, str(error)) from error
 
     def _revise(self, entries: Collection[CatalogEntry], keep: Keep) -> Mapping[str, CatalogUnavailableError]:
         with self._drafting(", ".join(sorted(entry.table.catalog_name for entry in entries))) as connection:

@@ -13,7 +13,7 @@ from cubic_ingestion.parsing.stored_types import NANOSECONDS, original_expressio
 from cubic_ingestion.ports import CatalogEntry, CatalogPart, ProductEntry
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 _GLOB_CHARACTERS = frozenset("*?[")
 _LITERALS = re.compile(r"'((?:[^']|'')*)'")
@@ -75,14 +75,29 @@ def create_view(connection: "DuckDBPyConnection", entry: CatalogEntry) -> None:
 
 
 def create_product_view(connection: "DuckDBPyConnection", entry: ProductEntry) -> None:
-    """Make the view of a product anew; it names the product's files, and gives columns their own types back."""
-    columns = ", ".join(_original(entry, field) for field in entry.schema)
-    source = (
-        f"read_parquet({_literals(map(_path, entry.uris))}, hive_partitioning = false, union_by_name = true)"
-        if entry.uris
-        else f"(select {', '.join(_null(connection, field) for field in entry.stored)}) where false"
-    )
-    connection.execute(f"create or replace view {_identifier(entry.name)} as select {columns} from {source}")  # noqa: S608 - all parts are quoted
+    """Make the view of a product anew; it names the product's files, and gives columns their own types back.
+
+    A load without rows may add a column, or widen one, that no file of the product has so. Columns that the product
+    does not have yet are left out.
+    """
+    connection.execute("set parquet_metadata_cache = true")  # footers are read once, although they are needed twice
+    files = f"read_parquet({_literals(map(_path, entry.uris))}, hive_partitioning = false, union_by_name = true)"
+    held = _types(connection.sql(f"from {files}")) if entry.uris else {}
+    wanted = _types(connection.from_arrow(entry.stored.empty_table()))
+    stored = ", ".join(_stored(name, held.get(name), kind) for name, kind in wanted.items())
+    source = f"select {stored} from {files}" if entry.uris else f"select {stored} where false"  # noqa: S608 - all parts are quoted
+    columns = ", ".join(_original(entry, field) for field in entry.schema if field.name in wanted)
+    connection.execute(f"create or replace view {_identifier(entry.name)} as select {columns} from ({source})")  # noqa: S608 - all parts are quoted
+
+
+def _types(relation: "DuckDBPyRelation") -> dict[str, str]:
+    return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+
+
+def _stored(name: str, held: str | None, wanted: str) -> str:
+    """Select a stored column from files, which have it as ``held`` or not at all."""
+    column = _identifier(name)
+    return column if held == wanted else f"cast({'null' if held is None else column} as {wanted}) as {column}"
 
 
 def definitions(connection: "DuckDBPyConnection") -> Sequence[tuple[str, ...]]:
@@ -97,15 +112,22 @@ def _original(entry: ProductEntry, field: "pa.Field[pa.DataType]") -> str:
     return f"{expression} as {_identifier(field.name)}"
 
 
-def _null(connection: "DuckDBPyConnection", field: "pa.Field[pa.DataType]") -> str:
-    return f"cast(null as {_type(connection, field.type)}) as {_identifier(field.name)}"
-
-
 def named_files(connection: "DuckDBPyConnection", view: str) -> frozenset[str]:
     """Return the paths and patterns of the files that a view reads; reads no Parquet file. None if there is no view."""
     rows = connection.execute(_SQL, [view]).fetchall()
     literals = [literal.replace("''", "'") for (sql,) in rows for literal in _LITERALS.findall(sql)]
     return frozenset(literal for literal in literals if literal.endswith(".parquet"))
+
+
+def product_files(connection: "DuckDBPyConnection", product: str) -> frozenset[str] | None:
+    """Return the paths of the files that a product's view reads; None if there is no such view."""
+    is_there = connection.execute(_SQL, [product]).fetchone()
+    return named_files(connection, product) if is_there else None
+
+
+def paths_of(uris: Iterable[str]) -> frozenset[str]:
+    """Return URIs of files as the views name them."""
+    return frozenset(map(_path, uris))
 
 
 def unread_partitions(entry: CatalogEntry, files: Collection[str]) -> Sequence[tuple[str, ...]]:

@@ -95,6 +95,10 @@ class GlueTableCatalog:
     def show(self, entry: ProductEntry) -> None:
         """Do nothing: the warehouse's table is in the Glue Data Catalog itself."""
 
+    def shows(self, product: str, uris: Collection[str]) -> bool:  # noqa: ARG002 - the port's
+        """Say that people read the right files, because they read the warehouse's table."""
+        return True
+
     def register(
         self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
     ) -> Mapping[str, CubicIngestionError]:

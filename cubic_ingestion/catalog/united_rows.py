@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 def reads_as_text(schemas: Iterable[pa.Schema], united: pa.Schema) -> bool:
     """Say whether a column has another type than text in a file, and is text over all of them."""
+    kinds = dict(zip(united.names, united.types, strict=True))
     return any(
-        _becomes_text(field.type, united.field(field.name).type)
-        for schema in schemas
-        for field in schema
-        if field.name in united.names
+        _becomes_text(field.type, kinds[field.name]) for schema in schemas for field in schema if field.name in kinds
     )
 
 

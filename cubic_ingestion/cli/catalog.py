@@ -32,7 +32,7 @@ def list_catalog(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 @catalog.command()
 def refresh(context: typer.Context, *, table: Tables = None, as_json: AsJson = False) -> None:
-    """Tell the catalog of all tables and partitions again: after it was chosen, dropped or changed by hand.
+    """Tell the catalog of all tables, partitions and products again: after it was chosen, dropped or changed by hand.
 
     It is told through Dagster, now; what it refuses stays on record, and is tried again by the sensor. Doing it twice
     changes nothing.
@@ -44,6 +44,7 @@ def refresh(context: typer.Context, *, table: Tables = None, as_json: AsJson = F
     from cubic_ingestion.defs import build_definitions
     from cubic_ingestion.defs.headless import bring_catalog_up_to_date
     from cubic_ingestion.defs.instance import dagster_instance
+    from cubic_ingestion.products.showing import show_all
     from cubic_ingestion.settings import read_settings
 
     platform = existing_platform(context)
@@ -54,6 +55,7 @@ def refresh(context: typer.Context, *, table: Tables = None, as_json: AsJson = F
     definitions = build_definitions(platform.tables, lambda: platform, settings.dmap_fetch_at)
     with dagster_instance(settings) as instance:
         failures = bring_catalog_up_to_date(definitions, instance, platform)
+    failures += [f"{product}: {reason}" for product, reason in show_all(platform, table).items()]
     rows = _rows(platform)
     if as_json:
         print_json({"partitions": n_places, "waiting": rows, "failures": failures})

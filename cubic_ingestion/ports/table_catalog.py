@@ -113,6 +113,14 @@ class TableCatalog(Protocol):
         """
         ...
 
+    def shows(self, product: str, uris: Collection[str]) -> bool:
+        """Say whether people who query a product by name read exactly these files. Nothing is changed.
+
+        Raises:
+            CatalogUnavailableError: The catalog cannot be read.
+        """
+        ...
+
     def register(
         self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
     ) -> Mapping[str, CubicIngestionError]:

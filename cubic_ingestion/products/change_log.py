@@ -83,7 +83,8 @@ class ChangeLog:
         found = [schema.empty_table()]
         for file in self.files:
             with open_file(self.platform.warehouse, file) as parquet:
-                pieces = rows_of_keys(parquet, keys, lambda rows: self._typed(rows, key_schema))
+                names = {name: name for name in parquet.schema_arrow.names}
+                pieces = rows_of_keys(parquet, keys, names, lambda rows: self._typed(rows, key_schema))
                 found += [self._typed(rows, schema) for _, rows in pieces]
             keep()
         return pa.concat_tables(found)

@@ -12,6 +12,7 @@ from cubic_ingestion.parsing.common_schema import common_schema
 from cubic_ingestion.parsing.dfm import HEADER_PREFIX
 from cubic_ingestion.parsing.stored_types import stored_schema
 from cubic_ingestion.products.law import STAMPS, Event, TableLaw
+from cubic_ingestion.products.rows import free_names
 
 COUNTER = "counter"
 """Column of LOAD rows: the place of their file among the LOAD files, by segment and counter."""
@@ -78,13 +79,17 @@ def shape_of(
         all_files: Columns that all files of the table and of its change table have had. Types hold what any of them
             has, as in ``__changes``, so that no value from there has to be narrowed.
     """
-    names = list(dict.fromkeys(column.name for columns in own for column in columns if not _is_header(column.name)))
+    named = dict.fromkeys(column.name for columns in own for column in columns if not _is_header(column.name))
+    names = list(free_names(named).values())
     types = common_schema(arrow_schema(columns) for columns in all_files)
+    types = pa.schema(
+        [field.with_name(name) for field, name in zip(types, free_names(types.names).values(), strict=True)]
+    )
     stamp = types.field("header__timestamp").type if "header__timestamp" in types.names else pa.timestamp("us")
     stamps: dict[str, pa.DataType] = dict(zip(STAMPS, (pa.string(), stamp, pa.int64()), strict=True))
     fields: list[pa.Field[Any]] = [pa.field(name, types.field(name).type) for name in names]
     rows = pa.schema([*fields, *(pa.field(name, kind) for name, kind in stamps.items())])
-    law = TableLaw(tuple(key), tuple(names), is_full_image=table.updates is Updates.FULL_IMAGE)
+    law = TableLaw(tuple(free_names(key).values()), tuple(names), is_full_image=table.updates is Updates.FULL_IMAGE)
     return Shape(generation, law, rows)
 
 
@@ -92,7 +97,7 @@ def partial_files(law: TableLaw, files: Mapping[int, tuple[Column, ...]]) -> dic
     """Return the columns of those files that lack some, or have change masks, by load: what ``TableLaw`` must know."""
     found: dict[int, Sequence[str]] = {}
     for load_id, columns in files.items():
-        names = [column.name for column in columns]
+        names = list(free_names(column.name for column in columns).values())
         if Event.MASK in names or not set(law.columns).issubset(names):
             found[load_id] = names
     return found

@@ -14,7 +14,7 @@ from cubic_ingestion.products.arrays import Positions
 from cubic_ingestion.products.current_rows import COUNTER
 from cubic_ingestion.products.errors import LoadChangedError
 from cubic_ingestion.products.law import Event
-from cubic_ingestion.products.rows import Addition, united
+from cubic_ingestion.products.rows import Addition, free_names, united
 from cubic_ingestion.products.scan import Keys, rows_of_keys
 from cubic_ingestion.products.source import rows_of_all
 from cubic_ingestion.streams.ods import load_counter
@@ -57,7 +57,9 @@ class FullLoad:
             try:
                 with self.platform.stores.springboard.open(load.location, addition.etag) as body:
                     parquet = pq.ParquetFile(body, pre_buffer=False)
-                    for positions, rows in rows_of_keys(parquet, keys, lambda rows: united(_own(rows), key_schema)):
+                    names = {**free_names(parquet.schema_arrow.names), Event.LOAD: Event.LOAD}
+                    pieces = rows_of_keys(parquet, keys, names, lambda rows: united(rows, key_schema))
+                    for positions, rows in pieces:
                         found.append(united(_with_origin(rows, load, positions), schema))
             except (ObjectChangedError, ObjectMissingError, pa.ArrowException, OSError) as error:
                 raise LoadChangedError(load.load_id, load.location) from error
@@ -80,10 +82,6 @@ def _place(load: StandingLoad) -> tuple[object, ...]:
     # Decimal and hexadecimal counters of any width are in this order.
     texts = (each.lstrip("0").upper() for each in (segment, counter))
     return load.source_at, *((len(text), text) for text in texts), load.load_id
-
-
-def _own(rows: pa.Table) -> pa.Table:
-    return rows if rows.column_names != [""] else rows.select([])
 
 
 def _with_origin(rows: pa.Table, load: StandingLoad, positions: Positions) -> pa.Table:

@@ -60,13 +60,15 @@ class Merge(MergeSteps):
         is_build = is_build or self.is_unknown(table)
         if not is_build:
             self.require_step(table)
-        exchange = compare(self.platform, self.product, None if is_build else load_ids)
+        exchange = compare(self.platform, self.product, None if is_build else load_ids, self.keep)
         if exchange.intents or is_build:
             try:
                 table = self._exchange(table, exchange, merged, is_build=is_build)
             except UnpromotableError:
                 is_build = True
-                table = self._exchange(table, compare(self.platform, self.product, None), merged, is_build=True)
+                table = self._exchange(
+                    table, compare(self.platform, self.product, None, self.keep), merged, is_build=True
+                )
         if table is not None:
             self._end(table, merged, started, is_build=is_build)
             compacted = self._compact(table, merged)

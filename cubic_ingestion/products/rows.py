@@ -1,6 +1,7 @@
 """Rows: a load's rows as a product has them, read from Springboard."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,21 @@ from cubic_ingestion.domain.table import Column
 from cubic_ingestion.ledger.records import StandingLoad
 from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema
+from cubic_ingestion.parsing.stored_types import NANOSECONDS
 from cubic_ingestion.pipeline.write import LOAD_ID
 from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, ObjectStore, PartitionField
 from cubic_ingestion.products.errors import LoadChangedError
 
-BATCH_ROWS = 65_536
+BATCH_ROWS, BATCH_BYTES = 65_536, 8 << 20
+"""Rows that are read at a time have at most so many rows, and about so many bytes."""
 SMALL_ROWS = 20_000
-"""A load of at most so many rows is read as a whole, ahead of its turn."""
+"""A load with at most so many rows is read ahead of its turn, if its rows are one batch."""
+_CELL_BYTES = 32
+"""A cell is taken for at least so large: in its file, a text that many rows have takes no room."""
 SORTED_BY = ("source_at", "identifier", "row_number")
 """The total order of a product's rows within a partition; no two rows are equal in it and in ``load_id``."""
 
+_LOAD_ID = LOAD_ID.decode()
 _SNAPSHOT, _SOURCE_AT = pa.field("snapshot", pa.string()), pa.field("source_at", pa.timestamp("us"))
 _ADDED = (
     pa.field("identifier", pa.string()),
@@ -32,6 +38,8 @@ _ADDED = (
     pa.field("row_number", pa.int64()),
     _SOURCE_AT,
 )
+_TAKEN = re.compile(rf"(?:snapshot|{'|'.join(field.name for field in _ADDED)}|.*{NANOSECONDS})_*", re.DOTALL)
+"""Names that a product needs for itself, and those that a column of the vendor gets if it has such a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,22 @@ class Addition:
 def product_schema(product: Product, schemas: Iterable[tuple[Column, ...]]) -> pa.Schema:
     """Return the columns of a product: those of its table over all files, and what says where a row came from."""
     own = common_schema(arrow_schema(columns) for columns in schemas)
-    return pa.schema([*own, *([_SNAPSHOT] if product.kind is ProductKind.CHANGES else []), *_ADDED])
+    free = free_names(own.names)
+    renamed = [field.with_name(free[field.name]) for field in own]
+    return pa.schema([*renamed, *([_SNAPSHOT] if product.kind is ProductKind.CHANGES else []), *_ADDED])
+
+
+def free_names(names: Iterable[str]) -> dict[str, str]:
+    """Return what a product calls the columns of its table: by the same name, with ``_`` at its end if that is taken.
+
+    Taken are the names of the columns that say where a row came from, and all names that end in ``__ns``, because
+    companion columns end so. A name that is one of these with ``_`` at its end gets one more ``_``. So the name of a
+    column never depends on other columns, and a column that comes later cannot take a name that old files use.
+
+    >>> free_names(["sample_id", "row_number", "row_number_", "at__ns"])
+    {'sample_id': 'sample_id', 'row_number': 'row_number_', 'row_number_': 'row_number__', 'at__ns': 'at__ns_'}
+    """
+    return {name: f"{name}_" if _TAKEN.fullmatch(name) else name for name in names}
 
 
 def partitioning(product: Product) -> list[PartitionField]:
@@ -72,8 +95,8 @@ class Part:
     rows: pa.Table
 
 
-def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
-    """Read a load's rows, piece by piece.
+def parts_of(springboard: ObjectStore, addition: Addition) -> Generator[Part]:
+    """Read a load's rows, batch by batch.
 
     Raises:
         LoadChangedError: The file is another version by now, or has not the rows on record; what replaced it will be
@@ -86,7 +109,7 @@ def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
             use_threads = load.n_rows > SMALL_ROWS
             parquet = pq.ParquetFile(file, pre_buffer=False)
             _require_own(parquet.schema_arrow, load)
-            for batch in parquet.iter_batches(BATCH_ROWS, use_threads=use_threads):
+            for batch in parquet.iter_batches(_batch_rows(parquet.metadata), use_threads=use_threads):
                 yield Part(load, n_rows, pa.Table.from_batches([batch]))
                 n_rows += batch.num_rows
     except (ObjectChangedError, ObjectMissingError, pa.ArrowException, OSError) as error:
@@ -95,10 +118,22 @@ def parts_of(springboard: ObjectStore, addition: Addition) -> Iterator[Part]:
         raise LoadChangedError(load.load_id, load.location)
 
 
+def is_one_batch(load: StandingLoad) -> bool:
+    """Say whether a load's rows are likely to be one batch, by what is on record."""
+    return load.n_rows <= SMALL_ROWS and load.n_rows * len(load.columns) * _CELL_BYTES <= BATCH_BYTES
+
+
+def _batch_rows(file: pq.FileMetaData) -> int:
+    """Return how many rows of a file are a batch."""
+    n_bytes = sum(file.row_group(number).total_byte_size for number in range(file.num_row_groups))
+    per_row = max(n_bytes / max(file.num_rows, 1), file.num_columns * _CELL_BYTES)
+    return int(min(BATCH_ROWS, max(BATCH_BYTES / per_row, 1)))
+
+
 def _require_own(schema: pa.Schema, load: StandingLoad) -> None:
     """Make sure that a file is what is on record of a load: another load's rows may stand there, and not be yet."""
     writer = (schema.metadata or {}).get(LOAD_ID, str(load.load_id).encode())
-    own = [name for name in schema.names if name != LOAD_ID.decode()]
+    own = [name for name in schema.names if name != _LOAD_ID]
     if writer != str(load.load_id).encode() or (load.columns and own != [column.name for column in load.columns]):
         raise LoadChangedError(load.load_id, load.location)
 
@@ -120,7 +155,10 @@ def product_rows(parts: Sequence[Part], schema: pa.Schema) -> pa.Table:
         "source_at": repeated([part.load.source_at.replace(tzinfo=None) for part in parts], _SOURCE_AT.type),
     }
     rows = pa.concat_tables([part.rows for part in parts]).combine_chunks()
-    names = [name for name in schema.names if name in origin or name in rows.column_names]
+    free = {**free_names(rows.column_names), _LOAD_ID: _LOAD_ID}
+    rows = rows.rename_columns([free[name] for name in rows.column_names])
+    present = {*origin, *rows.column_names}
+    names = [name for name in schema.names if name in present]
     columns = [origin[name] if name in origin else rows[name] for name in names]
     return united(pa.Table.from_arrays(columns, names), schema)
 

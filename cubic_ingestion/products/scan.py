@@ -3,7 +3,7 @@
 Only the key columns of all rows are read. Where a row group has one of the keys, the group's other columns follow.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,23 +58,25 @@ class Keys:
         return rows.filter(pa.array(self.among(rows) != invert))
 
 
-def rows_of_keys(parquet: pq.ParquetFile, keys: Keys, typed: Typed) -> Iterator[tuple[Positions, pa.Table]]:
-    """Yield positions in the file, counted from 0, and rows as the file has them, of some keys.
+def rows_of_keys(
+    parquet: pq.ParquetFile, keys: Keys, names: Mapping[str, str], typed: Typed
+) -> Iterator[tuple[Positions, pa.Table]]:
+    """Yield positions in the file, counted from 0, and rows of some keys, which have the file's types.
 
     Args:
         parquet: The file.
         keys: The keys.
-        typed: Gives the file's key columns the types of ``keys``; returns those columns.
+        names: What the file's columns are called in the product.
+        typed: Gives key columns the types of ``keys``.
     """
-    own = parquet.schema_arrow.names
-    key_columns = [name for name in own if any(name in {each, each + NANOSECONDS} for each in keys.columns)]
+    wanted = {each + ending for each in keys.columns for ending in ("", NANOSECONDS)}
+    key_columns = [name for name in parquet.schema_arrow.names if names[name] in wanted]
     first = 0
     for number in range(parquet.num_row_groups):
         n_rows = parquet.metadata.row_group(number).num_rows
         group = parquet.read_row_group(number, key_columns)
-        if not key_columns:  # a file without any key column: the key is NULL in all of its rows
-            group = pa.table({"": pa.nulls(n_rows)})
-        places = np.flatnonzero(keys.among(typed(group)))
+        places = np.flatnonzero(keys.among(typed(group.rename_columns([names[name] for name in key_columns]))))
         if len(places):
-            yield first + places, parquet.read_row_group(number).take(places)
+            rows = parquet.read_row_group(number).take(places)
+            yield first + places, rows.rename_columns([names[name] for name in rows.column_names])
         first += n_rows

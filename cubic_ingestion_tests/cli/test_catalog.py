@@ -8,7 +8,7 @@ import pytest
 from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
 from cubic_ingestion_tests.cli.conftest import Cubic
 from cubic_ingestion_tests.depot import CatalogThatIsDown
-from cubic_ingestion_tests.homes import depot_of, put_dmap
+from cubic_ingestion_tests.homes import depot_of, put_dmap, put_kafka
 
 TABLE = "cubic__dmap__agg_sample"
 
@@ -27,6 +27,19 @@ def test_a_catalog_that_was_lost_is_made_again(cubic: Cubic, home: Path) -> None
         assert catalog.table(TABLE).count("*").fetchall() == [(1,)]
     assert cubic("audit").exit_code == 0
     assert "has 1 partition. It lacks none." in cubic("catalog", "refresh", "--table", TABLE).text
+
+
+def test_products_of_a_catalog_that_was_lost_are_shown_again(cubic: Cubic, home: Path) -> None:
+    put_kafka(depot_of(home), "a.json")
+    assert cubic("ingest").exit_code == 0
+    (home / "catalog.duckdb").unlink()
+    assert "product_not_shown" in cubic("audit").out
+
+    assert cubic("catalog", "refresh", "--json").json["failures"] == []
+
+    with duckdb.connect(home / "catalog.duckdb", read_only=True) as catalog:
+        assert catalog.table("cubic__kafka__sample__events").count("*").fetchall() == [(1,)]
+    assert cubic("audit").exit_code == 0
 
 
 def test_what_the_catalog_refuses_is_shown_with_the_reason(

@@ -240,6 +240,10 @@ class FaultyCatalog:
         error = CatalogUnavailableError(entry.name, "throttled")
         self._plan.around("catalog.show", "", lambda: self._catalog.show(entry), error)
 
+    def shows(self, product: str, uris: Collection[str]) -> bool:
+        """Compare a product; as above."""
+        return self._catalog.shows(product, uris)
+
     def register(
         self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing
     ) -> Mapping[str, CubicIngestionError]:

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,7 @@ from cubic_ingestion.domain.product import MERGE
 from cubic_ingestion.ledger.records import Intent
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.pipeline.cleaning import clean_warehouse
-from cubic_ingestion.ports import WarehouseTable
+from cubic_ingestion.ports import ProductEntry, WarehouseTable
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
 from cubic_ingestion_tests.pipeline.audited import found
@@ -182,6 +183,25 @@ def test_a_product_that_nobody_ever_built_is_named(tmp_path: Path) -> None:
 def test_a_table_that_nobody_knows_is_named(depot: Depot) -> None:
     depot.platform.warehouse.create("stranger", pa.schema([pa.field("a", pa.int64())]))
     assert findings(depot) == [("unknown_product", "warehouse", "stranger")]
+
+
+def test_a_product_that_is_gone_from_the_catalog_is_named(depot: Depot) -> None:
+    with closing(duckdb.connect(depot.root / "catalog.duckdb")) as catalog:
+        catalog.execute(f"drop view {EVENTS}")
+    assert findings(depot) == [("product_not_shown", "catalog", EVENTS)]
+
+
+def test_a_product_whose_view_names_files_of_an_older_snapshot_is_named(depot: Depot) -> None:
+    table = events(depot)
+    first = [depot.platform.warehouse.bucket.uri(file.key) for file in table.files(table.snapshots()[0].id)]
+    depot.platform.catalog.show(ProductEntry(EVENTS, table.schema, table.schema, first))
+    assert findings(depot) == [("product_not_shown", "catalog", EVENTS)]
+
+
+def test_a_snapshot_that_is_shown_and_not_recorded_yet_is_no_discrepancy(depot: Depot) -> None:
+    first = events(depot).snapshots()[0].id
+    execute(depot, f"UPDATE cubic_products SET snapshot_id = {first} WHERE name = '{EVENTS}'")
+    assert findings(depot) == []
 
 
 def test_a_data_file_that_is_missing_is_named_once(depot: Depot) -> None:

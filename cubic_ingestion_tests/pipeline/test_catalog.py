@@ -57,6 +57,9 @@ class Catalog:
     def show(self, entry: ProductEntry) -> None:
         raise CatalogUnavailableError(entry.name, "not asked for here")
 
+    def shows(self, product: str, uris: Collection[str]) -> bool:
+        raise CatalogUnavailableError(product, f"not asked for {len(uris)} here")
+
     def register(self, entries: Collection[CatalogEntry], keep: Keep = keep_nothing) -> Refusals:
         keep()
         if self.whole:

@@ -1,14 +1,16 @@
 """Columns that come, go and change their type between merges: a product reads like the view over Springboard."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from cubic_ingestion.products.rows import free_names
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.products.deliveries import CHANGES, CT, LOAD, is_complete, open_depot, update
+from cubic_ingestion_tests.products.deliveries import CHANGES, CT, LOAD, is_complete, open_depot, shown, update
 
 VIEW = "cubic__ods_qlik__edw_sample__ct"
 MARCH = "2022-03-01T00:00:00.000"
@@ -99,3 +101,48 @@ def test_the_largest_numbers_are_kept(depot: Depot) -> None:
     deliver(depot, 4, {"U": "UINT8", "D": wide}, f"{2**64 - 1},{'9' * 28}.{'9' * 10}", ",")
 
     assert_reads_like_springboard(depot)
+
+
+def test_a_column_that_only_an_empty_file_has_is_null_until_rows_come(depot: Depot) -> None:
+    deliver(depot, 4, {"A": "INT4"}, "1")
+    deliver(depot, 5, {"A": "INT8", "B": "STRING", "C": "UINT8", "AT": {"type": "DATETIME", "scale": 7}})
+    assert_reads_like_springboard(depot)
+    deliver(depot, 6, {"A": "INT4", "B": "STRING"}, "2,b")
+    assert_reads_like_springboard(depot)
+
+
+def test_columns_of_the_vendor_with_names_of_the_products_columns_get_an_underscore(depot: Depot) -> None:
+    deliver(depot, 4, {"ROW_NUMBER": "INT4", "SOURCE_AT": "STRING"}, "7,noon")
+    # The new column must not take the name that the rows before it already use.
+    deliver(depot, 5, {"ROW_NUMBER": "INT4", "ROW_NUMBER_": "STRING"}, "8,x")
+
+    columns = "row_number, row_number_, row_number__, source_at_, source_at"
+    assert shown(depot, CHANGES, columns) == [
+        (1, 7, None, "noon", datetime(2022, 3, 4, 10, 15, 0, 123000)),  # noqa: DTZ001 - as DuckDB returns it
+        (1, 8, "x", None, datetime(2022, 3, 5, 10, 15, 0, 123000)),  # noqa: DTZ001 - as DuckDB returns it
+    ]
+    assert is_complete(depot)
+
+
+def test_a_column_of_the_vendor_is_not_taken_for_the_nanoseconds_of_another(depot: Depot) -> None:
+    moment = {"type": "DATETIME", "scale": 7}
+    deliver(depot, 4, {"AT__NS": "STRING"}, "first")
+    deliver(depot, 5, {"AT": moment, "AT__NS": "STRING"}, "2022-03-04 10:11:12.1234567,second")
+    deliver(depot, 6, {"AT": moment, "AT__NS": "STRING"}, "2022-03-04 10:11:12,third")
+
+    assert shown(depot, CHANGES, 'cast("at" as varchar), at__ns_') == [
+        ("2022-03-04 10:11:12", "third"),
+        ("2022-03-04 10:11:12.1234567", "second"),
+        (None, "first"),
+    ]
+    assert is_complete(depot)
+
+
+def test_free_names_depend_on_nothing_but_the_name() -> None:
+    names = ["row_number", "row_number_", "source_at", "at__ns", "at__ns_", "row_numbers", "at_ns", "__ns"]
+
+    free = free_names(names)
+
+    assert free == {name: free_names([name])[name] for name in names}
+    assert len(set(free.values())) == len(names)
+    assert [free[name] for name in ("row_numbers", "at_ns")] == ["row_numbers", "at_ns"]

@@ -46,6 +46,7 @@ class FindingCode(StrEnum):
     PRODUCT_ROWS_MISMATCH = "product_rows_mismatch"
     PRODUCT_OUT_OF_STEP = "product_out_of_step"
     PRODUCT_BEHIND = "product_behind"
+    PRODUCT_NOT_SHOWN = "product_not_shown"
     UNKNOWN_PRODUCT = "unknown_product"
     NEEDED_FILE_MISSING = "needed_file_missing"
     NEEDED_FILE_DAMAGED = "needed_file_damaged"
@@ -89,6 +90,7 @@ REMEDIES = {
     FindingCode.PRODUCT_ROWS_MISMATCH: _REBUILD,
     FindingCode.PRODUCT_OUT_OF_STEP: _REBUILD,
     FindingCode.PRODUCT_BEHIND: "Look at the sensor 'products' and the runs of 'update_products'; correct the reason.",
+    FindingCode.PRODUCT_NOT_SHOWN: "Run 'cubic catalog refresh'.",
     FindingCode.UNKNOWN_PRODUCT: "If its table was declared once, declare it again; else drop it in the catalog.",
     FindingCode.NEEDED_FILE_MISSING: _REBUILD,
     FindingCode.NEEDED_FILE_DAMAGED: _REBUILD,

@@ -18,6 +18,7 @@ from cubic_ingestion.pipeline.audit.expected import Tally
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
 from cubic_ingestion.pipeline.audit.originals import FiledCheck, IncomingCheck
 from cubic_ingestion.pipeline.audit.products import ProductsCheck
+from cubic_ingestion.pipeline.audit.shown import ShownCheck
 from cubic_ingestion.pipeline.audit.springboard import SpringboardCheck
 from cubic_ingestion.pipeline.audit.stuck import held_too_long
 from cubic_ingestion.pipeline.audit.walk import LoadsCheck
@@ -122,6 +123,7 @@ def _warehouse(platform: Platform, done: Audit, seen: Tally, tell: Tell) -> Iter
     """Check the warehouse's objects and the products; if the warehouse does not answer, that is the finding."""
     try:
         yield from ProductsCheck(platform, done).check(tell)
+        yield from ShownCheck(platform).check(tell)
         objects = WarehouseCheck(platform)
         yield from _objects(objects, done, seen, tell)
         yield from objects.missing()
