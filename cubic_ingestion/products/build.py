@@ -60,21 +60,21 @@ class Build:
         operation, sequence = quoted(Event.OPERATION), quoted(Event.SEQUENCE)
         named = f"CASE WHEN {sequence} IS NOT NULL THEN coalesce({operation}, 'None') END"
         wrong = f"{sequence} IS NULL OR {operation} IS NULL OR {operation} NOT IN ({operations})"
-        query = f"SELECT load_id, min({named}) AS operation FROM {_EVENTS} WHERE {wrong} GROUP BY load_id"  # noqa: S608
+        query = f"SELECT load_id, min({named}) AS operation FROM {_EVENTS} WHERE {wrong} GROUP BY load_id"  # noqa: S608 - names are quoted
         found = self.workspace.rows(query, _REFUSED).to_pylist()
         self.refused = {row["load_id"]: why_refused(row["operation"]) for row in found}
 
     @property
     def highest(self) -> str:
         """The highest sequence of all changes that are folded; empty if there are none."""
-        query = f"SELECT count(*) AS n, max({quoted(Event.SEQUENCE)}) AS highest FROM {_EVENTS} WHERE {self._foldable}"  # noqa: S608
+        query = f"SELECT count(*) AS n, max({quoted(Event.SEQUENCE)}) AS highest FROM {_EVENTS} WHERE {self._foldable}"  # noqa: S608 - names are quoted
         return str(self.workspace.rows(query, _TOTALS)["highest"][0].as_py() or "")
 
     @property
     def has_before_images(self) -> bool:
         """Whether any change is a before-image."""
         condition = f"{quoted(Event.OPERATION)} = 'B' AND {self._foldable}"
-        query = f"SELECT count(*) AS n, NULL::VARCHAR AS highest FROM {_EVENTS} WHERE {condition}"  # noqa: S608
+        query = f"SELECT count(*) AS n, NULL::VARCHAR AS highest FROM {_EVENTS} WHERE {condition}"  # noqa: S608 - names are quoted
         return bool(self.workspace.rows(query, _TOTALS)["n"][0].as_py())
 
     def rows(self) -> Iterator[pa.Table]:
