@@ -165,9 +165,11 @@ class CurrentMerge(MergeSteps):
             raise _RebuildError
         for number, changes in enumerate(_slices(additions.changes, len(shape.rows))):
             new = _Additions(additions.full_load if number == 0 else (), changes)
-            table = self._folded(table, target, log, new, merged)
-            merged.seconds = monotonic() - started
-            self.end(table, merged, shape.shown, seconds=None if merged.is_refold else merged.seconds)
+            if new.intents:  # else its number would not be recorded
+                table = self._folded(table, target, log, new, merged)
+                merged.seconds = monotonic() - started
+            is_ordinary = merged.n_loads and not merged.is_refold
+            self.end(table, merged, shape.shown, seconds=merged.seconds if is_ordinary else None)
 
     def _additions(self, shape: Shape, log: ChangeLog, load_ids: Collection[int]) -> _Additions:
         """Find what was delivered and is not in the product.

@@ -79,7 +79,7 @@ class Merge(MergeSteps):
     def _end(self, table: WarehouseTable, merged: Merged, started: float, *, is_build: bool) -> None:
         merged.seconds = monotonic() - started
         schema = product_schema(self.product, self.platform.ledger.schemas.known(self.product.source.name))
-        self.end(table, merged, schema, seconds=None if is_build else merged.seconds)
+        self.end(table, merged, schema, seconds=None if is_build or not merged.n_loads else merged.seconds)
 
     def _exchange(
         self, table: WarehouseTable | None, exchange: Exchange, merged: Merged, *, is_build: bool
