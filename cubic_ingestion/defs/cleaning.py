@@ -1,5 +1,6 @@
 """Cleaning: a job removes from the warehouse, every hour, what no kept snapshot has needed for the grace period."""
 
+from datetime import timedelta
 from typing import cast
 
 import dagster as dg
@@ -7,6 +8,8 @@ import dagster as dg
 from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.pipeline import cleaning
 from cubic_ingestion.pipeline.ingestion_platform import Platform
+
+_EVERY = timedelta(hours=1)
 
 
 @dg.op(description="Removes files that no kept snapshot has needed for CUBIC_WAREHOUSE_GRACE_HOURS.")
@@ -22,6 +25,17 @@ def remove_unneeded_files(context: dg.OpExecutionContext, platform: dg.ResourceP
 def clean_warehouse() -> None:
     """Clean the warehouse."""
     cast("object", remove_unneeded_files())
+
+
+def is_cleaning_due(instance: dg.DagsterInstance, platform: Platform) -> bool:
+    """Say whether the last run of ``clean_warehouse`` began an hour ago, or is unknown, and there is a warehouse.
+
+    Where the daemon runs, its schedule keeps this false. It asks Dagster one question, and the bucket only after it.
+    """
+    newest = instance.get_run_records(dg.RunsFilter(job_name=clean_warehouse.name), limit=1)
+    if newest and abs(platform.clock.now() - newest[0].create_timestamp) < _EVERY:
+        return False
+    return bool(platform.warehouse.bucket.prefixes(""))
 
 
 hourly_cleaning = dg.ScheduleDefinition(

@@ -7,6 +7,7 @@ from time import monotonic, sleep
 
 import dagster as dg
 
+from cubic_ingestion.defs.cleaning import clean_warehouse, is_cleaning_due
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
 from cubic_ingestion.defs.products import UPDATE_ALL, update_all_products
 from cubic_ingestion.defs.reporting import report_unreported
@@ -45,6 +46,7 @@ def ingest_incoming(definitions: dg.Definitions, instance: dg.DagsterInstance, p
                 sleep(max(settled_at - monotonic(), 0))
         failures = [failure for stream in streams for failure in stream.all_failures()] + catalog_failures
         failures += bring_products_up_to_date(definitions, instance, platform)
+        failures += clean_if_due(definitions, instance, platform)
         return failures + report_what_is_left(instance, platform)
 
 
@@ -127,6 +129,24 @@ def bring_products_up_to_date(
                 _note(result, platform, failures)
     except CubicIngestionError as error:
         failures.append(f"products: {error.problem}")
+    return failures
+
+
+def clean_if_due(definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform) -> list[str]:
+    """Clean the warehouse if nobody has done so for an hour: where no daemon runs, nobody else does.
+
+    Returns:
+        Messages of a run that failed.
+    """
+    failures: list[str] = []
+    try:
+        with last_resort():
+            if is_cleaning_due(instance, platform):
+                job = definitions.resolve_job_def(clean_warehouse.name)
+                result = job.execute_in_process(run_config=_QUIET, instance=instance, raise_on_error=False)
+                _note(result, platform, failures)
+    except CubicIngestionError as error:
+        failures.append(f"cleaning: {error.problem}")
     return failures
 
 

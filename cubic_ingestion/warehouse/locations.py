@@ -25,13 +25,17 @@ def location_of(bucket: ObjectStore, key: str) -> str:
     return unquote(uri, errors="surrogateescape") if uri.startswith("file:") else uri
 
 
+class ForeignLocationError(ValueError):
+    """A location is not in the bucket: the bucket was moved, or another program wrote the table."""
+
+
 def key_of(bucket: ObjectStore, location: str) -> str:
     """Return the key of a location.
 
     Raises:
-        ValueError: The location is not in the bucket: the bucket was moved, or another program wrote the table.
+        ForeignLocationError: The location is not in the bucket.
     """
     base = location_of(bucket, "")
     if not location.startswith(base):
-        raise ValueError(f"'{location}' is not in the warehouse's bucket '{base}'.")
+        raise ForeignLocationError(f"'{location}' is not in the warehouse's bucket '{base}'.")
     return location.removeprefix(base)
