@@ -48,3 +48,13 @@ class LogMovedOnError(RetriableError):
         super().__init__(
             f"'{product}' was merged again and again while it was read.", "It is read again after a pause."
         )
+
+
+class KeyOrderError(FatalError):
+    """Rows of ``__current`` are not in key order, or two have the same key. Nothing of it is committed."""
+
+    def __init__(self, product: str) -> None:
+        super().__init__(
+            f"Rows of product '{product}' are not in the order of its key, or a key is in two rows, so nothing was "
+            "committed. 'cubic audit --fold' compares all rows; 'cubic products rebuild' folds the table anew."
+        )

@@ -15,7 +15,8 @@ from cubic_ingestion.parsing.stored_types import NANOSECONDS, from_stored
 from cubic_ingestion.ports import Keep, Warehouse, WarehouseFile, WarehouseTable
 from cubic_ingestion.products.apply import apply, cut
 from cubic_ingestion.products.current_rows import Shape
-from cubic_ingestion.products.key_order import lower_bound, sort_positions
+from cubic_ingestion.products.errors import KeyOrderError
+from cubic_ingestion.products.key_order import is_increasing, lower_bound, sort_positions
 from cubic_ingestion.products.log_files import open_file
 from cubic_ingestion.products.merge import checked_stored
 from cubic_ingestion.products.scan import Keys
@@ -64,8 +65,9 @@ class KeyFileWriter:
 
         Raises:
             NanosecondsError: A column has nanoseconds that ``stored`` has no room for.
+            KeyOrderError: Rows are not in key order, or two have the same key.
         """
-        pieces = iter(rows)
+        pieces = self._in_order(rows)
         piece = _next(pieces)
         while piece is not None:
             with self.table.writer(self.stored, replaces_schema=self.replaces_schema) as writer:
@@ -80,6 +82,16 @@ class KeyFileWriter:
                         break
                 footer = {FIRST_KEY: self._text(first), LAST_KEY: self._text(last.slice(last.num_rows - 1))}
                 self.files.append(writer.close(footer=footer))
+
+    def _in_order(self, rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Yield pieces, and make sure that each key is above the one before it: nothing else is ever committed."""
+        key = self.shape.law.key
+        last = self.shape.rows.empty_table().select(key)
+        for piece in rows:
+            if not is_increasing(pa.concat_tables([last, piece.select(key)]), key):
+                raise KeyOrderError(self.table.name)
+            last = piece.slice(piece.num_rows - 1).select(key) if piece.num_rows else last
+            yield piece
 
     def _stored(self, rows: pa.Table) -> pa.Table:
         snapshot = pa.repeat(pa.scalar(self.shape.generation), rows.num_rows)

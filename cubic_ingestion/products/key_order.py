@@ -53,6 +53,12 @@ def lower_bound(rows: pa.Table, keys: pa.Table, key: Sequence[str]) -> tuple[Pos
     return low, found
 
 
+def is_increasing(rows: pa.Table, key: Sequence[str]) -> bool:
+    """Say whether rows are in key order and no two have the same key."""
+    keys = rows.select(key)
+    return rows.num_rows == 0 or bool(_is_less(keys.slice(0, rows.num_rows - 1), keys.slice(1), key).all())
+
+
 def _is_less(left: pa.Table, right: pa.Table, key: Sequence[str]) -> Flags:
     less, same = np.zeros(left.num_rows, bool), np.ones(left.num_rows, bool)
     for column in key:
