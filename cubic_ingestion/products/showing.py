@@ -2,11 +2,15 @@
 
 from collections.abc import Collection
 
-from cubic_ingestion.domain.product import Product, products_of
+import pyarrow as pa
+
+from cubic_ingestion.domain.product import Product, ProductKind, products_of
 from cubic_ingestion.errors import CubicIngestionError
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.tries import last_resort
 from cubic_ingestion.ports import ProductEntry, WarehouseTable
+from cubic_ingestion.products.current_rows import shape_of
+from cubic_ingestion.products.generation_facts import facts_of
 from cubic_ingestion.products.rows import product_schema
 
 
@@ -33,9 +37,20 @@ def show_all(platform: Platform, tables: Collection[str] | None = None) -> dict[
 
 def entry_of(platform: Platform, product: Product, table: WarehouseTable) -> ProductEntry:
     """Return what the catalog needs to show a product as it is in a snapshot."""
-    schema = product_schema(product, platform.ledger.schemas.known(product.source.name))
     uris = [platform.warehouse.bucket.uri(file.key) for file in table.files()]
-    return ProductEntry(product.name, schema, table.schema, uris)
+    return ProductEntry(product.name, _columns(platform, product), table.schema, uris)
+
+
+def _columns(platform: Platform, product: Product) -> pa.Schema:
+    """Return the columns of a product in their own types."""
+    source, known = product.source, platform.ledger.schemas.known
+    if product.kind is not ProductKind.CURRENT:
+        return product_schema(product, known(source.name))
+    generation = next((state.generation for state in platform.ledger.products.states([source.name])), None) or ""
+    facts = facts_of(platform, source, generation)
+    tables = [source.name, *(table.name for table in platform.tables.values() if table.base == source.name)]
+    all_files = [columns for name in tables for columns in known(name)]
+    return shape_of(source, generation, facts.key, [*facts.base, *facts.changes], all_files).shown
 
 
 def _show(platform: Platform, product: Product) -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from cubic_ingestion.catalog.duckdb_table_catalog import DuckDBTableCatalog
 from cubic_ingestion.catalog.glue_table_catalog import GlueTableCatalog
+from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.pipeline.audit import audit
 from cubic_ingestion.ports import ProductEntry
 from cubic_ingestion.products.showing import show_all
 from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import CatalogThatIsDown, Depot
 from cubic_ingestion_tests.glue import database, glue, glue_url
-from cubic_ingestion_tests.products.deliveries import EVENTS, open_depot, put_kafka, shown, update
+from cubic_ingestion_tests.products.deliveries import CT, EVENTS, LOAD, open_depot, put_kafka, put_ods, shown, update
 from cubic_ingestion_tests.warehouse.warehouses import in_glue
 
 __all__ = ["database", "glue", "glue_url"]
@@ -63,6 +64,19 @@ def test_columns_that_the_product_does_not_have_yet_are_left_out(depot: Depot) -
     assert show_all(depot.platform) == {}
 
     assert shown(depot, EVENTS, "event_id") == [("1",)]
+
+
+def test_every_product_is_shown_with_the_columns_that_it_had(depot: Depot) -> None:
+    put_ods(depot, LOAD, "1,a\n")
+    put_ods(depot, f"{CT}20220304-101500123", "1,b\n")
+    update(depot)
+    views = [product.name for product in products_of(depot.platform.tables.values()).values()]
+    before = {view: shown(depot, f"(describe {view})", "column_name, column_type") for view in views}
+    (depot.root / "catalog.duckdb").unlink()
+
+    assert show_all(depot.platform) == {}
+
+    assert {view: shown(depot, f"(describe {view})", "column_name, column_type") for view in views} == before
 
 
 def test_only_products_of_the_tables_that_are_named_are_shown(depot: Depot) -> None:
