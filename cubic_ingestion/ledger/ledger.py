@@ -10,6 +10,7 @@ from cubic_ingestion.ledger.batches import Batches
 from cubic_ingestion.ledger.claims import Claims
 from cubic_ingestion.ledger.counts import Counts
 from cubic_ingestion.ledger.deliveries import Deliveries
+from cubic_ingestion.ledger.differences import Differences
 from cubic_ingestion.ledger.feeds import Feeds
 from cubic_ingestion.ledger.generations import Generations
 from cubic_ingestion.ledger.intake import Intake
@@ -59,6 +60,7 @@ class Ledger:
         self.retention = Retention(database, now)
         self.deliveries = {consumer: Deliveries(database, now, consumer) for consumer in Consumer}
         self.products = Products(database, now)
+        self.differences = Differences(database, now)
         self.generations = Generations(database, now)
         self.shards = Shards(database, now)
         self.batches = Batches(database, now)

@@ -306,6 +306,10 @@ class RecordedRows:
     """Number of the merge; 0 if there was none."""
     by_place: Mapping[tuple[object, ...], tuple["array[int]", "array[int]"]]
     """By the values of the product's partition: ids of loads, and how many rows each has. 16 bytes per load."""
+    generation: str | None
+    """The snapshot that ``__current`` shows; None of other products."""
+    n_rows: int
+    """Rows of the product."""
 
 
 @dataclass(frozen=True, slots=True)
