@@ -17,6 +17,7 @@ from cubic_ingestion.ledger.intake import Intake
 from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.ledger.partitions import Partitions
 from cubic_ingestion.ledger.plans import Plans
+from cubic_ingestion.ledger.product_trouble import ProductTrouble
 from cubic_ingestion.ledger.products import Products
 from cubic_ingestion.ledger.queries import Queries
 from cubic_ingestion.ledger.retention import Retention
@@ -60,6 +61,7 @@ class Ledger:
         self.retention = Retention(database, now)
         self.deliveries = {consumer: Deliveries(database, now, consumer) for consumer in Consumer}
         self.products = Products(database, now)
+        self.product_trouble = ProductTrouble(database, now)
         self.differences = Differences(database, now)
         self.generations = Generations(database, now)
         self.shards = Shards(database, now)

@@ -299,6 +299,21 @@ class MergeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedLoads:
+    """Loads whose changes a ``__current`` does not apply."""
+
+    table: str
+    """The base table."""
+    product: str
+    n_loads: int
+    load_id: int
+    """The first of them."""
+    key: str
+    """Its file."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedRows:
     """The rows that a product has of each load, as of one finished merge."""
 

@@ -21,7 +21,7 @@ from cubic_ingestion.products.full_load import FullLoad
 from cubic_ingestion.products.generation_facts import GenerationFacts, facts_of
 from cubic_ingestion.products.log_files import open_file
 from cubic_ingestion.products.plain_law import PlainLaw
-from cubic_ingestion.products.rows import Addition
+from cubic_ingestion.products.rows import Addition, free_names
 from cubic_ingestion.products.steps import GENERATION
 
 
@@ -90,19 +90,19 @@ def folded_state(platform: Platform, product: Product) -> FoldedState | None:
     properties = found[-1].properties
     generation = properties[GENERATION]
     facts = facts_of(platform, source, generation)
-    if json.dumps(facts.key) != properties[KEY]:
-        raise MovedOnError(f"Its key is {properties[KEY]}, and by its files it is {json.dumps(facts.key)}.")
     change_table = next(each for each in platform.tables.values() if each.base == source.name)
+    known = platform.ledger.schemas.known
+    own = [*facts.base, *facts.changes]
+    shape = shape_of(source, generation, facts.key, own, [*known(source.name), *known(change_table.name)])
+    if json.dumps(shape.law.key) != properties[KEY]:
+        raise MovedOnError(f"Its key is {properties[KEY]}, and by its files it is {json.dumps(shape.law.key)}.")
     log = ChangeLog.at_present(platform, Product(ProductKind.CHANGES, change_table), generation)
     standing = products.standing(source.name, list(held))
     applied = [each for load_id, each in held.items() if load_id not in standing and each.refused is None]
     _require_readable(log, applied)
     additions = [Addition(load, held[load_id].etag, held[load_id].place) for load_id, load in standing.items()]
-    known = platform.ledger.schemas.known
-    own = [*facts.base, *facts.changes]
-    shape = shape_of(source, generation, facts.key, own, [*known(source.name), *known(change_table.name)])
     columns = products.columns([each.load_id for each in applied])
-    names = {each: [column.name for column in each] for each in set(columns.values())}
+    names = {each: list(free_names(column.name for column in each).values()) for each in set(columns.values())}
     law = PlainLaw(
         shape.law.key,
         shape.law.columns,
