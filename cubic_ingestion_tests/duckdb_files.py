@@ -49,10 +49,12 @@ def duckdb_instance() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(autouse=True)
 def duckdb_is_there_already(duckdb_instance: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attach what is to be opened; an instance in memory is begun as ever."""
+    """Attach what is to be opened; an instance in memory, or with a configuration of its own, is begun as ever."""
     begin = duckdb.connect
 
-    def connect(path: Path | None = None, *, read_only: bool = False) -> Any:
+    def connect(path: Path | None = None, *, read_only: bool = False, **options: Any) -> Any:
+        if options:
+            return begin(path, **options)
         return _Attached(duckdb_instance, path, read_only) if path else begin()
 
     monkeypatch.setattr(duckdb, "connect", connect)

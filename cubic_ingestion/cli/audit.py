@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -14,17 +14,20 @@ from cubic_ingestion.domain.counted import counted
 from cubic_ingestion.outside_text import visible_name
 
 if TYPE_CHECKING:
-    from cubic_ingestion.pipeline.audit import Audit, Finding
+    from cubic_ingestion.pipeline.audit import Audit, Check, Finding
 
 
 _OPENING = '{"findings": ['
 
+Fold = Annotated[bool, typer.Option("--fold", help="Also fold each '__current' again, and compare all rows.")]
 
-def audit(context: typer.Context, *, as_json: AsJson = False) -> None:
+
+def audit(context: typer.Context, *, fold: Fold = False, as_json: AsJson = False) -> None:
     """Prove that every object belongs to one load, and every load has its original and its rows; nothing is changed.
 
     The catalog, the products with their files, and Dagster are compared too; Dagster if `DAGSTER_HOME` or the home has
-    an instance.
+    an instance. With `--fold`, each `__current` is folded again by other means, row by row, and all rows are compared;
+    that reads everything that was folded, and takes its time.
 
     Exit code 0 if everything is accounted for, 1 if something is not, 2 if it could not run.
 
@@ -33,13 +36,16 @@ def audit(context: typer.Context, *, as_json: AsJson = False) -> None:
     from cubic_ingestion.defs.instance import existing_instance
     from cubic_ingestion.defs.shown import DagsterCheck
     from cubic_ingestion.pipeline.audit import audit as run_audit
+    from cubic_ingestion.products.proof import FoldCheck
     from cubic_ingestion.settings import read_settings
 
     platform = existing_platform(context)
     told = _Json() if as_json else _Lines()
     with existing_instance(read_settings()) as instance, _progress() as tell:
-        further = [DagsterCheck(platform, instance)] if instance else []
+        folds = [FoldCheck(platform)] if fold else []
+        further: list[Check] = [*folds, *([DagsterCheck(platform, instance)] if instance else [])]
         done = run_audit(platform, tell, told.take, further)
+    done.n_folded_rows = folds[0].n_rows if folds else None
     told.end(done)
     if instance is None:
         warn("Dagster was not compared: no instance has been used from here. DAGSTER_HOME names another one.")

@@ -49,6 +49,14 @@ class Generation:
         """The first of its LOAD files that is in Error, or on the way there."""
         return min((file for file in self.files if file.is_rejected), key=lambda file: file.load_id, default=None)
 
+    @property
+    def lacks(self) -> str | None:
+        """Say why it is not complete although it is shown: a LOAD file of it is in Error. None if none is."""
+        rejected = self.rejected
+        if not rejected:
+            return None
+        return f"'{rejected.key}' of snapshot {self.id} is in Error (load {rejected.load_id}), so its rows are missing."
+
     def settles_at(self, settle: timedelta) -> datetime | None:
         """Return when it is complete by time alone, if no other LOAD file arrives; None if it cannot be."""
         if self.rejected or not self.has_rows:

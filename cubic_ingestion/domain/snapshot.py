@@ -31,6 +31,15 @@ def snapshot_id(started_at: datetime) -> str:
     return f"{started_at.year:04}{started_at:%m%dT%H%M%SZ}"
 
 
+def snapshot_start(snapshot: str) -> datetime:
+    """Return when a snapshot started, by its id.
+
+    >>> snapshot_id(snapshot_start("20220301T000000Z"))
+    '20220301T000000Z'
+    """
+    return datetime.strptime(snapshot, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
 def owning_snapshot(
     source_at: datetime, snapshots: Sequence[datetime], *, is_change: bool, current: datetime | None = None
 ) -> datetime | None:

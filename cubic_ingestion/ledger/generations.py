@@ -59,9 +59,7 @@ class Generations(Part):
     @reads
     def named(self, connection: Connection, base: str, generation: str) -> Generation | None:
         """Return one generation of a base table; None if there is no such one."""
-        table_id, known = _snapshots(connection, base)
-        wanted = [generation] if generation in known else []
-        return next(iter(_generations(connection, base, table_id, known, wanted)), None)
+        return generation_of(connection, base, generation)
 
     @reads
     def schemas(self, connection: Connection, table: str, snapshot: datetime) -> list[SchemaInUse]:
@@ -88,6 +86,13 @@ class Generations(Part):
     def newest_without_schema(self, connection: Connection, table: str, snapshot: datetime) -> int | None:
         """Return the newest load of a snapshot that has rows in Springboard and no schema on record."""
         return connection.execute(_newest(table, snapshot, CubicLoad.schema_id.is_(None))).scalar()
+
+
+def generation_of(connection: Connection, base: str, generation: str) -> Generation | None:
+    """Return one generation of a base table; None if there is no such one."""
+    table_id, known = _snapshots(connection, base)
+    wanted = [generation] if generation in known else []
+    return next(iter(_generations(connection, base, table_id, known, wanted)), None)
 
 
 def _snapshots(connection: Connection, base: str) -> tuple[int, Mapping[str, datetime]]:

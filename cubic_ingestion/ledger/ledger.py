@@ -10,12 +10,14 @@ from cubic_ingestion.ledger.batches import Batches
 from cubic_ingestion.ledger.claims import Claims
 from cubic_ingestion.ledger.counts import Counts
 from cubic_ingestion.ledger.deliveries import Deliveries
+from cubic_ingestion.ledger.differences import Differences
 from cubic_ingestion.ledger.feeds import Feeds
 from cubic_ingestion.ledger.generations import Generations
 from cubic_ingestion.ledger.intake import Intake
 from cubic_ingestion.ledger.outcomes import Outcomes
 from cubic_ingestion.ledger.partitions import Partitions
 from cubic_ingestion.ledger.plans import Plans
+from cubic_ingestion.ledger.product_trouble import ProductTrouble
 from cubic_ingestion.ledger.products import Products
 from cubic_ingestion.ledger.queries import Queries
 from cubic_ingestion.ledger.retention import Retention
@@ -59,6 +61,8 @@ class Ledger:
         self.retention = Retention(database, now)
         self.deliveries = {consumer: Deliveries(database, now, consumer) for consumer in Consumer}
         self.products = Products(database, now)
+        self.product_trouble = ProductTrouble(database, now)
+        self.differences = Differences(database, now)
         self.generations = Generations(database, now)
         self.shards = Shards(database, now)
         self.batches = Batches(database, now)

@@ -5,7 +5,7 @@ Names and columns are contract: people query them.
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, text
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cubic_ingestion.ledger.columns import BIG_ID
@@ -51,7 +51,15 @@ class CubicProductLoad(Base):
     """A load whose rows a product holds."""
 
     __tablename__ = "cubic_product_loads"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (
+        Index(
+            "ix_cubic_product_loads_refused",
+            *("table_id", "load_id"),
+            sqlite_where=text("refused IS NOT NULL"),
+            postgresql_where=text("refused IS NOT NULL"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
 
     table_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
     load_id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)

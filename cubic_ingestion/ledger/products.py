@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Update, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Update, case, delete, exists, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from cubic_ingestion.domain.changes import Consumer
@@ -159,20 +159,21 @@ class Products(Part):
         """
         of_product = CubicProductLoad.table_id == CubicProduct.table_id
         statement = (
-            select(CubicProduct.merge, CubicProductLoad.place, CubicProductLoad.load_id, CubicProductLoad.n_rows)
+            select(CubicProduct.merge, CubicProduct.generation, CubicProduct.n_rows.label("n_all"))
+            .add_columns(CubicProductLoad.place, CubicProductLoad.load_id, CubicProductLoad.n_rows)
             .join(CubicTable, CubicTable.id == CubicProduct.table_id)
             .outerjoin(CubicProductLoad, of_product)
             .where(CubicTable.name == table)
         )
-        last = 0
+        last, generation, n_rows = 0, None, 0
         by_text: dict[str, tuple[array[int], array[int]]] = {}
         for row in connection.execute(statement, execution_options=_IN_PAGES):
-            last = row.merge
+            last, generation, n_rows = row.merge, row.generation, row.n_all
             if row.place is not None:  # else the product has no loads
                 ids, counts = by_text.setdefault(row.place, (array("q"), array("q")))
                 ids.append(row.load_id)
                 counts.append(row.n_rows)
-        return RecordedRows(last, {_place(place): rows for place, rows in by_text.items()})
+        return RecordedRows(last, {_place(place): rows for place, rows in by_text.items()}, generation, n_rows)
 
     @reads
     def open_merge(self, connection: Connection, table: str) -> int | None:
@@ -274,23 +275,6 @@ class Products(Part):
         if facts.seconds is not None:
             values["merge_seconds"] = facts.seconds
         connection.execute(update(CubicProduct).where(CubicProduct.table_id == table_id).values(values))
-
-    @reads
-    def differences(self, connection: Connection, table: str) -> list[tuple[int, int | None, int | None]]:
-        """Compare the loads that a product holds with those that stand in Springboard, whatever is on its way.
-
-        Returns:
-            Each load that differs: its id, the rows that the product holds of it, and those that stand; None for none.
-        """
-        of_table = select(CubicTable.id).where(CubicTable.name == table).scalar_subquery()
-        ours = select(CubicProductLoad.load_id, CubicProductLoad.n_rows).where(CubicProductLoad.table_id == of_table)
-        theirs = select(CubicLoad.id, CubicLoad.n_rows).where(CubicLoad.table_id == of_table, *_HAS_ROWS)
-        a, b = ours.subquery(), theirs.subquery()
-        kept = select(a.c.load_id, a.c.n_rows, b.c.n_rows).outerjoin(b, b.c.id == a.c.load_id)
-        kept = kept.where(or_(b.c.id.is_(None), a.c.n_rows != b.c.n_rows))
-        lacking = select(b.c.id, a.c.n_rows, b.c.n_rows).outerjoin(a, b.c.id == a.c.load_id)
-        lacking = lacking.where(a.c.load_id.is_(None))
-        return sorted(row for each in (kept, lacking) for row in connection.execute(each).tuples())
 
     @writes
     def switch(self, connection: Connection, table: str, generation: str, newest: str) -> bool:

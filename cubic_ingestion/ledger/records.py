@@ -299,6 +299,21 @@ class MergeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedLoads:
+    """Loads whose changes a ``__current`` does not apply."""
+
+    table: str
+    """The base table."""
+    product: str
+    n_loads: int
+    load_id: int
+    """The first of them."""
+    key: str
+    """Its file."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedRows:
     """The rows that a product has of each load, as of one finished merge."""
 
@@ -306,6 +321,10 @@ class RecordedRows:
     """Number of the merge; 0 if there was none."""
     by_place: Mapping[tuple[object, ...], tuple["array[int]", "array[int]"]]
     """By the values of the product's partition: ids of loads, and how many rows each has. 16 bytes per load."""
+    generation: str | None
+    """The snapshot that ``__current`` shows; None of other products."""
+    n_rows: int
+    """Rows of the product."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from cubic_ingestion.observability.arrivals import missing_arrivals
 from cubic_ingestion.observability.incoming import incoming_missing, not_scanned
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
 from cubic_ingestion.observability.products_behind import products_behind
+from cubic_ingestion.observability.products_wrong import products_wrong
 from cubic_ingestion.ports import ObjectStore
 
 CLAIM_GRACE = timedelta(minutes=5)
@@ -61,6 +62,7 @@ def health(
         *_unreported(ledger, now, thresholds),
         *_catalog_behind(ledger, now, thresholds),
         *products_behind(tables, ledger, now, thresholds),
+        *products_wrong(tables, ledger),
         *missing_arrivals(tables, ledger, now),
     ]
     return Health(now, [problem for problem in found if problem.code not in thresholds.ignored])

@@ -23,10 +23,7 @@ def choose(platform: Platform, base: Table) -> Choice:
 def lacking(platform: Platform, base: Table, generation: str) -> str | None:
     """Say why a generation that is shown is not complete: a LOAD file of it is in Error. None if none is."""
     found = platform.ledger.generations.named(base.name, generation)
-    rejected = found and found.rejected
-    if not rejected:
-        return None
-    return f"'{rejected.key}' of snapshot {generation} is in Error (load {rejected.load_id}), so its rows are missing."
+    return found.lacks if found else None
 
 
 def _counted(generation: Generation) -> Generation:

@@ -18,7 +18,17 @@ def test_a_sound_home_is_proved_sound(cubic: Cubic, ingested_home: Path) -> None
     told = cubic("audit")
     assert told.exit_code == 0
     assert told.text.startswith("Everything is accounted for. Looked at: 14 archive objects, 0 error objects")
-    assert told.text.endswith("10 loads, 19 rows, 0 quarantined, 10 partitions, 6 product rows. Findings: 0.")
+    assert told.text.endswith("10 loads, 19 rows, 0 quarantined, 10 partitions, 12 product rows. Findings: 0.")
+
+
+def test_current_is_folded_again_if_that_is_asked_for(cubic: Cubic, ingested_home: Path) -> None:
+    assert ingested_home.is_dir()
+    proved = cubic("audit", "--json").json["proved"]
+    outcome = cubic("audit", "--fold", "--json")
+    assert (outcome.exit_code, outcome.json["findings"]) == (0, [])
+    assert outcome.json["proved"] == proved | {"folded_rows": 6}
+    told = cubic("audit", "--fold")
+    assert told.text.endswith("product rows, 6 folded rows. Findings: 0.")
 
 
 def test_what_is_wrong_is_named_with_its_load_and_the_remedy(cubic: Cubic, home: Path) -> None:

@@ -48,6 +48,8 @@ class FindingCode(StrEnum):
     PRODUCT_BEHIND = "product_behind"
     PRODUCT_NOT_SHOWN = "product_not_shown"
     UNKNOWN_PRODUCT = "unknown_product"
+    FOLD_MISMATCH = "fold_mismatch"
+    FOLD_NOT_COMPARED = "fold_not_compared"
     NEEDED_FILE_MISSING = "needed_file_missing"
     NEEDED_FILE_DAMAGED = "needed_file_damaged"
     UNNEEDED_FILE = "unneeded_file"
@@ -92,6 +94,8 @@ REMEDIES = {
     FindingCode.PRODUCT_BEHIND: "Look at the sensor 'products' and the runs of 'update_products'; correct the reason.",
     FindingCode.PRODUCT_NOT_SHOWN: "Run 'cubic catalog refresh'.",
     FindingCode.UNKNOWN_PRODUCT: "If its table was declared once, declare it again; else drop it in the catalog.",
+    FindingCode.FOLD_MISMATCH: f"{_REBUILD} Report it, too: this is a defect, or another program wrote to the table.",
+    FindingCode.FOLD_NOT_COMPARED: "Run 'cubic ingest', then 'cubic audit --fold' again, while no merge goes on.",
     FindingCode.NEEDED_FILE_MISSING: _REBUILD,
     FindingCode.NEEDED_FILE_DAMAGED: _REBUILD,
     FindingCode.UNNEEDED_FILE: "Look at the schedule 'hourly_cleaning' and the runs of 'clean_warehouse'.",
@@ -166,6 +170,8 @@ class Audit:
     """Partitions that the catalog and the ledger agree on."""
     n_product_rows: int = 0
     """Rows of products that their data files and the ledger agree on."""
+    n_folded_rows: int | None = None
+    """Rows that were folded again and are the same; None if that was not asked for."""
 
     def report(self, finding: Finding) -> None:
         """Pass a finding on, and count it."""
@@ -193,4 +199,5 @@ class Audit:
         """How much was looked at and agreed on."""
         zones = {f"{zone}_objects": n for zone, n in sorted(self.objects.items())}
         counts = {"rows": self.n_rows, "quarantined": self.n_quarantined, "partitions": self.n_partitions}
-        return {**zones, "loads": self.n_loads, **counts, "product_rows": self.n_product_rows}
+        folded = {} if self.n_folded_rows is None else {"folded_rows": self.n_folded_rows}
+        return {**zones, "loads": self.n_loads, **counts, "product_rows": self.n_product_rows, **folded}

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.counted import counted
-from cubic_ingestion.domain.product import Product, products_of
+from cubic_ingestion.domain.product import Product, ProductKind, products_of
 from cubic_ingestion.pipeline.audit.findings import Audit, Finding, FindingCode, Tell
 from cubic_ingestion.pipeline.audit.product_rows import ProductRowsCheck
 from cubic_ingestion.pipeline.ingestion_platform import Platform
@@ -60,7 +60,7 @@ class ProductsCheck:
                 yield self._finding(FindingCode.PRODUCT_BEHIND, products[behind.table].name, problem)
 
     def _differing(self, product: Product) -> Iterator[Finding]:
-        """Compare the loads on record of a product with those in Springboard; what differs is looked at again.
+        """Compare the loads on record of a product with what it is made of; what differs is looked at again.
 
         The differences are read first. A change that comes later is on its way by the time that it is asked for, and
         one that was applied in between differs no more at the next look.
@@ -68,7 +68,7 @@ class ProductsCheck:
         ledger = self._platform.ledger
         wrong: dict[int, tuple[int | None, int | None]] | None = None
         for _ in range(_LOOKS):
-            found = {load_id: (held, standing) for load_id, held, standing in self._differences(product)}
+            found = {load_id: (held, standing) for load_id, held, standing in ledger.differences.of(product)}
             if wrong is not None:
                 found = {load_id: rows for load_id, rows in found.items() if load_id in wrong}
             pending = ledger.deliveries[Consumer.PRODUCTS].pending_loads(list(found))
@@ -79,18 +79,17 @@ class ProductsCheck:
         left = (wrong or {}).keys() - lacking.keys()
         if lacking:
             load_id, (held, standing) = min(lacking.items())
+            rows = f"{held or 0} of {counted(standing or 0, 'row')}" if held != standing else "another version"
             problem = (
                 f"{counted(len(lacking), 'load')} in Springboard are not in it with all rows, and no change is on its "
-                f"way; of load {load_id}, it has {held or 0} of {counted(standing or 0, 'row')}."
+                f"way; of load {load_id}, it has {rows}."
             )
             yield self._finding(FindingCode.NOT_IN_PRODUCT, product.name, problem, load_id)
         if left:
             loads = counted(len(left), "load that has", "loads that have")
-            problem = f"It has rows of {loads} none in Springboard, the first: {min(left)}."
+            what = "of its snapshot in Springboard" if product.kind is ProductKind.CURRENT else "in Springboard"
+            problem = f"It has rows of {loads} none {what}, the first: {min(left)}."
             yield self._finding(FindingCode.LEFT_IN_PRODUCT, product.name, problem, min(left))
-
-    def _differences(self, product: Product) -> list[tuple[int, int | None, int | None]]:
-        return self._platform.ledger.products.differences(product.source.name)
 
     def _finding(self, code: FindingCode, name: str, problem: str, load_id: int | None = None) -> Finding:
         return Finding(code, self.zone, name, load_id, problem)

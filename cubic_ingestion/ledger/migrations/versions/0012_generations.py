@@ -11,6 +11,7 @@ _OF_PRODUCTS = (
     ("chosen_over", sa.String()),
     ("settles_at", sa.DateTime(timezone=True)),
 )
+_REFUSED = "ix_cubic_product_loads_refused"
 
 
 def upgrade() -> None:
@@ -19,6 +20,14 @@ def upgrade() -> None:
         op.add_column("cubic_products", sa.Column(name, kind))
     for table in ("cubic_product_loads", "cubic_product_intents"):
         op.add_column(table, sa.Column("refused", sa.String()))
+    is_refused = sa.text("refused IS NOT NULL")
+    op.create_index(
+        _REFUSED,
+        "cubic_product_loads",
+        ["table_id", "load_id"],
+        sqlite_where=is_refused,
+        postgresql_where=is_refused,
+    )
 
 
 def downgrade() -> None:
@@ -34,6 +43,7 @@ def downgrade() -> None:
     for name in ("cubic_deliveries", "cubic_consumers"):
         table = sa.table(name, sa.column("table_id"), sa.column("consumer"))
         op.execute(sa.delete(table).where(table.c.consumer == "products", table.c.table_id.in_(bases)))
+    op.drop_index(_REFUSED, "cubic_product_loads")
     for table in ("cubic_product_loads", "cubic_product_intents"):
         op.drop_column(table, "refused")
     for name, _ in reversed(_OF_PRODUCTS):
