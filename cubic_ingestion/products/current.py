@@ -107,6 +107,7 @@ class CurrentMerge(MergeSteps):
                 with suppress(_RebuildError, UnpromotableError):
                     self._fold_all(table, shape, facts, load_ids, merged, started)
                     return merged
+                table = self.platform.warehouse.open(self.product.name)  # slices before may be committed
         merged = Merged(self.product.name, self.product.source.name)
         table = self._built(table, shape, facts, merged)
         merged.seconds = monotonic() - started
@@ -150,6 +151,11 @@ class CurrentMerge(MergeSteps):
         additions = self._additions(shape, log, load_ids)
         if sum(each.load.n_rows for each in additions.full_load) > MOST_LATE_ROWS:
             raise _RebuildError
+        if not additions.intents:
+            # The table may not have a column yet whose first file is on its way.
+            shown = pa.schema([field for field in shape.shown if field.name in table.schema.names])
+            self.end(table, merged, shown, seconds=None)
+            return
         for number, changes in enumerate(_slices(additions.changes, len(shape.rows))):
             new = _Additions(additions.full_load if number == 0 else (), changes)
             table = self._folded(table, shape, facts, log, new, merged)
