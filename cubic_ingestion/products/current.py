@@ -163,13 +163,16 @@ class CurrentMerge(MergeSteps):
         additions = self._additions(shape, log, load_ids)
         if sum(each.load.n_rows for each in additions.full_load) > MOST_LATE_ROWS:
             raise _RebuildError
+        if not additions.intents:
+            # The table may not have a column yet whose first file is on its way.
+            shown = pa.schema([field for field in shape.shown if field.name in table.schema.names])
+            self.end(table, merged, shown, seconds=None)
+            return
         for number, changes in enumerate(_slices(additions.changes, len(shape.rows))):
             new = _Additions(additions.full_load if number == 0 else (), changes)
-            if new.intents:  # else its number would not be recorded
-                table = self._folded(table, target, log, new, merged)
-                merged.seconds = monotonic() - started
-            is_ordinary = merged.n_loads and not merged.is_refold
-            self.end(table, merged, shape.shown, seconds=merged.seconds if is_ordinary else None)
+            table = self._folded(table, target, log, new, merged)
+            merged.seconds = monotonic() - started
+            self.end(table, merged, shape.shown, seconds=None if merged.is_refold else merged.seconds)
 
     def _additions(self, shape: Shape, log: ChangeLog, load_ids: Collection[int]) -> _Additions:
         """Find what was delivered and is not in the product.

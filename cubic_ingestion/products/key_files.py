@@ -120,7 +120,9 @@ class KeyFiles:
     @staticmethod
     def of(warehouse: Warehouse, shape: Shape, table: WarehouseTable) -> "KeyFiles":
         """Read the first keys of all files."""
-        files = [KeyFile(file, _first_key(warehouse, file)) for file in table.files()]
+        # A type that is stored as it was (uint64, which became a decimal) leaves files as they are.
+        types = pa.schema([shape.rows.field(name) for name in shape.law.key])
+        files = [KeyFile(file, _first_key(warehouse, file).cast(types)) for file in table.files()]
         if not files:
             return KeyFiles(warehouse, shape, ())
         order = sort_positions(pa.concat_tables([each.first for each in files]), shape.law.key)

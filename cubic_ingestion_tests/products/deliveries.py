@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from cubic_ingestion.domain.product import products_of
+from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.products.checks import completeness
 from cubic_ingestion.products.update import update_products
 from cubic_ingestion_tests import builders
@@ -15,6 +16,7 @@ from cubic_ingestion_tests.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.depot import Depot
 
 CHANGES = "cubic__ods_qlik__edw_sample__changes"
+CURRENT = "cubic__ods_qlik__edw_sample__current"
 EVENTS = "cubic__kafka__sample__events"
 LOAD = "cubic/ods_qlik/EDW.SAMPLE/LOAD00000001"
 CT = "cubic/ods_qlik/EDW.SAMPLE__ct/"
@@ -53,3 +55,20 @@ def is_complete(depot: Depot) -> bool:
     return all(
         completeness(depot.platform, each).is_complete for each in products_of(depot.platform.tables.values()).values()
     )
+
+
+def holds_its_generation(depot: Depot) -> bool:
+    """Say whether ``__current`` has, on record, the LOAD files of its generation and what ``__changes`` has of it."""
+    base, changes = an_ods_table().name, a_change_table().name
+    products = depot.platform.ledger.products
+    (state,) = products.states([base])
+    full_load = [
+        load_id
+        for load_id, load in products.standing(base, products.standing_ids(base)).items()
+        if load.snapshot and snapshot_id(load.snapshot) == state.generation
+    ]
+    logged = {
+        load_id: each.etag for load_id, each in products.held(changes).items() if each.place[0] == state.generation
+    }
+    held = products.held(base)
+    return set(held) == {*full_load, *logged} and all(held[load_id].etag == etag for load_id, etag in logged.items())
