@@ -20,11 +20,13 @@ from cubic_ingestion.catalog.glue_errors import (
 )
 from cubic_ingestion.catalog.glue_partitions import ROUNDS, GluePartitions
 from cubic_ingestion.domain.derived_table import DerivedTable
-from cubic_ingestion.domain.product import kind_of
+from cubic_ingestion.domain.product import ProductKind, kind_of
 from cubic_ingestion.domain.table import Table
 from cubic_ingestion.errors import CatalogUnavailableError, CubicIngestionError, SettingsError
 from cubic_ingestion.ports import CatalogEntry, Keep, ProductEntry, keep_nothing
 
+_ALL_ROWS = (ProductKind.CHANGES, ProductKind.EVENTS)
+"""Products that have all rows of their table."""
 _CONFIG = Config(
     # Exponential pauses with jitter between tries; what is refused longer is left to the ledger's longer pauses.
     retries={"mode": "standard", "total_max_attempts": 6},
@@ -168,7 +170,7 @@ class GlueTableCatalog:
 
     def _has_partitions(self, entry: CatalogEntry) -> bool:
         table = entry.table
-        return self._landing_partitions or isinstance(table, DerivedTable) or kind_of(table) is None
+        return self._landing_partitions or isinstance(table, DerivedTable) or kind_of(table) not in _ALL_ROWS
 
     def _put_table(self, entry: CatalogEntry) -> None:
         """Create or change a table; if another writer comes in between, look again and go on from what it wrote."""

@@ -47,8 +47,13 @@ def products_of(tables: Iterable[Table]) -> dict[str, Product]:
     The stream decides. A DMAP table receives one file per day, so it needs no product. ``__current`` is listed under
     the base table, and ``__changes``, which it is made of as well, under the change table.
     """
-    kinds = ((table, kind_of(table)) for table in tables)
-    return {table.name: Product(kind, table) for table, kind in kinds if kind}
+    kinds = [(table, kind_of(table)) for table in tables]
+    with_changes = {table.base for table, kind in kinds if kind is ProductKind.CHANGES}
+    return {
+        table.name: Product(kind, table)
+        for table, kind in kinds
+        if kind and (kind is not ProductKind.CURRENT or table.name in with_changes)
+    }
 
 
 def kind_of(table: Table) -> ProductKind | None:

@@ -143,6 +143,7 @@ def test_what_was_put_and_ingested_before_is_not_again(cubic: Cubic, ingested_ho
     report = outcome.json
     assert [(row["product"], row["waiting"]) for row in report.pop("products")] == [
         ("cubic__kafka__sample__events", 0),
+        ("cubic__ods_qlik__edw_sample__current", 0),
         ("cubic__ods_qlik__edw_sample__changes", 0),
     ]
     assert report == {"tables": [], "held": [], "left_alone": 0, "failures": []}

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import or_, select, text
 
 from cubic_ingestion.domain.changes import Consumer
@@ -14,7 +13,7 @@ from cubic_ingestion.observability.health import health
 from cubic_ingestion.observability.metrics import LedgerCollector, exposition
 from cubic_ingestion.observability.problems import Problem, ProblemCode, Thresholds
 from cubic_ingestion.tables import load_tables
-from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, an_ods_table, limits
+from cubic_ingestion_tests.builders import NOON, a_change_table, a_table, limits
 from cubic_ingestion_tests.contracts.ledgers import AT_NOON, an_ingested, claim
 from cubic_ingestion_tests.observability.conftest import KAFKA, Watched
 from cubic_ingestion_tests.observability.test_metrics import of, parsed
@@ -80,9 +79,8 @@ def test_changes_that_wait_while_a_product_rests_after_a_costly_merge_are_no_pro
     assert [found.table for found in behind(watched)] == [CHANGES.name]
 
 
-@pytest.mark.parametrize("table", [a_table(), an_ods_table()], ids=["dmap", "ods base"])
-def test_a_table_without_a_product_is_never_behind(watched: Watched, table: Table) -> None:
-    came(watched, table, "20220304.csv")
+def test_a_table_without_a_product_is_never_behind(watched: Watched) -> None:
+    came(watched, a_table(), "20220304.csv")
     watched.moment = NOON + 100 * HOUR
     assert behind(watched) == []
 
