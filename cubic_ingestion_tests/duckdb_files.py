@@ -54,7 +54,7 @@ def duckdb_is_there_already(duckdb_instance: duckdb.DuckDBPyConnection, monkeypa
 
     def connect(path: Path | None = None, *, read_only: bool = False, **options: Any) -> Any:
         if options:
-            return begin(path, **options)
+            return begin(path or ":memory:", **options)
         return _Attached(duckdb_instance, path, read_only) if path else begin()
 
     monkeypatch.setattr(duckdb, "connect", connect)
