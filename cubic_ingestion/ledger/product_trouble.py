@@ -1,5 +1,7 @@
 """Trouble of products: what is wrong with what they show, told without a look at all loads."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from cubic_ingestion.domain.generation import Generation
@@ -44,6 +46,17 @@ class ProductTrouble(Part):
             .order_by(CubicTable.name)
         )
         return [RefusedLoads(*row) for row in connection.execute(statement).tuples()]
+
+    @reads
+    def refused_of(self, connection: Connection, table: str) -> Mapping[int, str]:
+        """Return the loads whose changes the product of a base table does not apply, and why; by the same index."""
+        statement = (
+            select(CubicProductLoad.load_id, func.coalesce(CubicProductLoad.refused, ""))
+            .join(CubicTable, CubicTable.id == CubicProductLoad.table_id)
+            .where(CubicTable.name == table, CubicProductLoad.refused.is_not(None))
+            .order_by(CubicProductLoad.load_id)
+        )
+        return dict(connection.execute(statement).tuples().all())
 
     @reads
     def rejected(self, connection: Connection) -> list[tuple[str, str, Generation]]:

@@ -19,6 +19,7 @@ from cubic_ingestion.products.current import KEY
 from cubic_ingestion.products.current_rows import COUNTER, Shape, shape_of
 from cubic_ingestion.products.full_load import FullLoad
 from cubic_ingestion.products.generation_facts import GenerationFacts, facts_of
+from cubic_ingestion.products.key_order import sort_positions
 from cubic_ingestion.products.log_files import open_file
 from cubic_ingestion.products.plain_law import PlainLaw
 from cubic_ingestion.products.rows import Addition, free_names
@@ -63,13 +64,25 @@ class FoldedState:
             yield own
 
     def current_rows(self, keep: Keep) -> Iterator[pa.Table]:
-        """Yield the rows of the product."""
+        """Yield the rows of the product, one row group after another."""
         for file in self.files:
-            with open_file(self.platform.warehouse, file) as parquet:
-                names = [name for name in parquet.schema_arrow.names if _is_of(name, self.shape.shown)]
-                for number in range(parquet.num_row_groups):
-                    keep()
-                    yield from_stored(parquet.read_row_group(number, names), self.shape.shown)
+            for rows in self._read(file, self.shape.shown):
+                keep()
+                yield rows
+
+    def keys_in_order(self) -> Iterator[pa.Table]:
+        """Yield the keys of the product, the file with the lowest key first."""
+        key = pa.schema([self.shape.rows.field(name) for name in self.shape.law.key])
+        files = [file for file in self.files if file.n_rows]
+        firsts = [key.empty_table(), *(next(self._read(file, key)).slice(0, 1) for file in files)]
+        for place in sort_positions(pa.concat_tables(firsts), key.names).tolist():
+            yield from self._read(files[place], key)
+
+    def _read(self, file: WarehouseFile, schema: pa.Schema) -> Iterator[pa.Table]:
+        with open_file(self.platform.warehouse, file) as parquet:
+            names = [name for name in parquet.schema_arrow.names if _is_of(name, schema)]
+            for number in range(parquet.num_row_groups):
+                yield from_stored(parquet.read_row_group(number, names), schema)
 
 
 def folded_state(platform: Platform, product: Product) -> FoldedState | None:

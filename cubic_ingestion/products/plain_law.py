@@ -6,6 +6,7 @@ change.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ Key = tuple[Any, ...]
 Origin = tuple[int, int]
 """A load and the number of a row in its file: which change it is."""
 
-_NAN = float("nan")
+_NAN, _ROWS = float("nan"), 4_096
 _STAMPS = ("header__change_seq", "header__timestamp", "load_id")
 
 
@@ -100,17 +101,19 @@ def order_of(key: Key) -> tuple[tuple[bool, bool, Any], ...]:
 
 def plain_rows(table: pa.Table) -> Iterator[Row]:
     """Yield rows of a table. Equal values are equal in Python, too: moments are numbers, and there is one NaN."""
-    columns = [_plain(column) for column in table.columns]
-    for values in zip(*columns, strict=True):
-        yield dict(zip(table.column_names, values, strict=True))
+    for batch in table.to_batches(max_chunksize=_ROWS):
+        columns = [_plain(column) for column in batch.columns]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(table.column_names, values, strict=True))
 
 
-def _plain(column: "pa.ChunkedArray[Any]") -> list[Any]:
+def _plain(column: "pa.Array[Any]") -> list[Any]:
     if pa.types.is_timestamp(column.type) or pa.types.is_time64(column.type):
         column = column.cast(pa.int64())
     values = column.to_pylist()
-    is_float = pa.types.is_floating(column.type)
-    return [_NAN if value != value else value for value in values] if is_float else values  # noqa: PLR0124
+    if not pa.types.is_floating(column.type):
+        return values
+    return [_NAN if value is not None and isnan(value) else value for value in values]
 
 
 def _number(mask: str) -> int:

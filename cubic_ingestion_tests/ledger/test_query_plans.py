@@ -62,6 +62,7 @@ OBSERVED: list[tuple[str, Callable[[Ledger], object]]] = [
     ("ix_cubic_loads_source_at", lambda observer: observer.counts.days(["t"], NOON)),
     ("ix_cubic_loads_work", lambda observer: observer.counts.full_loads(["t"])),
     ("ix_cubic_product_loads_refused", lambda observer: observer.product_trouble.refused()),
+    ("ix_cubic_product_loads_refused", lambda observer: observer.product_trouble.refused_of("t")),
     ("ix_cubic_loads_work", lambda observer: observer.product_trouble.rejected()),
 ]
 

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from cubic_ingestion.products.plain_law import PlainLaw, Row, origin_of
+from cubic_ingestion.products.plain_law import PlainLaw, Row, order_of, origin_of, plain_rows
 from cubic_ingestion_tests.products.interpreter import ChangeFile, Generation, LoadFile, interpret
 from cubic_ingestion_tests.products.streams import Stream, streams
 
@@ -59,3 +60,13 @@ def test_changes_one_by_one_give_the_rows_of_the_law(stream: Stream) -> None:
     law.fold(rows, changes, befores)
 
     assert rows == expected.rows
+
+
+def test_values_that_are_equal_in_a_column_are_equal_in_python() -> None:
+    moments = pa.array([1_646_388_000_000_000_001, None], pa.timestamp("ns"))
+    rates = pa.array([float("nan"), float("nan")])
+    (first, second), again = plain_rows(pa.table({"at": moments, "rate": rates})), float("nan")
+    assert first == {"at": 1_646_388_000_000_000_001, "rate": first["rate"]}
+    assert (second["at"], second["rate"] is first["rate"], first["rate"] is again) == (None, True, False)
+    in_order = sorted([(None,), (first["rate"],), (2.0,), (-1.0,)], key=order_of)
+    assert in_order == [(-1.0,), (2.0,), (first["rate"],), (None,)]
