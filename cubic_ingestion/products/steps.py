@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from cubic_ingestion.domain.changes import Consumer
+from cubic_ingestion.domain.generation import Shown
 from cubic_ingestion.domain.product import MERGE, Product
 from cubic_ingestion.ledger.records import Intent, MergeFacts
 from cubic_ingestion.pipeline.ingestion_platform import Platform
@@ -70,8 +71,8 @@ class MergeSteps:
             is_committed = table is not None and merge_of(table) == open_merge
             (state,) = products.states([source])
             facts = _facts(table, None)
-            if state.generation is not None:  # a person may have chosen it since
-                facts = replace(facts, generation=None)
+            if (facts.generation or "") <= Shown(state.generation, state.chosen_over).newer_than:
+                facts = replace(facts, generation=None)  # it is on record, or a person has chosen another since
             ended = (
                 products.finish(self.claimant, source, facts)
                 if is_committed
