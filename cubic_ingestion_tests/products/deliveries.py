@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from cubic_ingestion.domain.product import products_of
+from cubic_ingestion.domain.product import ProductKind, products_of
 from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.products.checks import completeness
 from cubic_ingestion.products.update import update_products
@@ -52,8 +52,10 @@ def shown(depot: Depot, view: str, columns: str) -> list[tuple[object, ...]]:
 
 
 def is_complete(depot: Depot) -> bool:
-    return all(
-        completeness(depot.platform, each).is_complete for each in products_of(depot.platform.tables.values()).values()
+    return holds_its_generation(depot) and all(
+        completeness(depot.platform, each).is_complete
+        for each in products_of(depot.platform.tables.values()).values()
+        if each.kind is not ProductKind.CURRENT
     )
 
 
@@ -61,14 +63,12 @@ def holds_its_generation(depot: Depot) -> bool:
     """Say whether ``__current`` has, on record, the LOAD files of its generation and what ``__changes`` has of it."""
     base, changes = an_ods_table().name, a_change_table().name
     products = depot.platform.ledger.products
-    (state,) = products.states([base])
+    generation = next((state.generation for state in products.states([base])), None)
     full_load = [
         load_id
         for load_id, load in products.standing(base, products.standing_ids(base)).items()
-        if load.snapshot and snapshot_id(load.snapshot) == state.generation
+        if load.snapshot and snapshot_id(load.snapshot) == generation
     ]
-    logged = {
-        load_id: each.etag for load_id, each in products.held(changes).items() if each.place[0] == state.generation
-    }
+    logged = {load_id: each.etag for load_id, each in products.held(changes).items() if each.place[0] == generation}
     held = products.held(base)
     return set(held) == {*full_load, *logged} and all(held[load_id].etag == etag for load_id, etag in logged.items())

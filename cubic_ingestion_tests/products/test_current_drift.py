@@ -12,7 +12,7 @@ from cubic_ingestion.products import key_files
 from cubic_ingestion.products.steps import merge_of
 from cubic_ingestion_tests.builders import a_dfm, csv_gz
 from cubic_ingestion_tests.depot import Depot
-from cubic_ingestion_tests.products.deliveries import CT, CURRENT, holds_its_generation, open_depot, shown, update
+from cubic_ingestion_tests.products.deliveries import CT, CURRENT, is_complete, open_depot, shown, update
 
 BASE, VIEW = "cubic__ods_qlik__edw_sample", "cubic__ods_qlik__edw_sample__ct"
 LOAD = "cubic/ods_qlik/EDW.SAMPLE/LOAD0000000"
@@ -96,7 +96,7 @@ def test_keys_are_compared_after_their_type_has_widened(
     names = {name: str(text) for text, name in shown(depot, CURRENT, "id, name")}
     assert {name: float(text) for name, text in names.items() if name != "d"} == {"aaa": 7, "bb": 8}
     assert names["d"].rstrip("0") == value.rstrip("0")
-    assert holds_its_generation(depot)
+    assert is_complete(depot)
 
 
 def test_a_key_of_nanoseconds_and_one_of_the_largest_numbers_are_kept(depot: Depot) -> None:
@@ -158,7 +158,7 @@ def test_a_column_that_comes_and_widens_reads_like_the_view_over_springboard(
     assert len(shown(depot, CURRENT, columns)) == 4
     theirs = columns.replace("load_id", "load_id::bigint")
     assert shown(depot, CURRENT, columns) == shown(depot, VIEW, theirs)
-    assert holds_its_generation(depot)
+    assert is_complete(depot)
 
 
 def test_a_key_that_changes_within_a_generation_is_that_of_the_newest_file(depot: Depot) -> None:
@@ -174,7 +174,7 @@ def test_a_key_that_changes_within_a_generation_is_that_of_the_newest_file(depot
     put_changes(depot, 1, columns, "1,U,1,c,fourth", key=("ID",))
     update(depot)
     assert shown(depot, CURRENT, "id, part, name") == [(1, "c", "fourth"), (2, "a", "third")]
-    assert holds_its_generation(depot)
+    assert is_complete(depot)
 
 
 def test_a_table_without_a_key_has_no_current_and_keeps_nobody_waiting(depot: Depot) -> None:
@@ -189,7 +189,7 @@ def test_a_table_without_a_key_has_no_current_and_keeps_nobody_waiting(depot: De
     update(depot)
     assert shown(depot, CURRENT, "id, header__change_seq") == [(1, "2"), (2, "1")]
     assert problems(depot) == []
-    assert holds_its_generation(depot)
+    assert is_complete(depot)
 
 
 def problems(depot: Depot) -> list[str]:
@@ -216,7 +216,7 @@ def test_a_load_with_an_unknown_operation_is_left_out_until_it_is_restated(depot
     update(depot)
     assert shown(depot, CURRENT, "id") == [(1,), (2,), (3,), (4,), (5,), (6,)]
     assert refused(depot) == []
-    assert holds_its_generation(depot)
+    assert is_complete(depot)
 
 
 def refused(depot: Depot) -> list[str]:
@@ -241,7 +241,7 @@ def test_changes_of_a_retired_generation_leave_the_product_as_it_is(depot: Depot
     assert shown(depot, CURRENT, "id") == [(2,), (3,), (5,)]
     assert len(commits(depot)) == len(before) + 1
     assert merge_of(depot.platform.warehouse.open(CURRENT)) == depot.platform.ledger.products.last_merge(BASE)
-    assert holds_its_generation(depot)
+    assert is_complete(depot)
 
 
 def commits(depot: Depot) -> list[int]:
