@@ -14,6 +14,7 @@ from cubic_ingestion.defs.dmap import build_feed_asset, build_fetch_schedule
 from cubic_ingestion.defs.io_managers import SpringboardIOManager
 from cubic_ingestion.defs.jobs import move_originals, update_catalog
 from cubic_ingestion.defs.kafka import kafka_batch, kafka_batch_schedule
+from cubic_ingestion.defs.product_checks import build_fold_check
 from cubic_ingestion.defs.products import build_product_assets, update_all_products
 from cubic_ingestion.defs.pruning import daily_pruning, prune_runs
 from cubic_ingestion.defs.resources import platform_resource
@@ -60,6 +61,7 @@ def _build(tables: Mapping[str, Table], get_platform: Callable[[], Platform], dm
             audit_zones,
             expected_arrivals,
         ],
+        asset_checks=[build_fold_check(list(products_of(tables.values()).values()))],
         jobs=[move_originals, update_catalog, update_all_products, clean_warehouse, kafka_batch, prune_runs],
         sensors=[
             *(build_incoming_sensor(stream, of_stream) for stream, of_stream in active.items() if of_stream),

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.product import Product
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.products.current import KEY
-from cubic_ingestion.products.errors import LoadChangedError, LogMovedOnError
-from cubic_ingestion.products.folded_state import MovedOnError, folded_state
+from cubic_ingestion.products.current import DUPLICATE_KEYS, KEY
 from cubic_ingestion.products.generations import lacking
-from cubic_ingestion.products.key_checks import is_key_unique, n_duplicate_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def completeness(platform: Platform, product: Product) -> Completeness:
 
 @dataclass(frozen=True, slots=True)
 class CurrentFacts:
-    """What a check of ``__current`` can tell."""
+    """What a check of ``__current`` can tell. Cheap: no rows are read."""
 
     key: tuple[str, ...]
     """Empty if there is no product."""
@@ -59,38 +56,19 @@ class CurrentFacts:
     """Loads whose changes are not applied, and why."""
     lacking: str | None
     """Why the generation that is shown is not complete: a LOAD file of it is in Error."""
-    n_duplicate_keys_in_loads: int | None
-    """Keys that occur more than once in the LOAD files; None if rows were not read."""
-    is_key_unique: bool | None
-    """Whether each key is in the product once, and its files are in key order; None if rows were not read."""
+    n_duplicate_keys: int
+    """Keys that occur more than once in the LOAD files. In the product, each key is once: its files are written so."""
 
 
-def current_checks(platform: Platform, product: Product, *, reads_rows: bool = True) -> CurrentFacts:
-    """Look up what a check of ``__current`` can tell.
-
-    Args:
-        platform: The platform.
-        product: The product.
-        reads_rows: Also read the LOAD files and the product's keys. Without that, it is cheap. If what is on record
-            cannot be read as a whole at the moment, rows are not read.
-    """
-    source, trouble = product.source, platform.ledger.product_trouble
+def current_facts(platform: Platform, product: Product) -> CurrentFacts:
+    """Look up what a check of ``__current`` can tell."""
+    source = product.source
     generation = platform.ledger.generations.shown(source.name).generation
     table = platform.warehouse.open(product.name)
     properties = table.snapshot.properties if table and table.snapshot else {}
-    n_duplicates, is_unique = _read_rows(platform, product) if reads_rows else (None, None)
     return CurrentFacts(
         key=tuple(json.loads(properties.get(KEY, "[]"))),
-        refused=trouble.refused_of(source.name),
+        refused=platform.ledger.product_trouble.refused_of(source.name),
         lacking=lacking(platform, source, generation) if generation else None,
-        n_duplicate_keys_in_loads=n_duplicates,
-        is_key_unique=is_unique,
+        n_duplicate_keys=int(properties.get(DUPLICATE_KEYS, 0)),
     )
-
-
-def _read_rows(platform: Platform, product: Product) -> tuple[int | None, bool | None]:
-    try:
-        state = folded_state(platform, product)
-        return (n_duplicate_keys(state), is_key_unique(state)) if state else (None, None)
-    except (LoadChangedError, LogMovedOnError, MovedOnError):
-        return None, None

@@ -40,9 +40,11 @@ from cubic_ingestion.products.source import rows_of_all
 from cubic_ingestion.products.steps import GENERATION, REPLACES, Merged, MergeSteps
 from cubic_ingestion.products.workspace import open_workspace
 
-KEY, HIGHEST, HAS_BEFORE_IMAGES = "cubic.key", "cubic.highest", "cubic.has_before_images"
-"""Properties of a snapshot: the key columns as JSON, the highest sequence that is folded, and whether any change is a
-before-image."""
+KEY, UPDATES, DUPLICATE_KEYS = "cubic.key", "cubic.updates", "cubic.duplicate_keys"
+"""Properties of a snapshot: the key columns as JSON, what NULL in an update means, and how many keys occur more than
+once in the LOAD files."""
+HIGHEST, HAS_BEFORE_IMAGES = "cubic.highest", "cubic.has_before_images"
+"""Properties of a snapshot: the highest sequence that is folded, and whether any change is a before-image."""
 SLICE_CELLS = 8_000_000
 """Rows times columns of the changes that one commit folds in memory."""
 MOST_LATE_ROWS = 200_000
@@ -119,7 +121,7 @@ class CurrentMerge(MergeSteps):
         is_build = is_rebuild or self.is_unknown(table)
         if not is_build:
             self.require_step(table)
-            is_build = table is None or not _is_of(table, target.shape)
+            is_build = table is None or not self._is_of(table, target.shape)
         if table is not None and not is_build:
             try:
                 self._fold_all(table, target, load_ids, merged, started)
@@ -143,6 +145,17 @@ class CurrentMerge(MergeSteps):
         source = self.product.source
         changes = next(table for table in self.platform.tables.values() if table.base == source.name)
         return Product(ProductKind.CHANGES, changes)
+
+    def _is_of(self, table: WarehouseTable, shape: Shape) -> bool:
+        """Say whether a table shows a generation by the same key, in the same types, and by the same law."""
+        properties, schema, key = _properties(table), stored_schema(shape.rows), shape.law.key
+        return (
+            properties.get(GENERATION) == shape.generation
+            and properties.get(KEY) == json.dumps(key)
+            and properties.get(UPDATES) == self.product.source.updates.value
+            and all(name in table.schema.names for name in key)
+            and all(table.schema.field(name).type == schema.field(name).type for name in key)
+        )
 
     def _fold_all(
         self,
@@ -235,7 +248,10 @@ class CurrentMerge(MergeSteps):
         law, fresh = folded.law(shape.law, events), keys.filter(events, invert=True)
         files = KeyFiles.of(self.platform.warehouse, shape, table)
         net = net_changes(law, fresh, files.rows_of(moved_keys(law, fresh)))
-        net = in_key_order(law, refold.net(keys), net)
+        refolded, duplicates = refold.net(keys)
+        if load_ids and duplicates.num_rows:  # a build counts them all
+            raise _RebuildError
+        net = in_key_order(law, refolded, net)
         properties = {
             **before,
             REPLACES: shape.generation,
@@ -306,6 +322,8 @@ class CurrentMerge(MergeSteps):
                 GENERATION: shape.generation,
                 REPLACES: target.shown or "",
                 KEY: json.dumps(shape.law.key),
+                UPDATES: self.product.source.updates.value,
+                DUPLICATE_KEYS: str(build.n_duplicate_keys),
                 HIGHEST: build.highest,
                 HAS_BEFORE_IMAGES: "true" if build.has_before_images else "false",
             }
@@ -319,18 +337,6 @@ class CurrentMerge(MergeSteps):
 
 def _properties(table: WarehouseTable) -> Mapping[str, str]:
     return table.snapshot.properties if table.snapshot else {}
-
-
-def _is_of(table: WarehouseTable, shape: Shape) -> bool:
-    """Say whether a table shows a generation by the same key, in the same types."""
-    properties, schema = _properties(table), stored_schema(shape.rows)
-    key = shape.law.key
-    return (
-        properties.get(GENERATION) == shape.generation
-        and properties.get(KEY) == json.dumps(key)
-        and all(name in table.schema.names for name in key)
-        and all(table.schema.field(name).type == schema.field(name).type for name in key)
-    )
 
 
 def _is_other(addition: Addition, held: HeldLoad | None) -> bool:

@@ -48,10 +48,10 @@ class FoldCheck:
     def check(self, tell: Tell) -> Iterator[Finding]:
         """Yield what is wrong, one finding per product."""
         for product in products_of(self.platform.tables.values()).values():
-            if product.kind is ProductKind.CURRENT and (finding := self._look(product, tell)):
+            if product.kind is ProductKind.CURRENT and (finding := self.look(product, tell)):
                 yield finding
 
-    def _look(self, product: Product, tell: Tell) -> Finding | None:
+    def look(self, product: Product, tell: Tell) -> Finding | None:
         """Compare a product; what looks wrong is looked at again if there was a merge meanwhile."""
         code, problem = FindingCode.FOLD_NOT_COMPARED, ""
         for _ in range(LOOKS):

@@ -89,15 +89,16 @@ class Refold:
         seeds = pa.concat_tables([each.select(key) for each in (late, load_rows)])
         return Keys(linked_keys(moving, seeds, sequences, key))
 
-    def net(self, keys: Keys) -> pa.Table:
-        """Return the net changes of keys, from all their changes and LOAD rows."""
+    def net(self, keys: Keys) -> tuple[pa.Table, pa.Table]:
+        """Return the net changes of keys, from all their changes and LOAD rows, and the keys that LOAD files repeat."""
         if keys.table.num_rows:
             events = self.folded.filter(self.log.rows_of(keys, self.shape.events, self.keep))
             load_rows = self.full_load.rows_of(keys, self.shape.load_rows, self.keep)
         else:
             events, load_rows = self.shape.events.empty_table(), self.full_load.no_rows(self.shape.load_rows)
         law = self.folded.law(self.shape.law, events)
-        return fold_keys(law, events, first_rows(law, load_rows, self.shape.rows)[0], keys.table)
+        rows, duplicates = first_rows(law, load_rows, self.shape.rows)
+        return fold_keys(law, events, rows, keys.table), duplicates
 
     def _moving(self, sequences: Values) -> pa.Table:
         """Return the before-images and updates that may move a row, and those that have one of some sequences."""

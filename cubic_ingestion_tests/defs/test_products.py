@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 
 from cubic_ingestion.defs.headless import ingest_incoming
-from cubic_ingestion.defs.products import COMPLETE, update_all_products
+from cubic_ingestion.defs.product_checks import COMPLETE
+from cubic_ingestion.defs.products import update_all_products
 from cubic_ingestion.defs.translator import asset_key, product_key
 from cubic_ingestion.domain.product import Product, products_of
 from cubic_ingestion.domain.table import Table
