@@ -1,7 +1,8 @@
 """``make products``: many small loads as one table: merging them, and asking that table instead of Springboard.
 
 Everything is in local folders and on SQLite. A merge is in a process of its own, so that its peak of memory is its own;
-the peers are asked in the same run: the view over one file per load, and one file with the same rows.
+the peers are asked in the same run: the view over one file per load, and one file with the same rows. What concerns
+``__current`` is measured by ``products_current``.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import duckdb
 
 from benchmarks.files import write_json
 from benchmarks.own_process import Measured, in_a_process
+from benchmarks.products_current import add_options, measure
 from benchmarks.project import ingest_table, json_table, open_platform, place
 from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.domain.table import StreamName, Table
@@ -35,7 +37,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--loads", type=int, default=10_000, help="small loads of one table")
     parser.add_argument("--tables", type=int, default=200, help="tables with a few loads each")
     parser.add_argument("--merges", type=int, default=300, help="merges in a row")
+    add_options(parser)
     options = parser.parse_args(arguments)
+    if options.only is None:
+        _measure_logs(options)
+    measure(options)
+
+
+def _measure_logs(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="cubic-products-") as folder:
         source = Path(folder) / "events.json"
         write_json(source, LOAD_ROWS)

@@ -36,16 +36,17 @@ MAX_ICEBERG_ROWS, MAX_ICEBERG_CHANGES = 1_000_000, 10_000
 MEGABYTE = 1_000_000
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Fill, build, merge, ask the peers and print."""
-    parser = argparse.ArgumentParser(prog="make products", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of these measurements."""
     parser.add_argument("--megabytes", type=int, default=200, help="CSV of the first build")
     parser.add_argument("--rows", type=int, default=2_000_000, help="rows of the table that changes are merged into")
     parser.add_argument("--log", type=int, default=1_000_000, help="changes that late ones come after")
-    parser.add_argument("--tables", type=int, default=200, help="tables with a few changes each")
     parser.add_argument("--full", action="store_true", help="1 GB of CSV, 10 million rows, 10 million changes")
-    parser.add_argument("--only", choices=["build", "merge", "late", "many"], help="one part alone")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--only", choices=["build", "merge", "late", "many"], help="one measurement of __current")
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Fill, build, merge, ask the peers and print."""
     if options.full:
         options.megabytes, options.rows, options.log = 1_000, 10_000_000, 10_000_000
     parts: dict[str, Callable[[Path], None]] = {
@@ -235,9 +236,3 @@ def _print(name: str, measured: Measured, remark: str = "") -> None:
         f"{'; ' if remark else ''}{remark}",
         flush=True,
     )
-
-
-if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
