@@ -74,7 +74,8 @@ s3: $(INSTALLED) ## Measure loads per second on S3 over HTTP, with 1, 8 and 32 i
 scan: $(INSTALLED) ## Measure a scan of a million known keys, time and memory, against a bare listing (OPTIONS)
 	$(BIN)/python -m benchmarks.scan $(OPTIONS)
 
-products: $(INSTALLED) ## Measure products: merging many small loads, and asking them instead of Springboard (OPTIONS)
+products: $(INSTALLED) ## Measure products: many small loads, and __current beside its peers (OPTIONS=--full for the largest sizes)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.lock
 	$(BIN)/python -m benchmarks.products $(OPTIONS)
 
 audit: $(INSTALLED) ## Measure cubic audit, time and memory, for up to a million loads and with findings (OPTIONS)

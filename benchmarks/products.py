@@ -1,7 +1,8 @@
 """``make products``: many small loads as one table: merging them, and asking that table instead of Springboard.
 
 Everything is in local folders and on SQLite. A merge is in a process of its own, so that its peak of memory is its own;
-the peers are asked in the same run: the view over one file per load, and one file with the same rows.
+the peers are asked in the same run: the view over one file per load, and one file with the same rows. What concerns
+``__current`` is measured by ``products_current``.
 """
 
 import argparse
@@ -9,13 +10,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
 from benchmarks.files import write_json
+from benchmarks.own_process import Measured, in_a_process
+from benchmarks.products_current import add_options, measure
 from benchmarks.project import ingest_table, json_table, open_platform, place
 from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.domain.table import StreamName, Table
@@ -35,7 +37,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--loads", type=int, default=10_000, help="small loads of one table")
     parser.add_argument("--tables", type=int, default=200, help="tables with a few loads each")
     parser.add_argument("--merges", type=int, default=300, help="merges in a row")
+    add_options(parser)
     options = parser.parse_args(arguments)
+    if options.only is None:
+        _measure_logs(options)
+    measure(options)
+
+
+def _measure_logs(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="cubic-products-") as folder:
         source = Path(folder) / "events.json"
         write_json(source, LOAD_ROWS)
@@ -47,9 +56,9 @@ def main(arguments: Sequence[str]) -> None:
 def _one_table(home: Path, source: Path, n_loads: int) -> None:
     _deliver(home, [json_table()], source, range(1, n_loads + 1))
     print(f"{n_loads:,} loads of {LOAD_ROWS} rows in one table")
-    _print_merge("first merge", n_loads, _in_a_process(_merge, home))
+    _print_merge("first merge", n_loads, in_a_process(_merge, home))
     _deliver(home, [json_table()], source, range(n_loads + 1, n_loads + N_LATE + 1))
-    _print_merge(f"{N_LATE} more loads", N_LATE, _in_a_process(_merge, home))
+    _print_merge(f"{N_LATE} more loads", N_LATE, in_a_process(_merge, home))
     _ask(home)
 
 
@@ -82,12 +91,12 @@ def _median(connection: duckdb.DuckDBPyConnection, sql: str) -> float:
 def _many_tables(home: Path, source: Path, n_tables: int) -> None:
     tables = _numbered(n_tables)
     _deliver(home, tables, source, [1])
-    _in_a_process(_merge, home, n_tables)
+    in_a_process(_merge, home, n_tables)
     _deliver(home, tables, source, [2])
-    seconds, _, mib = _in_a_process(_merge, home, n_tables)
-    rate = n_tables / seconds
+    measured = in_a_process(_merge, home, n_tables)
+    rate = n_tables / measured.seconds
     print(f"{n_tables} tables with a load of {LOAD_ROWS} rows each, in one pass", flush=True)
-    print(f"  {seconds:.1f} s, {rate:.1f} tables/s, {mib:.0f} MiB; reach 8 tables/s", flush=True)
+    print(f"  {measured.seconds:.1f} s, {rate:.1f} tables/s, {measured.mib:.0f} MiB; reach 8 tables/s", flush=True)
 
 
 def _many_merges(home: Path, source: Path, n_merges: int) -> None:
@@ -126,7 +135,11 @@ def _deliver(home: Path, tables: Sequence[Table], source: Path, numbers: Sequenc
     catalog(platform, list(platform.tables), run_id="bench")
 
 
-def _merge(home: Path, n_tables: int = 0) -> int:
+def _merge(home: Path, n_tables: int = 0) -> Callable[[], object]:
+    return partial(_merged, home, n_tables)
+
+
+def _merged(home: Path, n_tables: int) -> int:
     tables = _numbered(n_tables) if n_tables else [json_table()]
     report = update_products(open_platform(home, tables), run_id="bench")
     if report.refused:
@@ -134,37 +147,10 @@ def _merge(home: Path, n_tables: int = 0) -> int:
     return sum(merged.n_loads for merged in report.merged)
 
 
-def _in_a_process(work: Callable[..., int], *arguments: object) -> tuple[float, float, float]:
-    """Return seconds, seconds of processor time, and MiB at the peak."""
-    spawn = get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_measure, args=(theirs, work, *arguments))
-    process.start()
-    theirs.close()  # else a process that died would be waited for
-    measured = ours.recv()
-    process.join()
-    return measured
-
-
-def _measure(results: Connection, work: Callable[..., int], *arguments: object) -> None:
-    """Do the work in this process, and send seconds, seconds of processor time and MiB at the peak to the parent."""
-    started, cpu = time.perf_counter(), time.process_time()
-    work(*arguments)
-    used = peak_mib()
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
-    results.send((seconds, cpu_seconds, used))
-
-
-def peak_mib() -> float:
-    """Return the peak of this process's own memory; ``getrusage`` would begin with that of the parent."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def _print_merge(name: str, n_loads: int, measured: tuple[float, float, float]) -> None:
-    seconds, cpu, mib = measured
+def _print_merge(name: str, n_loads: int, measured: Measured) -> None:
     print(
-        f"  {name}: {seconds:.1f} s, {n_loads / cpu:,.0f} loads a second of one core, {mib:.0f} MiB; "
+        f"  {name}: {measured.seconds:.1f} s, {n_loads / measured.cpu_seconds:,.0f} loads a second of one core, "
+        f"{measured.mib:.0f} MiB; "
         "reach 1,500 loads/s, 400 MiB",
         flush=True,
     )

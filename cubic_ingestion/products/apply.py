@@ -46,7 +46,7 @@ def apply(rows: pa.Table, net: pa.Table, key: Sequence[str]) -> Applied:
     is_kept[place[found]] = False
     kept = np.flatnonzero(is_kept)
     order = np.insert(kept, np.searchsorted(kept, place[stays]), rows.num_rows + np.arange(new.num_rows))
-    return Applied(pa.concat_tables([rows, new]).combine_chunks().take(order), n_orphans, absent.select(key))
+    return Applied(_taken(rows, new, order), n_orphans, absent.select(key))
 
 
 def cut(net: pa.Table, firsts: pa.Table, key: Sequence[str]) -> list[pa.Table]:
@@ -56,6 +56,16 @@ def cut(net: pa.Table, firsts: pa.Table, key: Sequence[str]) -> list[pa.Table]:
     """
     bounds = [0, *lower_bound(net, firsts, key)[0].tolist()[1:], net.num_rows]
     return [net.slice(start, end - start) for start, end in pairwise(bounds)]
+
+
+def _taken(rows: pa.Table, new: pa.Table, order: Positions) -> pa.Table:
+    """Take rows from two tables, one column after the other, so that only one is in memory twice."""
+    positions = indices(order)
+    columns: list[Values] = [
+        pa.concat_arrays([*old.chunks, *added.chunks]).take(positions)
+        for old, added in zip(rows.columns, new.columns, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=rows.schema)
 
 
 def _new_rows(rows: pa.Table, net: pa.Table, place: Positions) -> pa.Table:

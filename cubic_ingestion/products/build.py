@@ -1,6 +1,6 @@
 """Build: the rows of ``__current`` from all LOAD rows and all changes of a generation, whatever their number.
 
-DuckDB sorts both by key, on disk. Then they go past side by side, some thousand rows at a time, and the changes of each
+Both are sorted by key, on disk. Then they go past side by side, some thousand rows at a time, and the changes of each
 key are folded. Keys that moves link are folded before, together.
 """
 
@@ -81,8 +81,8 @@ class Build:
         """Yield the rows in key order; counts orphans and duplicate keys."""
         law, shape, key = self.shape.law, self.shape, self.shape.law.key
         linked, linked_net = self._linked()
-        loads = self.workspace.sorted_rows(_LOADS, [*key, Event.FILE_TIME, COUNTER, Event.ROW_NUMBER])
-        events = self.workspace.sorted_rows(_EVENTS, key, self._foldable)
+        loads = self.workspace.sorted_rows(_LOADS, key, [Event.FILE_TIME, COUNTER, Event.ROW_NUMBER])
+        events = self.workspace.sorted_rows(_EVENTS, key, where=self._foldable)
         schemas = (self.workspace.schemas[_LOADS], shape.events)
         for load_rows, changes in side_by_side(loads, events, schemas, key):
             rows, duplicates = first_rows(law, load_rows, shape.rows)

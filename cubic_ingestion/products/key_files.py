@@ -1,18 +1,20 @@
 """Key files: the files of ``__current``, sorted by key, in ranges that do not overlap.
 
 The first and the last key of a file are in its footer. A merge writes again only the files whose range has a changed
-key, one row group after another, and a small neighbour with it.
+key, a piece of a row group after another, and a small neighbour with it. Rows are encoded in a thread of their own.
 """
 
 import base64
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cubic_ingestion.parsing.stored_types import NANOSECONDS, from_stored
-from cubic_ingestion.ports import Keep, Warehouse, WarehouseFile, WarehouseTable
+from cubic_ingestion.ports import DataFileWriter, Keep, Warehouse, WarehouseFile, WarehouseTable
 from cubic_ingestion.products.apply import apply, cut
 from cubic_ingestion.products.current_rows import Shape
 from cubic_ingestion.products.errors import KeyOrderError
@@ -23,6 +25,10 @@ from cubic_ingestion.products.scan import Keys
 
 TARGET_BYTES = 64 << 20
 """A file that grew to twice as much is split; neighbours that are together smaller become one."""
+_PIECES, _MIN_PIECE_ROWS = 4, 8_192
+"""Pieces that a row group is read in. A small one is read as a whole."""
+_AHEAD = 4
+"""Pieces that wait while one is encoded. As many always: so the same rows always make the same files."""
 FIRST_KEY, LAST_KEY = "cubic.first_key", "cubic.last_key"
 
 
@@ -70,16 +76,23 @@ class KeyFileWriter:
         pieces = self._in_order(rows)
         piece = _next(pieces)
         while piece is not None:
-            with self.table.writer(self.stored, replaces_schema=self.replaces_schema) as writer:
-                first, last = piece.slice(0, 1), piece
+            opened = self.table.writer(self.stored, replaces_schema=self.replaces_schema)
+            with opened as writer, ThreadPoolExecutor(1) as encoding:
+                first, last, n_rows, n_bytes = piece.slice(0, 1), piece, 0, 0
+                waiting: deque[Future[int]] = deque()
                 while piece is not None:
-                    room = piece.num_rows if max_rows is None else max_rows - writer.n_rows
+                    room = piece.num_rows if max_rows is None else max_rows - n_rows
                     last, rest = piece.slice(0, room), piece.slice(room)
-                    writer.write(self._stored(last))
+                    waiting.append(encoding.submit(_write, writer, self._stored(last)))
+                    n_rows += last.num_rows
+                    if len(waiting) > _AHEAD:
+                        n_bytes = waiting.popleft().result()
                     self.keep()
                     piece = rest if rest.num_rows else _next(pieces)
-                    if rest.num_rows or (max_rows is None and writer.n_bytes >= TARGET_BYTES):
+                    if rest.num_rows or (max_rows is None and n_bytes >= TARGET_BYTES):
                         break
+                for each in waiting:
+                    each.result()
                 footer = {FIRST_KEY: self._text(first), LAST_KEY: self._text(last.slice(last.num_rows - 1))}
                 self.files.append(writer.close(footer=footer))
 
@@ -103,6 +116,11 @@ class KeyFileWriter:
         with pa.ipc.new_stream(sink, key.schema) as stream:
             stream.write_table(key)
         return base64.b64encode(sink.getvalue().to_pybytes()).decode()
+
+
+def _write(writer: DataFileWriter, rows: pa.Table) -> int:
+    writer.write(rows)
+    return writer.n_bytes
 
 
 def _next(pieces: Iterator[pa.Table]) -> pa.Table | None:
@@ -178,11 +196,13 @@ class KeyFiles:
             group = following
 
     def _rows(self, file: WarehouseFile) -> Iterator[pa.Table]:
-        """Yield the row groups of a file, in the columns and types that rows have now."""
+        """Yield the row groups of a file in pieces, in the columns and types that rows have now."""
         with open_file(self.warehouse, file) as parquet:
             names = [name for name in parquet.schema_arrow.names if _is_of(name, self.shape.rows)]
             for number in range(parquet.num_row_groups):
-                yield from_stored(parquet.read_row_group(number, names), self.shape.rows)
+                n_rows = max(parquet.metadata.row_group(number).num_rows // _PIECES + 1, _MIN_PIECE_ROWS)
+                for batch in parquet.iter_batches(n_rows, row_groups=[number], columns=names):
+                    yield from_stored(pa.Table.from_batches([batch]), self.shape.rows)
 
     def _cut(self, keyed: pa.Table) -> Sequence[pa.Table]:
         if not self.files:

@@ -1,4 +1,4 @@
-"""A workspace on disk: tables that are larger than memory, which DuckDB sorts and searches."""
+"""A workspace on disk: tables that are larger than memory. DuckDB keeps and searches them."""
 
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cubic_ingestion.parsing.stored_types import NANOSECONDS, from_stored, nanosecond_columns, to_stored
+from cubic_ingestion.parsing.stored_types import from_stored, nanosecond_columns, to_stored
 from cubic_ingestion.products.current_rows import in_transit
+from cubic_ingestion.products.sort_on_disk import RANGE_BYTES, SAMPLES_PER_RANGE, SortOnDisk
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MEMORY = "128MB"
+MEMORY = "64MB"
 """What DuckDB may take; the rest goes to disk."""
 _CONFIG: "dict[str, str | bool | int | float | list[str]]" = {
     "memory_limit": MEMORY,
     "threads": 2,
     "preserve_insertion_order": False,
 }
-_PIECE_ROWS, _PIECE_BYTES = 65_536, 8 << 20
+_PIECE_ROWS, _PIECE_BYTES = 32_768, 4 << 20
 
 
 @dataclass(slots=True)
@@ -30,7 +31,9 @@ class Workspace:
     """Tables on disk. Rows are given and returned in the types of Springboard."""
 
     connection: "DuckDBPyConnection"
+    folder: Path
     schemas: dict[str, pa.Schema] = field(default_factory=dict[str, pa.Schema])
+    n_rows: dict[str, int] = field(default_factory=dict[str, int])
     sizes: dict[str, int] = field(default_factory=dict[str, int])
     """Bytes per row of each table, at most."""
     fine: set[str] = field(default_factory=set[str])
@@ -61,28 +64,45 @@ class Workspace:
             if failures:
                 raise failures[0] from None
             raise
+        self.n_rows[name] = n_rows
         return n_rows
 
-    def sorted_rows(self, name: str, by: Sequence[str], where: str = "true") -> Iterator[pa.Table]:
-        """Yield rows of a table in the order of some columns, which is that of ``key_order``."""
-        transit = in_transit(self.schemas[name])
-        columns = [each for column in by for each in (column, column + NANOSECONDS) if each in transit.names]
-        order = ", ".join(f"{quoted(column)} NULLS LAST" for column in columns)
-        yield from self.all_rows(name, f"{where} ORDER BY {order}")
+    def sorted_rows(
+        self, name: str, key: Sequence[str], by: Sequence[str] = (), where: str = "true"
+    ) -> Iterator[pa.Table]:
+        """Yield rows of a table in the order of a key, which is that of ``key_order``.
+
+        Args:
+            name: The table.
+            key: Key columns.
+            by: Further columns, which order the rows of one key.
+            where: Which rows.
+        """
+        schema = self.schemas[name]
+        keys = pa.schema([schema.field(column) for column in key])
+        n_ranges = self.n_rows[name] * self.sizes[name] // RANGE_BYTES + 1
+        stored = ", ".join(quoted(column) for column in in_transit(keys).names if column in in_transit(schema).names)
+        query = f"SELECT {stored} FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
+        sample = self.rows(f"FROM ({query}) USING SAMPLE {n_ranges * SAMPLES_PER_RANGE} ROWS (reservoir, 7)", keys)
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            sort = SortOnDisk(Path(folder), schema, key, [*key, *by])
+            yield from sort.rows(self.all_rows(name, where), sample, n_ranges, self._piece_rows(name))
 
     def all_rows(self, name: str, where: str) -> Iterator[pa.Table]:
         """Yield rows of a table, in any order."""
         schema, transit = self.schemas[name], in_transit(self.schemas[name])
         query = f"SELECT * FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
-        n_rows = max(min(_PIECE_ROWS, _PIECE_BYTES // self.sizes[name]), 1_000)
         with self.connection.cursor() as cursor:  # a connection has one open result at a time
-            for batch in cursor.sql(query).to_arrow_reader(n_rows):
+            for batch in cursor.sql(query).to_arrow_reader(self._piece_rows(name)):
                 yield from_stored(pa.Table.from_batches([batch]).cast(transit), schema)
 
     def rows(self, query: str, schema: pa.Schema) -> pa.Table:
         """Return the rows of a query, which has the columns of a schema."""
         transit = in_transit(schema)
         return from_stored(self.connection.sql(query).to_arrow_table().cast(transit), schema)
+
+    def _piece_rows(self, name: str) -> int:
+        return max(min(_PIECE_ROWS, _PIECE_BYTES // self.sizes[name]), 1_000)
 
 
 @contextmanager
@@ -94,7 +114,7 @@ def open_workspace() -> Generator[Workspace]:
         tempfile.TemporaryDirectory(prefix="cubic-") as folder,
         duckdb.connect(Path(folder) / "workspace.duckdb", config=_CONFIG) as connection,
     ):
-        yield Workspace(connection)
+        yield Workspace(connection, Path(folder))
 
 
 def quoted(name: str) -> str:
