@@ -56,7 +56,7 @@ def test_what_is_left_out_and_what_is_missing_is_told(depot: Depot) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [lambda rows: [rows, rows], lambda rows: [rows.take(range(rows.num_rows)[::-1])]],
+    [lambda rows: [rows, rows], lambda rows: [rows.take(list(range(rows.num_rows))[::-1])]],
     ids=["twice", "reversed"],
 )
 def test_rows_that_are_not_in_key_order_are_never_committed(
