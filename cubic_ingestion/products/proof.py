@@ -96,17 +96,17 @@ class Comparison:
         Raises:
             LoadChangedError: A LOAD file is another one by now.
         """
-        state, key = self.state, self.state.law.key
+        state = self.state
         self.workspace.store(_LOADS, state.load_schema, state.load_rows(keep_nothing))
         self.workspace.store(_CHANGES, state.shape.events, state.changes(keep_nothing))
         self.workspace.store(_CURRENT, state.shape.shown, state.current_rows(keep_nothing))
-        for before, update in state.law.moves(self._sorted(_CHANGES, _TOTAL_ORDER, _MAY_MOVE)):
+        for before, update in state.law.moves(self._sorted(_CHANGES, _TOTAL_ORDER[:1], _TOTAL_ORDER[1:], _MAY_MOVE)):
             self._befores[origin_of(update)] = before
             self._linked |= {state.law.key_of(before), state.law.key_of(update)}
         kinds = (
-            (_LOADS, [*key, "source_at", "counter", "row_number"]),
-            (_CHANGES, [*key, *_TOTAL_ORDER]),
-            (_CURRENT, key),
+            (_LOADS, ("source_at", "counter", "row_number")),
+            (_CHANGES, _TOTAL_ORDER),
+            (_CURRENT, ()),
         )
         streams = [self._keyed(name, by) for name, by in kinds]
         linked = _Rows()
@@ -127,12 +127,12 @@ class Comparison:
         rows = counted(self.n_differing, "row is not", "rows are not")
         return f"Folded again by other means, {rows} the same. The first has the key {visible(named)}: {how}."
 
-    def _sorted(self, name: str, by: Sequence[str], where: str = "true") -> Iterator[Row]:
-        for rows in self.workspace.sorted_rows(name, by, where):
+    def _sorted(self, name: str, key: Sequence[str], by: Sequence[str], where: str = "true") -> Iterator[Row]:
+        for rows in self.workspace.sorted_rows(name, key, by, where):
             yield from plain_rows(rows)
 
     def _keyed(self, name: str, by: Sequence[str]) -> Iterator[tuple[Key, str, Row]]:
-        for row in self._sorted(name, by):
+        for row in self._sorted(name, self.state.law.key, by):
             yield self.state.law.key_of(row), name, row
 
     def _compare(self, rows: "_Rows") -> None:

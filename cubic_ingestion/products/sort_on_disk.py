@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from cubic_ingestion.products.apply import cut
@@ -45,7 +46,7 @@ class SortOnDisk:
             piece_rows: Rows per piece.
         """
         firsts = Keys.of(sample, self.key).table
-        firsts = firsts.take(list(range(0, firsts.num_rows, max(sample.num_rows // n_ranges, 1))))
+        firsts = firsts.take(np.arange(0, firsts.num_rows, max(sample.num_rows // n_ranges, 1)))
         if firsts.num_rows < 2:  # noqa: PLR2004 - one range
             yield from self._pieces(rows, piece_rows)
             return
