@@ -124,7 +124,7 @@ def bring_products_up_to_date(
             if products_with_changes(platform):
                 job = definitions.resolve_job_def(update_all_products.name)
                 config = {**UPDATE_ALL.to_config_dict(), **_QUIET}
-                tags = products_tags(in_lane=False)
+                tags = products_tags()
                 result = job.execute_in_process(run_config=config, instance=instance, tags=tags, raise_on_error=False)
                 _note(result, platform, failures)
     except CubicIngestionError as error:

@@ -12,7 +12,7 @@ from cubic_ingestion.defs.failures import step_failures
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.product_checks import check_specs, judge
 from cubic_ingestion.defs.translator import asset_key, freshness_policy, product_key
-from cubic_ingestion.domain.product import Product, ProductKind, products_of
+from cubic_ingestion.domain.product import Lane, Product, ProductKind, products_of
 from cubic_ingestion.ledger.records import ProductState
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.release import release
@@ -91,6 +91,8 @@ class UpdateConfig(dg.Config):
     """Which products to update."""
 
     only_due: bool = True
+    lane: Lane | None = None
+    """Only products whose merges are cheap (SMALL), or only those whose are not (LARGE); all by default."""
 
 
 @dg.op(description="Brings the products up to date that have changes and are due.")
@@ -99,7 +101,7 @@ def merge_changes(context: dg.OpExecutionContext, config: UpdateConfig, platform
     with step_failures(retry_after_seconds=10):
         if context.retry_number:
             release(platform, context.run_id)
-        report = update_products(platform, run_id=context.run_id, only_due=config.only_due)
+        report = update_products(platform, run_id=context.run_id, only_due=config.only_due, lane=config.lane)
     products = products_of(platform.tables.values())
     changed = list(dict.fromkeys(merged.table for merged in report.merged if merged.n_loads))
     proved = Random(context.run_id).choice(changed) if changed else None  # noqa: S311 - a sample, and no secret
@@ -117,6 +119,11 @@ def merge_changes(context: dg.OpExecutionContext, config: UpdateConfig, platform
 def update_all_products() -> None:
     """Update products."""
     cast("object", merge_changes())
+
+
+def update_lane(lane: Lane) -> dg.RunConfig:
+    """Configure a run that updates what is due in a lane."""
+    return dg.RunConfig(ops={merge_changes.name: UpdateConfig(lane=lane)})
 
 
 UPDATE_ALL = dg.RunConfig(ops={merge_changes.name: UpdateConfig(only_due=False)})

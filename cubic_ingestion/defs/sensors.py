@@ -8,16 +8,17 @@ import dagster as dg
 
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.jobs import move_originals, move_run_config, update_catalog
-from cubic_ingestion.defs.products import update_all_products
+from cubic_ingestion.defs.products import update_all_products, update_lane
 from cubic_ingestion.defs.reporting import report_open_state, report_unreported
 from cubic_ingestion.defs.translator import STREAM_TAG, asset_key, catalog_tags, lane_tags, products_tags
 from cubic_ingestion.domain.counted import counted
+from cubic_ingestion.domain.product import Lane
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.observability.health import tables_that_wait_too_long
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.pipeline.passes import has_originals_to_move, is_catalog_update_due, scan, tables_to_ingest
 from cubic_ingestion.pipeline.release import release
-from cubic_ingestion.products.update import due_products
+from cubic_ingestion.products.update import due_products, in_lane
 
 INTERVAL_SECONDS = 10
 TICK_SECONDS = 20
@@ -129,13 +130,17 @@ def build_products_sensor() -> dg.SensorDefinition:
     )
     def products(
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.RunRequest | dg.SkipReason:
-        tags = products_tags(in_lane=True)
-        if not due_products(platform):
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        due = due_products(platform)
+        if not due:
             return dg.SkipReason("No product has changes and is due.")
-        if _is_waiting(context.instance, tags):
-            return dg.SkipReason("A run that will update them has not started yet.")
-        return dg.RunRequest(tags=tags)
+        lanes = [lane for lane in Lane if in_lane(platform, due, lane)]
+        requests = [
+            dg.RunRequest(tags=products_tags(lane), run_config=update_lane(lane))
+            for lane in lanes
+            if not _is_waiting(context.instance, products_tags(lane))
+        ]
+        return requests or dg.SkipReason("A run that will update them has not started yet.")
 
     return products
 

@@ -10,7 +10,7 @@ from dagster import MetadataValue
 
 from cubic_ingestion.defs.inert_text import code, inert, listed
 from cubic_ingestion.domain.derived_table import DerivedTable
-from cubic_ingestion.domain.product import Product
+from cubic_ingestion.domain.product import Lane, Product
 from cubic_ingestion.domain.table import StreamName, Table
 from cubic_ingestion.ledger.records import PartitionTotal
 
@@ -167,13 +167,13 @@ def catalog_tags(*, in_lane: bool) -> dict[str, str]:
     return {STREAM_TAG: "all"} | ({LANE_TAG: "catalog"} if in_lane else {})
 
 
-def products_tags(*, in_lane: bool) -> dict[str, str]:
+def products_tags(lane: Lane | None = None) -> dict[str, str]:
     """Tags of a run that brings products up to date, for all streams at once; workers of its own may take it.
 
     Args:
-        in_lane: It goes through the queue, which limits by ``cubic/lane``.
+        lane: It goes through the queue, which limits by ``cubic/lane``; None if it does not.
     """
-    return {STREAM_TAG: "all", QUEUE_TAG: "products"} | ({LANE_TAG: "products"} if in_lane else {})
+    return {STREAM_TAG: "all", QUEUE_TAG: "products"} | ({LANE_TAG: f"products-{lane}"} if lane else {})
 
 
 def lane_tags(stream: StreamName, work: str) -> dict[str, str]:

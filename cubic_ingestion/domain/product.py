@@ -21,6 +21,14 @@ class ProductKind(StrEnum):
     """All rows of a Kafka table, in few large files."""
 
 
+class Lane(StrEnum):
+    """Which run brings a product up to date, so that a costly merge keeps no cheap one waiting."""
+
+    SMALL = "small"
+    LARGE = "large"
+    """Its last merge took long, or it is to be built from many rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """One product."""

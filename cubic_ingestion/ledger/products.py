@@ -65,6 +65,13 @@ class Products(Part):
         return list(connection.execute(statement).scalars())
 
     @reads
+    def n_standing_rows(self, connection: Connection, tables: Collection[str]) -> int:
+        """Count the rows of some tables in Springboard."""
+        table_ids = select(CubicTable.id).where(CubicTable.name.in_(tables))
+        statement = select(func.coalesce(func.sum(CubicLoad.n_rows), 0))
+        return int(connection.execute(statement.where(CubicLoad.table_id.in_(table_ids), *_HAS_ROWS)).scalar_one() or 0)
+
+    @reads
     def held(
         self, connection: Connection, table: str, load_ids: Collection[int] | None = None
     ) -> Mapping[int, HeldLoad]:

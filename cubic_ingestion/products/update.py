@@ -10,7 +10,7 @@ import structlog
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.holding import MAX_PAUSE
 from cubic_ingestion.domain.limits import Limits
-from cubic_ingestion.domain.product import Product, ProductKind, products_of
+from cubic_ingestion.domain.product import Lane, Product, ProductKind, products_of
 from cubic_ingestion.errors import CubicIngestionError
 from cubic_ingestion.ledger.records import Delivery, TableDeliveries
 from cubic_ingestion.pipeline.claim import claimant_of
@@ -29,6 +29,8 @@ CHUNK_CHANGES = 5_000
 ALL_CHANGES = 10_000_000
 MOST_LEFT = 20
 """Loads whose files cannot be taken, and that a merge goes on without; with more, something larger is wrong."""
+LARGE_SECONDS, LARGE_ROWS = 30.0, 2_000_000
+"""A product is in the lane of large ones if its last merge took so long, or it is to be built from so many rows."""
 _FIRST_PAUSE = timedelta(seconds=30)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -43,7 +45,12 @@ class UpdateReport:
 
 
 def update_products(
-    platform: Platform, tables: Collection[str] | None = None, *, run_id: str, only_due: bool = False
+    platform: Platform,
+    tables: Collection[str] | None = None,
+    *,
+    run_id: str,
+    only_due: bool = False,
+    lane: Lane | None = None,
 ) -> UpdateReport:
     """Apply all changes of some tables to their products.
 
@@ -55,6 +62,7 @@ def update_products(
         tables: Names of the tables whose products to update; all if None.
         run_id: The run that works; its leases are given back by it.
         only_due: Leave those alone whose last merge was too costly to have another one yet.
+        lane: Only products of this lane; all if None.
     """
     report = UpdateReport()
     release_dead(platform.ledger, platform.clock.now())
@@ -66,7 +74,8 @@ def update_products(
             for name, product in products.items()
             if (product.kind is ProductKind.CURRENT) == is_last and (tables is None or name in tables)
         ]
-        for name in due_products(platform, names) if only_due else products_with_changes(platform, names):
+        due = due_products(platform, names) if only_due else products_with_changes(platform, names)
+        for name in in_lane(platform, due, lane):
             _update(platform, products[name], claimant_of(run_id), report)
     return report
 
@@ -104,6 +113,25 @@ def due_products(platform: Platform, tables: Collection[str] | None = None) -> l
         for name in products_with_changes(platform, tables)
         if _is_due(*merges.get(name, (None, None)), now, platform.limits)
     ]
+
+
+def in_lane(platform: Platform, tables: Collection[str], lane: Lane | None) -> list[str]:
+    """Return those of some tables whose products are in a lane, or all; the cheapest first."""
+    products, merges = platform.ledger.products, platform.ledger.products.last_merges()
+    costs: dict[str, float] = {}
+    for name in tables:
+        merged_at, seconds = merges.get(name, (None, None))
+        is_large = merged_at is None and products.n_standing_rows([name, *_change_table(platform, name)]) >= LARGE_ROWS
+        costs[name] = LARGE_SECONDS if is_large else seconds or 0.0
+    return [
+        name
+        for name in sorted(costs, key=lambda name: costs[name])
+        if lane is None or (costs[name] >= LARGE_SECONDS) == (lane is Lane.LARGE)
+    ]
+
+
+def _change_table(platform: Platform, base: str) -> list[str]:
+    return [table.name for table in platform.tables.values() if table.base == base]
 
 
 def _is_due(merged_at: datetime | None, seconds: float | None, now: datetime, limits: Limits) -> bool:

@@ -14,6 +14,7 @@ from cubic_ingestion.defs.products import update_all_products
 from cubic_ingestion.defs.translator import asset_key, product_key
 from cubic_ingestion.domain.product import Product, products_of
 from cubic_ingestion.domain.table import Table
+from cubic_ingestion.products import update
 from cubic_ingestion_tests.defs.conftest import KAFKA_TABLE
 from cubic_ingestion_tests.defs.runs import QUIET
 from cubic_ingestion_tests.defs.test_sensors import Ticker
@@ -102,9 +103,35 @@ def test_the_sensor_requests_a_run_when_a_product_is_due_and_not_before(
     assert len(ticker.tick()) == 1
 
 
-def run_products(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+def test_a_costly_merge_has_a_lane_of_its_own(
+    depot: Depot, definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticker = Ticker(definitions, instance, "products")
+    put_kafka(depot, "a.json")
+    depot.ingest()
+    monkeypatch.setattr(update, "LARGE_ROWS", 1)
+    assert lanes(ticker) == ["products-large"]
+
+    run_products(definitions, instance, lane="SMALL")
+    assert [len(depot.platform.ledger.products.states())] == [0]
+    run_products(definitions, instance, lane="LARGE")
+    put_kafka(depot, "b.json")
+    depot.ingest()
+    grow_older(depot, minutes=2)
+
+    assert lanes(ticker) == ["products-small"]
+
+
+def lanes(ticker: Ticker) -> list[str]:
+    requests = ticker.tick()
+    assert not isinstance(requests, str)
+    return [request.tags["cubic/lane"] for request in requests]
+
+
+def run_products(definitions: dg.Definitions, instance: dg.DagsterInstance, **config: object) -> None:
     job = definitions.resolve_job_def(update_all_products.name)
-    assert job.execute_in_process(run_config=QUIET, instance=instance).success
+    run_config = {**QUIET, "ops": {"merge_changes": {"config": config}}}
+    assert job.execute_in_process(run_config=run_config, instance=instance).success
 
 
 def grow_older(depot: Depot, **by: float) -> None:
