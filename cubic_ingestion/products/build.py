@@ -81,12 +81,15 @@ class Build:
         """Yield the rows in key order; counts orphans and duplicate keys."""
         law, shape, key = self.shape.law, self.shape, self.shape.law.key
         linked, linked_net = self._linked()
-        loads = self.workspace.sorted_rows(_LOADS, key, [Event.FILE_TIME, COUNTER, Event.ROW_NUMBER])
+        loads = self.workspace.sorted_rows(_LOADS, key)
         events = self.workspace.sorted_rows(_EVENTS, key, where=self._foldable)
         schemas = (self.workspace.schemas[_LOADS], shape.events)
         for load_rows, changes in side_by_side(loads, events, schemas, key):
             rows, duplicates = first_rows(law, load_rows, shape.rows)
             self.n_duplicate_keys += duplicates.num_rows
+            if not changes.num_rows and not linked_net.num_rows:
+                yield rows
+                continue
             own = linked.filter(changes, invert=True)
             keys = Keys.of(own, key)
             net = fold_keys(law, own, keys.filter(rows), keys.table)

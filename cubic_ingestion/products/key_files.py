@@ -27,7 +27,7 @@ TARGET_BYTES = 64 << 20
 """A file that grew to twice as much is split; neighbours that are together smaller become one."""
 _PIECES, _MIN_PIECE_ROWS = 4, 8_192
 """Pieces that a row group is read in. A small one is read as a whole."""
-_AHEAD = 4
+_AHEAD = 2
 """Pieces that wait while one is encoded. As many always: so the same rows always make the same files."""
 FIRST_KEY, LAST_KEY = "cubic.first_key", "cubic.last_key"
 

@@ -16,7 +16,7 @@ from cubic_ingestion.products.sort_on_disk import RANGE_BYTES, SAMPLES_PER_RANGE
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MEMORY = "64MB"
+MEMORY = "128MB"
 """What DuckDB may take; the rest goes to disk."""
 _CONFIG: "dict[str, str | bool | int | float | list[str]]" = {
     "memory_limit": MEMORY,
