@@ -97,7 +97,7 @@ def switch(
     """
     from uuid import uuid4
 
-    from cubic_ingestion.products.update import update_products
+    from cubic_ingestion.products.update import made_of, update_products
 
     platform = existing_platform(context)
     product = _named(platform, table)
@@ -112,7 +112,7 @@ def switch(
     if not platform.ledger.products.switch(base, to, generations[-1].id):
         raise typer.BadParameter(f"'{product.name}' is not built yet; 'cubic ingest' builds it")
     platform.ledger.deliveries[Consumer.PRODUCTS].refresh([base])
-    report = update_products(platform, [base], run_id=str(uuid4()))
+    report = update_products(platform, [base, *made_of(platform, base)], run_id=str(uuid4()))
     rows = product_rows(platform, product)
     if as_json:
         print_json(rows)

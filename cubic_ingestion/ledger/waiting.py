@@ -104,6 +104,13 @@ class Waiting(Part):
         return list(connection.execute(statement).scalars())
 
     @reads
+    def followed(self, connection: Connection) -> list[str]:
+        """Return the tables of which the consumer has got changes, or will."""
+        statement = select(CubicTable.name).join(CubicConsumer, self._of_table).order_by(CubicTable.name)
+        waiting = select(CubicTable.name).where(self._has_deliveries())
+        return sorted({*connection.execute(statement).scalars(), *connection.execute(waiting).scalars()})
+
+    @reads
     def leased(self, connection: Connection) -> list[str]:
         """Return the tables that somebody holds, also where the lease has ended and nobody has taken the table over."""
         statement = select(CubicTable.name).join(CubicConsumer, self._of_table).order_by(CubicTable.name)

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from cubic_ingestion.ports import Keep
 from cubic_ingestion.products.apply import apply
 from cubic_ingestion.products.change_log import ChangeLog
-from cubic_ingestion.products.current_rows import COUNTER, Shape
+from cubic_ingestion.products.current_rows import Shape
 from cubic_ingestion.products.fold import first_rows, fold_keys, in_key_order
 from cubic_ingestion.products.full_load import FullLoad
 from cubic_ingestion.products.key_order import lower_bound
 from cubic_ingestion.products.keyed_streams import side_by_side
-from cubic_ingestion.products.law import OPERATIONS, Event, why_refused
+from cubic_ingestion.products.law import COUNTER, OPERATIONS, Event, why_refused
 from cubic_ingestion.products.moved_rows import moving_sequences
 from cubic_ingestion.products.pairs import linked_keys
 from cubic_ingestion.products.scan import Keys
@@ -120,8 +120,11 @@ class Build:
         if self.has_before_images:
             sequences = moving_sequences(self.workspace, _EVENTS, shape, self._foldable).column(0).combine_chunks()
             pieces = self.workspace.all_rows(_EVENTS, self._foldable)
-            moving = [each.filter(pc.is_in(each[Event.SEQUENCE], value_set=sequences)) for each in pieces]
-            keys = linked_keys(pa.concat_tables([nothing, *moving]), keys, sequences, law.key)
+            moving = [
+                each.filter(pc.is_in(each[Event.SEQUENCE], value_set=sequences)).select(shape.linking.names)
+                for each in pieces
+            ]
+            keys = linked_keys(pa.concat_tables([shape.linking.empty_table(), *moving]), keys, sequences, law.key)
         linked = Keys(keys)
         of_keys = {
             name: pa.concat_tables(

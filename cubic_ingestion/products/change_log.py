@@ -10,10 +10,10 @@ from cubic_ingestion.ledger.records import HeldLoad
 from cubic_ingestion.parsing.stored_types import from_stored
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.ports import Keep, WarehouseFile
-from cubic_ingestion.products.errors import LogMovedOnError
+from cubic_ingestion.products.errors import LogBehindError, LogMovedOnError
 from cubic_ingestion.products.log_files import open_file
 from cubic_ingestion.products.rows import BATCH_ROWS, product_schema, united
-from cubic_ingestion.products.scan import Keys, rows_of_keys
+from cubic_ingestion.products.scan import Keys, gathered, rows_of_keys
 
 _LOOKS = 5
 
@@ -44,6 +44,7 @@ class ChangeLog:
             load_ids: Loads to look up; all if None.
 
         Raises:
+            LogBehindError: A column is text since a load that it has not taken in yet.
             LogMovedOnError: It is merged so fast that it cannot be read.
         """
         products, source = platform.ledger.products, product.source.name
@@ -60,6 +61,8 @@ class ChangeLog:
             loads = {load_id: load for load_id, load in held.items() if load.place[0] == generation}
             own = [file for file in files if file.partition[0] == generation]
             schema = product_schema(product, platform.ledger.schemas.known(source))
+            if table and _becomes_text(table.schema, schema):
+                raise LogBehindError(product.name)
             return ChangeLog(platform, product, generation, loads, own, schema)
         raise LogMovedOnError(product.name)
 
@@ -78,20 +81,33 @@ class ChangeLog:
                     yield self._typed(pa.Table.from_batches([batch]), schema)
 
     def rows_of(self, keys: Keys, schema: pa.Schema, keep: Keep) -> pa.Table:
-        """Return the rows of some keys."""
+        """Return the rows of some keys.
+
+        Raises:
+            TooMuchError: There are more than are folded in memory.
+        """
+        return gathered(schema, self._pieces_of(keys, schema, keep))
+
+    def _pieces_of(self, keys: Keys, schema: pa.Schema, keep: Keep) -> Iterator[pa.Table]:
         key_schema = pa.schema([schema.field(name) for name in keys.columns])
-        found = [schema.empty_table()]
         for file in self.files:
+            keep()
             with open_file(self.platform.warehouse, file) as parquet:
                 names = {name: name for name in parquet.schema_arrow.names}
-                pieces = rows_of_keys(parquet, keys, names, lambda rows: self._typed(rows, key_schema))
-                found += [self._typed(rows, schema) for _, rows in pieces]
-            keep()
-        return pa.concat_tables(found)
+                for _, rows in rows_of_keys(parquet, keys, names, lambda rows: self._typed(rows, key_schema)):
+                    yield self._typed(rows, schema)
 
     def _typed(self, rows: pa.Table, schema: pa.Schema) -> pa.Table:
         names = [name for name in schema.names if name in self.own.names]
         return united(from_stored(rows, pa.schema([self.own.field(name) for name in names])), schema)
+
+
+def _becomes_text(stored: pa.Schema, own: pa.Schema) -> bool:
+    """Say whether a column is text now and stored as something else: only a merge of the log writes it as views do."""
+    return any(
+        pa.types.is_string(field.type) and field.name in stored.names and stored.field(field.name).type != field.type
+        for field in own
+    )
 
 
 def _is_wanted(name: str, schema: pa.Schema) -> bool:

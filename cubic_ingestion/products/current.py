@@ -7,6 +7,7 @@ memory, has the generation built anew.
 """
 
 import json
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from cubic_ingestion.products.arrays import is_one_of
 from cubic_ingestion.products.build import Build
 from cubic_ingestion.products.change_log import ChangeLog
 from cubic_ingestion.products.current_rows import Shape, partial_files, shape_of
+from cubic_ingestion.products.errors import NoKeyError
 from cubic_ingestion.products.exchange import with_etags
 from cubic_ingestion.products.fold import in_key_order, moved_keys, net_changes
 from cubic_ingestion.products.full_load import FullLoad
@@ -36,6 +38,7 @@ from cubic_ingestion.products.law import Event, refused_loads
 from cubic_ingestion.products.merge import NanosecondsError
 from cubic_ingestion.products.refold import FoldedLoads, Refold
 from cubic_ingestion.products.rows import Addition
+from cubic_ingestion.products.scan import TooMuchError, gathered
 from cubic_ingestion.products.source import rows_of_all
 from cubic_ingestion.products.steps import GENERATION, REPLACES, Merged, MergeSteps
 from cubic_ingestion.products.workspace import open_workspace
@@ -94,6 +97,7 @@ class CurrentMerge(MergeSteps):
             LeaseLostError: Somebody else holds the product by now. Nothing was committed since.
             LoadChangedError: A load's file was replaced meanwhile; its change is on its way.
             LogMovedOnError: ``__changes`` cannot be read as a whole.
+            NoKeyError: It has rows, and no key is known any more.
             OutOfStepError: The ledger and the warehouse do not belong together.
         """
         return self._run(load_ids, is_rebuild=False)
@@ -114,8 +118,10 @@ class CurrentMerge(MergeSteps):
         choice = choose(self.platform, source)
         # If none of its loads stands any more, it is what it was, without rows.
         generation = choice.generation or shown
-        facts = facts_of(self.platform, source, generation) if generation else None
+        facts = self._facts(generation, table) if generation else None
         if generation is None or facts is None or not facts.key:
+            if table is not None and table.snapshot is not None:
+                raise NoKeyError(self.product.name, source.name, facts.problem if facts else None)
             return merged
         target = _Target(self._shape(generation, facts), facts.snapshot_at, shown)
         is_build = is_rebuild or self.is_unknown(table)
@@ -125,7 +131,7 @@ class CurrentMerge(MergeSteps):
         if table is not None and not is_build:
             try:
                 self._fold_all(table, target, load_ids, merged, started)
-            except (_RebuildError, UnpromotableError):
+            except (_RebuildError, TooMuchError, UnpromotableError):
                 is_build = True
         if is_build:
             merged = Merged(self.product.name, source.name)
@@ -134,6 +140,14 @@ class CurrentMerge(MergeSteps):
             self.end(built, merged, target.shape.shown, seconds=None)
         self.platform.ledger.products.set_settles_at(self.claimant, source.name, choice.settles_at)
         return merged
+
+    def _facts(self, generation: str, table: WarehouseTable | None) -> GenerationFacts:
+        source = self.product.source
+        facts = facts_of(self.platform, source, generation)
+        if table is None or table.snapshot is None or facts.base or facts.changes:
+            return facts
+        key = tuple(json.loads(table.snapshot.properties[KEY]))
+        return replace(facts, key=key, base=self.platform.ledger.schemas.known(source.name), problem=None)
 
     def _shape(self, generation: str, facts: GenerationFacts) -> Shape:
         schemas, source = self.platform.ledger.schemas, self.product.source
@@ -169,6 +183,7 @@ class CurrentMerge(MergeSteps):
 
         Raises:
             _RebuildError: It takes a build.
+            TooMuchError: As well.
             UnpromotableError: As well.
         """
         shape = target.shape
@@ -181,9 +196,19 @@ class CurrentMerge(MergeSteps):
             shown = pa.schema([field for field in shape.shown if field.name in table.schema.names])
             self.end(table, merged, shown, seconds=None)
             return
-        for number, changes in enumerate(_slices(additions.changes, len(shape.rows))):
-            new = _Additions(additions.full_load if number == 0 else (), changes)
-            table = self._folded(table, target, log, new, merged)
+        waiting = deque(_slices(additions.changes, len(shape.rows)))
+        full_load = additions.full_load
+        while waiting:
+            changes = waiting.popleft()
+            try:
+                events = gathered(shape.events, rows_of_all(self.platform, changes, shape.events))
+            except TooMuchError:
+                if len(changes) == 1:
+                    raise
+                waiting.extendleft([changes[len(changes) // 2 :], changes[: len(changes) // 2]])
+                continue
+            new, full_load = _Additions(full_load, changes), ()
+            table = self._folded(table, target, log, new, events, merged)
             merged.seconds = monotonic() - started
             self.end(table, merged, shape.shown, seconds=None if merged.is_refold else merged.seconds)
 
@@ -223,11 +248,11 @@ class CurrentMerge(MergeSteps):
         target: _Target,
         log: ChangeLog,
         new: _Additions,
+        events: pa.Table,
         merged: Merged,
     ) -> WarehouseTable:
         """Fold some loads into the rows as they are, in one commit."""
         shape = target.shape
-        events = _together(shape.events, rows_of_all(self.platform, new.changes, shape.events))
         refused = refused_loads(events)
         merge = self.intend([_refusing(intent, refused) for intent in new.intents], table)
         products, source = self.platform.ledger.products, self.product.source.name
@@ -237,7 +262,7 @@ class CurrentMerge(MergeSteps):
         before = _properties(table)
         load_ids = frozenset(each.load.load_id for each in new.full_load)
         load_rows = full_load.no_rows(shape.load_rows)
-        load_rows = _together(load_rows.schema, full_load.rows(shape.load_rows, self.keep, load_ids))
+        load_rows = gathered(load_rows.schema, full_load.rows(shape.load_rows, self.keep, load_ids))
         late = events.filter(pc.less_equal(events[Event.SEQUENCE], pa.scalar(before[HIGHEST])))
         merged.is_refold |= bool(late.num_rows or load_ids)
         if late.num_rows > MOST_LATE_ROWS:
@@ -303,7 +328,7 @@ class CurrentMerge(MergeSteps):
         load_files = [Addition(load, etag, place) for load, etag in with_etags(self.platform, list(standing.values()))]
         log = ChangeLog.at_present(self.platform, self._log_product, shape.generation)
         shape = _knowing_files(shape, products.columns(list(log.loads)))
-        with open_workspace() as workspace:
+        with open_workspace(self.keep) as workspace:
             build = Build(workspace, shape, target.snapshot_at)
             build.read(FullLoad.of(self.platform, load_files), log, self.keep)
             intents = _Additions(load_files).intents
@@ -362,10 +387,6 @@ def _slices(changes: Sequence[Addition], n_columns: int) -> Iterator[Sequence[Ad
 
 def _knowing_files(shape: Shape, columns: Mapping[int, Any]) -> Shape:
     return replace(shape, law=replace(shape.law, file_columns=partial_files(shape.law, columns)))
-
-
-def _together(schema: pa.Schema, pieces: Iterator[pa.Table]) -> pa.Table:
-    return pa.concat_tables([schema.empty_table(), *pieces])
 
 
 def _has(events: pa.Table, operation: str) -> bool:

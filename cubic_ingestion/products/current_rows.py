@@ -11,11 +11,9 @@ from cubic_ingestion.parsing.arrow_types import arrow_schema
 from cubic_ingestion.parsing.common_schema import common_schema
 from cubic_ingestion.parsing.dfm import HEADER_PREFIX
 from cubic_ingestion.parsing.stored_types import stored_schema
-from cubic_ingestion.products.law import STAMPS, Event, TableLaw
+from cubic_ingestion.products.law import STAMPS, TOTAL_ORDER, Event, TableLaw
 from cubic_ingestion.products.rows import free_names
 
-COUNTER = "counter"
-"""Column of LOAD rows: the place of their file among the LOAD files, by segment and counter."""
 _SNAPSHOT = pa.field("snapshot", pa.string())
 _EVENT_TYPES: Mapping[str, pa.DataType] = {
     Event.OPERATION: pa.string(),
@@ -50,8 +48,14 @@ class Shape:
         return pa.schema([*self.rows, *(pa.field(name, kind) for name, kind in _EVENT_TYPES.items())])
 
     @property
+    def linking(self) -> pa.Schema:
+        """Columns of a change that say which keys moves link."""
+        names = dict.fromkeys([*self.law.key, *TOTAL_ORDER, Event.OPERATION, Event.LOAD])
+        return pa.schema([self.events.field(name) for name in names])
+
+    @property
     def load_rows(self) -> pa.Schema:
-        """Columns of a row of a LOAD file, without ``counter``."""
+        """Columns of a row of a LOAD file, without ``COUNTER``."""
         names = [*self.law.columns, Event.LOAD]
         own = [self.rows.field(name) for name in names]
         return pa.schema([*own, *(pa.field(name, kind) for name, kind in _LOAD_ROW_TYPES.items())])

@@ -58,3 +58,22 @@ class KeyOrderError(FatalError):
             f"Rows of product '{product}' are not in the order of its key, or a key is in two rows, so nothing was "
             "committed. 'cubic audit --fold' compares all rows; 'cubic products rebuild' folds the table anew."
         )
+
+
+class NoKeyError(RetriableError):
+    """A ``__current`` has rows, and no key of the snapshot that it is to show is known."""
+
+    def __init__(self, product: str, table: str, problem: str | None) -> None:
+        super().__init__(
+            f"Product '{product}' stays as it is: {problem or 'the files of its snapshot name no primary key'}",
+            f"Declare the 'key' of '{table}', or have its '.dfm' files name it; its changes wait until then.",
+        )
+
+
+class LogBehindError(RetriableError):
+    """A column of a table is text since a load that its ``__changes`` has not taken in yet."""
+
+    def __init__(self, product: str) -> None:
+        super().__init__(
+            f"'{product}' has not taken in a load since which a column is text.", "It does so first, by itself."
+        )

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from cubic_ingestion.products.arrays import NOWHERE, Values
 from cubic_ingestion.products.key_order import sort_positions
-from cubic_ingestion.products.law import Event, TableLaw
+from cubic_ingestion.products.law import COUNTER, Event, TableLaw
 from cubic_ingestion.products.pairs import moves, starts, total_order
 from cubic_ingestion.products.timeline import UPDATE, Timeline
 
@@ -84,10 +84,10 @@ def first_rows(law: TableLaw, loads: pa.Table, schema: pa.Schema) -> tuple[pa.Ta
     Args:
         law: The table's law.
         loads: Rows of all LOAD files, or those of some keys in all of them. The columns are those of the base table,
-            ``load_id``, ``source_at``, ``counter`` (that of the file's name) and ``row_number``.
+            ``load_id``, ``source_at``, ``COUNTER`` and ``row_number``.
         schema: Types of the columns of a row. A column that ``loads`` lacks is NULL.
     """
-    ordered = loads.take(sort_positions(loads, [*law.key, Event.FILE_TIME, "counter", Event.ROW_NUMBER]))
+    ordered = loads.take(sort_positions(loads, [*law.key, Event.FILE_TIME, COUNTER, Event.ROW_NUMBER]))
     is_first = starts(ordered, law.key)
     is_last = np.append(is_first, True)[1:]
     last = ordered.filter(pa.array(is_last))

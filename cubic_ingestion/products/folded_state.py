@@ -16,10 +16,11 @@ from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.ports import Keep, WarehouseFile
 from cubic_ingestion.products.change_log import ChangeLog
 from cubic_ingestion.products.current import KEY
-from cubic_ingestion.products.current_rows import COUNTER, Shape, shape_of
+from cubic_ingestion.products.current_rows import Shape, shape_of
 from cubic_ingestion.products.full_load import FullLoad
 from cubic_ingestion.products.generation_facts import GenerationFacts, facts_of
 from cubic_ingestion.products.key_order import sort_positions
+from cubic_ingestion.products.law import COUNTER
 from cubic_ingestion.products.log_files import open_file
 from cubic_ingestion.products.plain_law import PlainLaw
 from cubic_ingestion.products.rows import Addition, free_names

@@ -11,11 +11,10 @@ from cubic_ingestion.ledger.records import StandingLoad
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.ports import Keep, ObjectChangedError, ObjectMissingError
 from cubic_ingestion.products.arrays import Positions
-from cubic_ingestion.products.current_rows import COUNTER
 from cubic_ingestion.products.errors import LoadChangedError
-from cubic_ingestion.products.law import Event
+from cubic_ingestion.products.law import COUNTER, Event
 from cubic_ingestion.products.rows import Addition, free_names, united
-from cubic_ingestion.products.scan import Keys, rows_of_keys
+from cubic_ingestion.products.scan import Keys, gathered, rows_of_keys
 from cubic_ingestion.products.source import rows_of_all
 from cubic_ingestion.streams.ods import load_counter
 
@@ -49,10 +48,14 @@ class FullLoad:
 
         Raises:
             LoadChangedError: A file is another version by now, or cannot be read.
+            TooMuchError: There are more than are folded in memory.
         """
+        return self._with_counter(gathered(schema, self._pieces_of(keys, schema, keep)))
+
+    def _pieces_of(self, keys: Keys, schema: pa.Schema, keep: Keep) -> Iterator[pa.Table]:
         key_schema = pa.schema([schema.field(name) for name in keys.columns])
-        found = [schema.empty_table()]
         for addition in self.additions:
+            keep()
             load = addition.load
             try:
                 with self.platform.stores.springboard.open(load.location, addition.etag) as body:
@@ -60,11 +63,9 @@ class FullLoad:
                     names = {**free_names(parquet.schema_arrow.names), Event.LOAD: Event.LOAD}
                     pieces = rows_of_keys(parquet, keys, names, lambda rows: united(rows, key_schema))
                     for positions, rows in pieces:
-                        found.append(united(_with_origin(rows, load, positions), schema))
+                        yield united(_with_origin(rows, load, positions), schema)
             except (ObjectChangedError, ObjectMissingError, pa.ArrowException, OSError) as error:
                 raise LoadChangedError(load.load_id, load.location) from error
-            keep()
-        return self._with_counter(pa.concat_tables(found))
 
     def no_rows(self, schema: pa.Schema) -> pa.Table:
         """Return no rows, with the columns that rows have."""

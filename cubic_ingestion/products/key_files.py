@@ -89,7 +89,7 @@ class KeyFileWriter:
                         n_bytes = waiting.popleft().result()
                     self.keep()
                     piece = rest if rest.num_rows else _next(pieces)
-                    if rest.num_rows or (max_rows is None and n_bytes >= TARGET_BYTES):
+                    if n_bytes >= TARGET_BYTES if max_rows is None else n_rows >= max_rows:
                         break
                 for each in waiting:
                     each.result()

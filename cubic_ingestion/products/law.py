@@ -34,6 +34,9 @@ class Event(StrEnum):
     ROW_NUMBER = "row_number"
 
 
+COUNTER = "header__counter"
+"""Column of LOAD rows: the place of their file among the LOAD files, by segment and counter. No table has it: what
+begins so describes a change."""
 TOTAL_ORDER = (Event.SEQUENCE, Event.FILE_TIME, Event.FILE_NAME, Event.ROW_NUMBER)
 OPERATIONS = ("I", "U", "D", "B")
 

@@ -21,6 +21,7 @@ from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.ports import ObjectMissingError, keep_nothing
 from cubic_ingestion.products.errors import LoadChangedError, LogMovedOnError
 from cubic_ingestion.products.folded_state import FoldedState, MovedOnError, folded_state
+from cubic_ingestion.products.law import COUNTER
 from cubic_ingestion.products.plain_law import Key, Origin, PlainLaw, Row, order_of, origin_of, plain_rows
 from cubic_ingestion.products.workspace import Workspace, open_workspace
 
@@ -104,7 +105,7 @@ class Comparison:
             self._befores[origin_of(update)] = before
             self._linked |= {state.law.key_of(before), state.law.key_of(update)}
         kinds = (
-            (_LOADS, ("source_at", "counter", "row_number")),
+            (_LOADS, ("source_at", COUNTER, "row_number")),
             (_CHANGES, _TOTAL_ORDER),
             (_CURRENT, ()),
         )

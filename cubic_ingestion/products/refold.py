@@ -18,7 +18,7 @@ from cubic_ingestion.products.full_load import FullLoad
 from cubic_ingestion.products.law import Event, TableLaw, foldable
 from cubic_ingestion.products.moved_rows import moving_sequences
 from cubic_ingestion.products.pairs import linked_keys
-from cubic_ingestion.products.scan import Keys
+from cubic_ingestion.products.scan import Keys, gathered
 from cubic_ingestion.products.workspace import open_workspace
 
 _EVENTS = "events"
@@ -85,7 +85,7 @@ class Refold:
         key, sequences = self.shape.law.key, late[Event.SEQUENCE].combine_chunks()
         if not (late.num_rows or load_rows.num_rows):
             return Keys(self.shape.rows.empty_table().select(key))
-        moving = self._moving(sequences) if has_before_images else self.shape.events.empty_table()
+        moving = self._moving(sequences) if has_before_images else self.shape.linking.empty_table()
         seeds = pa.concat_tables([each.select(key) for each in (late, load_rows)])
         return Keys(linked_keys(moving, seeds, sequences, key))
 
@@ -102,20 +102,21 @@ class Refold:
 
     def _moving(self, sequences: Values) -> pa.Table:
         """Return the before-images and updates that may move a row, and those that have one of some sequences."""
-        names = [*self.shape.law.key, Event.SEQUENCE, Event.OPERATION]
-        narrow = pa.schema([self.shape.events.field(name) for name in names])
-        with open_workspace() as workspace:
-            workspace.store(_EVENTS, narrow, self.log.rows(narrow, self.keep))
+        linking = self.shape.linking
+        with open_workspace(self.keep) as workspace:
+            workspace.store(_EVENTS, linking, self.log.rows(linking, self.keep))
             found = moving_sequences(workspace, _EVENTS, self.shape, "true").column(0)
         wanted = pa.chunked_array([*found.chunks, sequences], pa.string()).combine_chunks()
-        pieces = [self.shape.events.empty_table()]
-        for rows in self.log.rows(self.shape.events, self.keep):
-            is_wanted = pc.and_(
-                pc.is_in(rows[Event.SEQUENCE], value_set=wanted),
-                pc.is_in(rows[Event.OPERATION], value_set=pa.array(["B", "U"])),
+        pairs = pa.array(["B", "U"])
+        pieces = (
+            rows.filter(
+                pc.and_(
+                    pc.is_in(rows[Event.SEQUENCE], value_set=wanted), pc.is_in(rows[Event.OPERATION], value_set=pairs)
+                )
             )
-            pieces.append(rows.filter(is_wanted))
-        return self.folded.filter(pa.concat_tables(pieces))
+            for rows in self.log.rows(linking, self.keep)
+        )
+        return self.folded.filter(gathered(linking, pieces))
 
 
 def _loads_of(events: pa.Table) -> list[int]:

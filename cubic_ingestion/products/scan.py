@@ -3,7 +3,7 @@
 Only the key columns of all rows are read. Where a row group has one of the keys, the group's other columns follow.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,29 @@ from cubic_ingestion.products.pairs import starts
 
 Typed = Callable[[pa.Table], pa.Table]
 """Gives rows of a file their types."""
+
+
+MOST_BYTES = 64 << 20
+"""Rows that are folded in memory take no more, as Arrow holds them; folding needs some times as much."""
+
+
+class TooMuchError(Exception):
+    """There are more rows than are folded in memory."""
+
+
+def gathered(schema: pa.Schema, pieces: Iterable[pa.Table]) -> pa.Table:
+    """Put pieces together.
+
+    Raises:
+        TooMuchError: They are larger than ``MOST_BYTES``.
+    """
+    found, n_bytes = [schema.empty_table()], 0
+    for piece in pieces:
+        n_bytes += piece.nbytes
+        if n_bytes > MOST_BYTES:
+            raise TooMuchError
+        found.append(piece)
+    return pa.concat_tables(found)
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,9 @@ class SortOnDisk:
             n_ranges: Number of ranges. With one, no file is written.
             piece_rows: Rows per piece.
         """
-        firsts = Keys.of(sample, self.key).table
-        firsts = firsts.take(np.arange(0, firsts.num_rows, max(sample.num_rows // n_ranges, 1)))
+        # Every so many rows, not keys: a key with many changes is as large as many keys.
+        bounds = self._sorted(sample).take(np.arange(0, sample.num_rows, max(sample.num_rows // n_ranges, 1)))
+        firsts = Keys.of(bounds, self.key).table
         if firsts.num_rows < 2:  # noqa: PLR2004 - one range
             yield from self._pieces(rows, piece_rows)
             return

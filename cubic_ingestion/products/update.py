@@ -89,7 +89,7 @@ def rebuild_product(platform: Platform, product: Product, *, run_id: str) -> Upd
         LoadChangedError: As ``Merge.rebuild`` raises it.
     """
     report, claimant, deliveries = UpdateReport(), claimant_of(run_id), platform.ledger.deliveries[Consumer.PRODUCTS]
-    release_dead(platform.ledger, platform.clock.now())
+    update_products(platform, made_of(platform, product.source.name), run_id=run_id)
     if not deliveries.refresh([product.source.name]):
         return report
     work = _claim(platform, product, claimant, ALL_CHANGES)
@@ -121,7 +121,7 @@ def in_lane(platform: Platform, tables: Collection[str], lane: Lane | None) -> l
     costs: dict[str, float] = {}
     for name in tables:
         merged_at, seconds = merges.get(name, (None, None))
-        is_large = merged_at is None and products.n_standing_rows([name, *_change_table(platform, name)]) >= LARGE_ROWS
+        is_large = merged_at is None and products.n_standing_rows([name, *made_of(platform, name)]) >= LARGE_ROWS
         costs[name] = LARGE_SECONDS if is_large else seconds or 0.0
     return [
         name
@@ -130,7 +130,8 @@ def in_lane(platform: Platform, tables: Collection[str], lane: Lane | None) -> l
     ]
 
 
-def _change_table(platform: Platform, base: str) -> list[str]:
+def made_of(platform: Platform, base: str) -> list[str]:
+    """Name the change table of a base table: ``__current`` is made of its ``__changes``, too."""
     return [table.name for table in platform.tables.values() if table.base == base]
 
 
@@ -143,7 +144,7 @@ def products_with_changes(platform: Platform, tables: Collection[str] | None = N
     """Return the tables whose products have changes to apply that nobody else holds.
 
     A snapshot that is complete now because no file of it has come for so long is told by delivering its files again.
-    What is on its way to a product that is not declared is forgotten.
+    What is on its way to a product that is not declared is forgotten; should it be declared again, it is seeded.
     """
     products, deliveries = products_of(platform.tables.values()), platform.ledger.deliveries[Consumer.PRODUCTS]
     names = [name for name in products if tables is None or name in tables]
@@ -151,7 +152,7 @@ def products_with_changes(platform: Platform, tables: Collection[str] | None = N
     if settled := [name for name in platform.ledger.products.settled(now) if name in names]:
         deliveries.refresh(settled)
         platform.ledger.products.forget_settled(settled)
-    if unwanted := [each.table for each in deliveries.backlog() if each.table not in products]:
+    if unwanted := [name for name in deliveries.followed() if name not in products]:
         deliveries.forget(unwanted)
     return deliveries.due(names, now=now, expires_at=expires_at)
 
@@ -163,7 +164,7 @@ def _update(platform: Platform, product: Product, claimant: str, report: UpdateR
         done: Sequence[Delivery] = ()
         try:
             with last_resort():
-                merged = _apply(_merge(platform, product, claimant), work, left)
+                merged = _apply(_merge(platform, product, claimant), _load_ids(platform, product, work), left)
                 report.merged.append(merged)
             done = [each for each in work.deliveries if each.load_id not in left]
         except CubicIngestionError as error:
@@ -191,9 +192,16 @@ def _next(platform: Platform, product: Product) -> str | None:
     return base if base in products_of(platform.tables.values()) else None
 
 
-def _apply(merge: Merge | CurrentMerge, work: TableDeliveries, left: dict[int, str]) -> Merged:
+def _load_ids(platform: Platform, product: Product, work: TableDeliveries) -> set[int]:
+    """Return the loads that were delivered; after a seed, all that differ: nobody told what had changed before it."""
+    delivered = {each.load_id for each in work.deliveries if each.load_id}
+    if any(each.is_seed for each in work.deliveries):
+        delivered |= {load_id for load_id, _, _ in platform.ledger.differences.of(product)}
+    return delivered
+
+
+def _apply(merge: Merge | CurrentMerge, load_ids: set[int], left: dict[int, str]) -> Merged:
     """Apply what was delivered, without the loads whose files cannot be taken; adds those to ``left``, with why."""
-    load_ids = {each.load_id for each in work.deliveries if each.load_id}
     while True:
         try:
             return merge.apply(load_ids - left.keys())

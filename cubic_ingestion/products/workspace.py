@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cubic_ingestion.parsing.stored_types import from_stored, nanosecond_columns, to_stored
+from cubic_ingestion.ports import Keep, keep_nothing
 from cubic_ingestion.products.current_rows import in_transit
 from cubic_ingestion.products.sort_on_disk import RANGE_BYTES, SAMPLES_PER_RANGE, SortOnDisk
 
@@ -22,6 +23,7 @@ _CONFIG: "dict[str, str | bool | int | float | list[str]]" = {
     "memory_limit": MEMORY,
     "threads": 2,
     "preserve_insertion_order": False,
+    "enable_progress_bar": False,
 }
 _PIECE_ROWS, _PIECE_BYTES = 32_768, 4 << 20
 
@@ -32,6 +34,8 @@ class Workspace:
 
     connection: "DuckDBPyConnection"
     folder: Path
+    keep: Keep
+    """Renews the caller's lease; called for each piece that is read or written."""
     schemas: dict[str, pa.Schema] = field(default_factory=dict[str, pa.Schema])
     n_rows: dict[str, int] = field(default_factory=dict[str, int])
     sizes: dict[str, int] = field(default_factory=dict[str, int])
@@ -49,6 +53,7 @@ class Workspace:
             nonlocal n_rows
             try:
                 for each in rows:
+                    self.keep()
                     n_rows += each.num_rows
                     self.fine |= nanosecond_columns(each)
                     self.sizes[name] = max(self.sizes[name], each.nbytes // max(each.num_rows, 1))
@@ -94,10 +99,12 @@ class Workspace:
         query = f"SELECT * FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
         with self.connection.cursor() as cursor:  # a connection has one open result at a time
             for batch in cursor.sql(query).to_arrow_reader(self._piece_rows(name)):
+                self.keep()
                 yield from_stored(pa.Table.from_batches([batch]).cast(transit), schema)
 
     def rows(self, query: str, schema: pa.Schema) -> pa.Table:
         """Return the rows of a query, which has the columns of a schema."""
+        self.keep()
         transit = in_transit(schema)
         return from_stored(self.connection.sql(query).to_arrow_table().cast(transit), schema)
 
@@ -106,15 +113,19 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace() -> Generator[Workspace]:
-    """Open an empty workspace, which is removed at the end."""
+def open_workspace(keep: Keep = keep_nothing) -> Generator[Workspace]:
+    """Open an empty workspace, which is removed at the end.
+
+    Args:
+        keep: Renews the caller's lease.
+    """
     import duckdb  # noqa: PLC0415 - costs 0.3 s, which nobody who does without it should wait for
 
     with (
         tempfile.TemporaryDirectory(prefix="cubic-") as folder,
         duckdb.connect(Path(folder) / "workspace.duckdb", config=_CONFIG) as connection,
     ):
-        yield Workspace(connection, Path(folder))
+        yield Workspace(connection, Path(folder), keep)
 
 
 def quoted(name: str) -> str:

@@ -12,7 +12,7 @@ from cubic_ingestion.products.apply import apply, cut
 from cubic_ingestion.products.fold import first_rows, fold_keys, in_key_order, moved_keys, net_changes, orphans
 from cubic_ingestion.products.history import history
 from cubic_ingestion.products.key_order import lower_bound
-from cubic_ingestion.products.law import Event, TableLaw, foldable, refused_loads
+from cubic_ingestion.products.law import COUNTER, Event, TableLaw, foldable, refused_loads
 from cubic_ingestion.products.pairs import linked_keys
 from cubic_ingestion_tests.products.interpreter import ChangeFile, Key, LoadFile, Row, Version
 
@@ -31,7 +31,7 @@ EVENT_TYPES: dict[str, pa.DataType] = STAMP_TYPES | {
 LOAD_TYPES: dict[str, pa.DataType] = {
     "load_id": pa.int64(),
     "source_at": pa.timestamp("us"),
-    "counter": pa.int64(),
+    COUNTER: pa.int64(),
     "row_number": pa.int64(),
 }
 
@@ -147,7 +147,7 @@ class Shelf:
 
     def _load_rows(self, files: Sequence[File]) -> pa.Table:
         rows = [
-            row | {"load_id": file.load_id, "source_at": file.time, "counter": file.counter, "row_number": number}
+            row | {"load_id": file.load_id, "source_at": file.time, COUNTER: file.counter, "row_number": number}
             for file in files
             if isinstance(file, LoadFile)
             for number, row in enumerate(file.rows, start=1)
