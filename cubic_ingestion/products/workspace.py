@@ -23,8 +23,8 @@ _CONFIG: "dict[str, str | bool | int | float | list[str]]" = {
     "memory_limit": MEMORY,
     "threads": 2,
     "preserve_insertion_order": False,
-    "enable_progress_bar": False,
 }
+_IS_SILENT = "SET enable_progress_bar = false"
 _PIECE_ROWS, _PIECE_BYTES = 32_768, 4 << 20
 
 
@@ -98,6 +98,7 @@ class Workspace:
         schema, transit = self.schemas[name], in_transit(self.schemas[name])
         query = f"SELECT * FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
         with self.connection.cursor() as cursor:  # a connection has one open result at a time
+            cursor.execute(_IS_SILENT)
             for batch in cursor.sql(query).to_arrow_reader(self._piece_rows(name)):
                 self.keep()
                 yield from_stored(pa.Table.from_batches([batch]).cast(transit), schema)
@@ -125,6 +126,7 @@ def open_workspace(keep: Keep = keep_nothing) -> Generator[Workspace]:
         tempfile.TemporaryDirectory(prefix="cubic-") as folder,
         duckdb.connect(Path(folder) / "workspace.duckdb", config=_CONFIG) as connection,
     ):
+        connection.execute(_IS_SILENT)
         yield Workspace(connection, Path(folder), keep)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from cubic_ingestion.domain.product import ProductKind, products_of
+from cubic_ingestion.domain.product import products_of
 from cubic_ingestion.domain.snapshot import snapshot_id
 from cubic_ingestion.products.checks import completeness
 from cubic_ingestion.products.update import update_products
@@ -53,9 +53,7 @@ def shown(depot: Depot, view: str, columns: str) -> list[tuple[object, ...]]:
 
 def is_complete(depot: Depot) -> bool:
     return holds_its_generation(depot) and all(
-        completeness(depot.platform, each).is_complete
-        for each in products_of(depot.platform.tables.values()).values()
-        if each.kind is not ProductKind.CURRENT
+        completeness(depot.platform, each).is_complete for each in products_of(depot.platform.tables.values()).values()
     )
 
 
