@@ -85,16 +85,24 @@ def shape_of(
     """
     named = dict.fromkeys(column.name for columns in own for column in columns if not _is_header(column.name))
     names = list(free_names(named).values())
-    types = common_schema(arrow_schema(columns) for columns in all_files)
+    schemas = [arrow_schema(columns) for columns in all_files]
+    types = common_schema(schemas)
     types = pa.schema(
         [field.with_name(name) for field, name in zip(types, free_names(types.names).values(), strict=True)]
     )
-    stamp = types.field("header__timestamp").type if "header__timestamp" in types.names else pa.timestamp("us")
-    stamps: dict[str, pa.DataType] = dict(zip(STAMPS, (pa.string(), stamp, pa.int64()), strict=True))
+    stamps: dict[str, pa.DataType] = dict(zip(STAMPS, (pa.string(), _stamp_type(schemas), pa.int64()), strict=True))
     fields: list[pa.Field[Any]] = [pa.field(name, types.field(name).type) for name in names]
     rows = pa.schema([*fields, *(pa.field(name, kind) for name, kind in stamps.items())])
     law = TableLaw(tuple(free_names(key).values()), tuple(names), is_full_image=table.updates is Updates.FULL_IMAGE)
     return Shape(generation, law, rows)
+
+
+def _stamp_type(schemas: Sequence[pa.Schema]) -> pa.DataType:
+    """Return the type of ``header__timestamp``. Moments with and without nanoseconds do not unite to text here."""
+    kinds = {schema.field(Event.TIMESTAMP).type for schema in schemas if Event.TIMESTAMP in schema.names}
+    if kinds <= {pa.timestamp("us"), pa.timestamp("ns")}:
+        return pa.timestamp("ns") if pa.timestamp("ns") in kinds else pa.timestamp("us")
+    return pa.string()
 
 
 def partial_files(law: TableLaw, files: Mapping[int, tuple[Column, ...]]) -> dict[int, Sequence[str]]:

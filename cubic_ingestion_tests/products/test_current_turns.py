@@ -152,9 +152,6 @@ def test_a_product_of_which_nothing_stands_any_more_has_no_rows(tmp_path: Path, 
 
     assert names(depot) == []
     assert update.products_with_changes(depot.platform) == []
-    put_load(depot, 1, "2,b,\n", day=2)
-    bring_up_to_date(depot)
-    assert names(depot) == [(2, "b")]
 
 
 def withdraw(database: Path) -> None:
@@ -167,3 +164,34 @@ def withdraw(database: Path) -> None:
         delivery = "INSERT INTO cubic_deliveries (consumer, table_id, change_id, is_seed, times) "
         delivery += "SELECT 'products', table_id, id, 0, 0 FROM cubic_changes WHERE id = ?"
         connection.execute(delivery, (change_id,))
+
+
+def test_the_time_of_a_change_never_becomes_text(tmp_path: Path) -> None:
+    depot = opened(tmp_path)
+    put_load(depot, 1, "1,a,\n")
+    put_changes(depot, "20220304-101500123", "100,U,1,aa,\n")
+    bring_up_to_date(depot)
+    put_finer_change(depot, "20220305-101500123", "101,I,2022-03-05 10:00:00.1234567,2,b")
+    bring_up_to_date(depot)
+    put_changes(depot, "20220304-101400123", "099,U,1,late,\n")
+    bring_up_to_date(depot)
+
+    kinds = shown(depot, CURRENT, "sample_name, cast(header__timestamp as varchar), typeof(header__timestamp)")
+    assert kinds == [
+        ("aa", "2022-03-04 10:00:00", "TIMESTAMP_NS"),
+        ("b", "2022-03-05 10:00:00.1234567", "TIMESTAMP_NS"),
+    ]
+
+
+def put_finer_change(depot: Depot, time: str, line: str) -> None:
+    header = ("header__change_seq", "header__change_oper", "header__timestamp")
+    kinds = dict(
+        zip((*header, "SAMPLE_ID", "SAMPLE_NAME"), ("STRING", "STRING", "DATETIME", "INT4", "STRING"), strict=True)
+    )
+    columns = [
+        {"name": name, "type": kind, "scale": 7 * (kind == "DATETIME"), "primaryKeyPos": int(name == "SAMPLE_ID")}
+        for name, kind in kinds.items()
+    ]
+    stem = f"cubic/ods_qlik/EDW.SAMPLE__ct/{time}"
+    depot.put(f"{stem}.dfm", a_dfm(columns, record_count=1))
+    depot.put(f"{stem}.csv.gz", csv_gz(f"{','.join(kinds)}\n{line}\n"))
