@@ -39,21 +39,29 @@ def show(context: typer.Context, table: Table, *, as_json: AsJson = False) -> No
 
     Example: `cubic products show cubic__ods_qlik__edw_sample__changes`
     """
-    from cubic_ingestion.products.checks import completeness
+    from cubic_ingestion.products.checks import completeness, current_facts
 
     platform = existing_platform(context)
     product = _named(platform, table)
     stored, found = platform.warehouse.open(product.name), completeness(platform, product)
     (row,) = product_rows(platform, product) or [{"product": product.name, "table": product.source.name}]
     facts = {**row, "waiting": found.n_waiting, "lacking": found.n_lacking, "left_over": found.n_left_over}
+    refused: list[dict[str, object]] = []
+    if product.kind is ProductKind.CURRENT:
+        current = current_facts(platform, product)
+        facts |= {"key": ", ".join(current.key), "orphans": current.n_orphans, "incomplete": current.lacking}
+        facts |= {"duplicate_keys": current.n_duplicate_keys}
+        refused = [{"load": load_id, "reason": why} for load_id, why in current.refused.items()]
     snapshots = [
         {"id": str(each.id), "committed": each.committed_at, **each.properties}
         for each in (stored.snapshots() if stored else ())
     ]
     if as_json:
-        print_json({**facts, "snapshots": snapshots})
+        print_json({**facts, "left_out": refused, "snapshots": snapshots})
     else:
         print_rows([{"": name, " ": value} for name, value in facts.items()])
+        if refused:
+            print_rows(refused, title="Loads whose changes are not applied")
         print_rows(snapshots, title="Snapshots", empty="It has no snapshot yet.")
     if not found.is_complete:
         raise typer.Exit(1)

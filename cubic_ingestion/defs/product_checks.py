@@ -9,10 +9,10 @@ import dagster as dg
 from cubic_ingestion.defs.inert_text import inert
 from cubic_ingestion.defs.translator import product_key
 from cubic_ingestion.domain.product import Product, ProductKind
+from cubic_ingestion.pipeline.audit import FindingCode
 from cubic_ingestion.pipeline.ingestion_platform import Platform
 from cubic_ingestion.products.checks import completeness, current_facts
 from cubic_ingestion.products.proof import FoldCheck
-from cubic_ingestion.products.steps import Merged
 
 COMPLETE, KEY_UNIQUE, CHANGES_KNOWN, NO_ORPHANS = "complete", "key_unique", "changes_known", "no_orphans"
 FOLD = "fold"
@@ -55,13 +55,12 @@ def check_specs(product: Product, key: dg.AssetKey) -> Sequence[dg.AssetCheckSpe
     return [dg.AssetCheckSpec(name, asset=key, description=_DESCRIPTIONS[name]) for name in names]
 
 
-def judge(platform: Platform, product: Product, merges: Sequence[Merged], *, proves: bool) -> Iterator[Verdict]:
-    """Yield what the checks of a product say after some merges.
+def judge(platform: Platform, product: Product, *, proves: bool) -> Iterator[Verdict]:
+    """Yield what the checks of a product say.
 
     Args:
         platform: The platform.
         product: The product.
-        merges: Its merges.
         proves: Whether to fold a small ``__current`` again by other means.
     """
     found = completeness(platform, product)
@@ -76,8 +75,7 @@ def judge(platform: Platform, product: Product, merges: Sequence[Merged], *, pro
     yield Verdict(KEY_UNIQUE, facts.n_duplicate_keys == 0, duplicates, dg.AssetCheckSeverity.WARN)
     refused = {f"load {load_id}": inert(why) for load_id, why in list(facts.refused.items())[:_SHOWN]}
     yield Verdict(CHANGES_KNOWN, not facts.refused, {"n_loads": len(facts.refused), **refused})
-    n_orphans = sum(merged.n_orphans for merged in merges)
-    yield Verdict(NO_ORPHANS, n_orphans == 0, {"n_orphans": n_orphans}, dg.AssetCheckSeverity.WARN)
+    yield Verdict(NO_ORPHANS, facts.n_orphans == 0, {"n_orphans": facts.n_orphans}, dg.AssetCheckSeverity.WARN)
     if proves and _n_rows(platform, product) <= MOST_PROVED_ROWS:
         yield prove(platform, product)
 
@@ -86,8 +84,11 @@ def prove(platform: Platform, product: Product) -> Verdict:
     """Fold a ``__current`` again by other means, and say whether all rows are the same."""
     check = FoldCheck(platform)
     finding = check.look(product, lambda _what, _n: None)
-    problem = {"problem": inert(finding.problem)} if finding else {}
-    return Verdict(FOLD, finding is None, {"n_rows": check.n_rows, **problem})
+    if finding is None:
+        return Verdict(FOLD, passed=True, metadata={"n_rows": check.n_rows})
+    is_known = finding.code is FindingCode.FOLD_MISMATCH
+    severity = dg.AssetCheckSeverity.ERROR if is_known else dg.AssetCheckSeverity.WARN
+    return Verdict(FOLD, passed=False, metadata={"problem": inert(finding.problem)}, severity=severity)
 
 
 def build_fold_check(products: Sequence[Product]) -> dg.AssetChecksDefinition:

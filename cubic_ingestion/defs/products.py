@@ -78,7 +78,7 @@ def _build_asset(product: Product, changes: Product | None) -> dg.AssetsDefiniti
                 else update_products(platform, [source.name for source in sources], run_id=run_id)
             )
             merged = [each for each in report.merged if each.product == product.name]
-            verdicts = list(judge(platform, product, merged, proves=False))
+            verdicts = list(judge(platform, product, proves=False))
         if report.refused:
             raise dg.Failure(description=inert("\n".join(report.refused.values())), allow_retries=False)
         results = [dg.AssetCheckResult(check_name=each.name, asset_key=key, **each.result) for each in verdicts]
@@ -108,7 +108,7 @@ def merge_changes(context: dg.OpExecutionContext, config: UpdateConfig, platform
     for name in changed:
         key, merges = product_key(products[name]), [merged for merged in report.merged if merged.table == name]
         context.log_event(dg.AssetMaterialization(key, metadata=_metadata(platform, products[name], merges)))
-        for verdict in judge(platform, products[name], merges, proves=name == proved):
+        for verdict in judge(platform, products[name], proves=name == proved):
             evaluation = dg.AssetCheckEvaluation(key, verdict.name, **verdict.result)
             context.log_event(cast("Any", evaluation))  # its annotation leaves out what it takes
     for name, why in report.refused.items():

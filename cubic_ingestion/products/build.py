@@ -19,7 +19,7 @@ from cubic_ingestion.products.fold import first_rows, fold_keys, in_key_order
 from cubic_ingestion.products.full_load import FullLoad
 from cubic_ingestion.products.key_order import lower_bound
 from cubic_ingestion.products.keyed_streams import side_by_side
-from cubic_ingestion.products.law import COUNTER, OPERATIONS, Event, why_refused
+from cubic_ingestion.products.law import COUNTER, MASK_PATTERN, OPERATIONS, WRONG_MASK, Event, why_refused
 from cubic_ingestion.products.moved_rows import moving_sequences
 from cubic_ingestion.products.pairs import linked_keys
 from cubic_ingestion.products.scan import Keys
@@ -62,7 +62,11 @@ class Build:
         wrong = f"{sequence} IS NULL OR {operation} IS NULL OR {operation} NOT IN ({operations})"
         query = f"SELECT load_id, min({named}) AS operation FROM {_EVENTS} WHERE {wrong} GROUP BY load_id"  # noqa: S608 - names are quoted
         found = self.workspace.rows(query, _REFUSED).to_pylist()
-        self.refused = {row["load_id"]: why_refused(row["operation"]) for row in found}
+        wrong = f"{quoted(Event.MASK)} IS NOT NULL AND NOT regexp_matches({quoted(Event.MASK)}, '{MASK_PATTERN}')"
+        query = f"SELECT DISTINCT load_id, '' AS operation FROM {_EVENTS} WHERE {wrong}"  # noqa: S608 - names are quoted
+        masked = self.workspace.rows(query, _REFUSED).to_pylist()
+        self.refused = {row["load_id"]: WRONG_MASK for row in masked}
+        self.refused |= {row["load_id"]: why_refused(row["operation"]) for row in found}
 
     @property
     def highest(self) -> str:

@@ -54,7 +54,9 @@ class ChangeLog:
             if products.last_merge(source) != merge:
                 continue
             table = platform.warehouse.open(product.name)
-            of_merge = [each for each in (table.snapshots() if table else ()) if each.properties[MERGE] == str(merge)]
+            of_merge = [
+                each for each in (table.snapshots() if table else ()) if each.properties.get(MERGE) == str(merge)
+            ]
             if merge and (table is None or not of_merge):
                 continue
             files = table.files(of_merge[-1].id) if table and of_merge else ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cubic_ingestion.domain.changes import Consumer
 from cubic_ingestion.domain.product import Product
 from cubic_ingestion.pipeline.ingestion_platform import Platform
-from cubic_ingestion.products.current import DUPLICATE_KEYS, KEY
+from cubic_ingestion.products.current import DUPLICATE_KEYS, KEY, ORPHANS
 from cubic_ingestion.products.generations import lacking
 
 
@@ -58,6 +58,8 @@ class CurrentFacts:
     """Why the generation that is shown is not complete: a LOAD file of it is in Error."""
     n_duplicate_keys: int
     """Keys that occur more than once in the LOAD files. In the product, each key is once: its files are written so."""
+    n_orphans: int
+    """Updates of the last merge whose key had no row."""
 
 
 def current_facts(platform: Platform, product: Product) -> CurrentFacts:
@@ -71,4 +73,5 @@ def current_facts(platform: Platform, product: Product) -> CurrentFacts:
         refused=platform.ledger.product_trouble.refused_of(source.name),
         lacking=lacking(platform, source, generation) if generation else None,
         n_duplicate_keys=int(properties.get(DUPLICATE_KEYS, 0)),
+        n_orphans=int(properties.get(ORPHANS, 0)),
     )

@@ -43,9 +43,9 @@ from cubic_ingestion.products.source import rows_of_all
 from cubic_ingestion.products.steps import GENERATION, REPLACES, Merged, MergeSteps
 from cubic_ingestion.products.workspace import open_workspace
 
-KEY, UPDATES, DUPLICATE_KEYS = "cubic.key", "cubic.updates", "cubic.duplicate_keys"
-"""Properties of a snapshot: the key columns as JSON, what NULL in an update means, and how many keys occur more than
-once in the LOAD files."""
+KEY, UPDATES, DUPLICATE_KEYS, ORPHANS = "cubic.key", "cubic.updates", "cubic.duplicate_keys", "cubic.orphans"
+"""Properties of a snapshot: the key columns as JSON, what NULL in an update means, how many keys occur more than once
+in the LOAD files, and how many updates of the merge had no row."""
 HIGHEST, HAS_BEFORE_IMAGES = "cubic.highest", "cubic.has_before_images"
 """Properties of a snapshot: the highest sequence that is folded, and whether any change is a before-image."""
 SLICE_CELLS = 8_000_000
@@ -305,6 +305,7 @@ class CurrentMerge(MergeSteps):
                 replaced, n_orphans = files.rewrite(net, writer)
                 break
         self.require_lease()
+        properties = {**properties, ORPHANS: str(n_orphans)}
         table = table.commit(add=writer.files, remove=replaced, properties=properties, schema=stored)
         merged.n_orphans += n_orphans
         merged.count(replaced)
@@ -349,6 +350,7 @@ class CurrentMerge(MergeSteps):
                 KEY: json.dumps(shape.law.key),
                 UPDATES: self.product.source.updates.value,
                 DUPLICATE_KEYS: str(build.n_duplicate_keys),
+                ORPHANS: str(build.n_orphans),
                 HIGHEST: build.highest,
                 HAS_BEFORE_IMAGES: "true" if build.has_before_images else "false",
             }

@@ -107,12 +107,11 @@ def _stamp_type(schemas: Sequence[pa.Schema]) -> pa.DataType:
 
 def partial_files(law: TableLaw, files: Mapping[int, tuple[Column, ...]]) -> dict[int, Sequence[str]]:
     """Return the columns of those files that lack some, or have change masks, by load: what ``TableLaw`` must know."""
-    found: dict[int, Sequence[str]] = {}
-    for load_id, columns in files.items():
-        names = list(free_names(column.name for column in columns).values())
-        if Event.MASK in names or not set(law.columns).issubset(names):
-            found[load_id] = names
-    return found
+    names = {columns: tuple(free_names(column.name for column in columns).values()) for columns in set(files.values())}
+    partial = {
+        columns: own for columns, own in names.items() if Event.MASK in own or not set(law.columns).issubset(own)
+    }
+    return {load_id: partial[columns] for load_id, columns in files.items() if columns in partial}
 
 
 def in_transit(schema: pa.Schema) -> pa.Schema:

@@ -39,6 +39,8 @@ COUNTER = "header__counter"
 begins so describes a change."""
 TOTAL_ORDER = (Event.SEQUENCE, Event.FILE_TIME, Event.FILE_NAME, Event.ROW_NUMBER)
 OPERATIONS = ("I", "U", "D", "B")
+MASK_PATTERN = "^(0[xX])?[0-9A-Fa-f]*$"
+WRONG_MASK = f"a change has a {Event.MASK.value} that is not hexadecimal"
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,26 @@ class TableLaw:
 
 
 def refused_loads(events: pa.Table) -> dict[int, str]:
-    """Find the loads that cannot be applied, and why: an operation is unknown, or a sequence is NULL.
+    """Find the loads that cannot be applied, and why: an unknown operation, no sequence, a mask that cannot be read.
 
     Args:
         events: All events of these loads, not only those of some keys.
     """
     refused = ~is_one_of(events[Event.OPERATION], *OPERATIONS) | as_flags(pc.is_null(events[Event.SEQUENCE]))
     found = events.select([Event.LOAD, Event.SEQUENCE, Event.OPERATION]).filter(pa.array(refused))
-    return {
+    by_mask = dict.fromkeys(_wrongly_masked(events), WRONG_MASK)
+    return by_mask | {
         load: why_refused(None if sequence is None else str(operation))
         for load, sequence, operation in zip(*(column.to_pylist() for column in found.columns), strict=True)
     }
+
+
+def _wrongly_masked(events: pa.Table) -> list[int]:
+    if Event.MASK not in events.column_names:
+        return []
+    masks = events[Event.MASK]
+    is_wrong = as_flags(pc.is_valid(masks)) & ~as_flags(pc.match_substring_regex(masks, MASK_PATTERN))
+    return np.unique(events[Event.LOAD].to_numpy()[is_wrong]).tolist()
 
 
 def why_refused(operation: str | None) -> str:

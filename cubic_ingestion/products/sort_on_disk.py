@@ -53,7 +53,7 @@ class SortOnDisk:
             yield from self._pieces(rows, piece_rows)
             return
         paths = [self.folder / f"{number}.arrows" for number in range(firsts.num_rows)]
-        for each in rows:
+        for each in _together(rows):
             for path, part in zip(paths, cut(self._sorted(each), firsts, self.key), strict=True):
                 if part.num_rows:
                     with path.open("ab") as file, pa.ipc.new_stream(file, self.schema, options=_OPTIONS) as stream:
@@ -71,6 +71,20 @@ class SortOnDisk:
 
     def _sorted(self, rows: pa.Table) -> pa.Table:
         return rows.take(sort_positions(rows, self.key)).combine_chunks()
+
+
+def _together(rows: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Put pieces together up to the size of a range: each addition to a file has a cost of its own."""
+    pieces: list[pa.Table] = []
+    n_bytes = 0
+    for piece in rows:
+        pieces.append(piece)
+        n_bytes += piece.nbytes
+        if n_bytes >= RANGE_BYTES:
+            yield pa.concat_tables(pieces)
+            pieces, n_bytes = [], 0
+    if pieces:
+        yield pa.concat_tables(pieces)
 
 
 def _read(path: Path) -> Iterator[pa.Table]:

@@ -80,12 +80,12 @@ class MergeSteps:
     def is_unknown(self, table: WarehouseTable | None) -> bool:
         """Say whether nobody knows what the product holds, so that it is to be built anew.
 
-        A process that had lost its lease committed a merge that was forgotten by then; or a rebuild of a product that
-        is out of step was cut short.
+        A process that had lost its lease committed a merge that was forgotten by then; a rebuild of a product that
+        is out of step was cut short; or nothing of it is on record, as after a downgrade.
         """
         source, products = self.product.source.name, self.platform.ledger.products
-        recorded, found = products.last_merge(source), merge_of(table)
-        return recorded < found <= products.last_intended(source)
+        recorded, found, intended = products.last_merge(source), merge_of(table), products.last_intended(source)
+        return recorded < found and (found <= intended or intended == 0)
 
     def require_step(self, table: WarehouseTable | None) -> None:
         """Make sure that the ledger and the warehouse are of the same time.
@@ -148,8 +148,8 @@ GENERATION, REPLACES = "cubic.generation", "cubic.replaces"
 
 
 def merge_of(table: WarehouseTable | None) -> int:
-    """Return the number of the newest merge that is committed; 0 if there is none."""
-    return int(table.snapshot.properties[MERGE]) if table and table.snapshot else 0
+    """Return the number of the newest merge that is committed; 0 if there is none, or another program committed."""
+    return int(table.snapshot.properties.get(MERGE, 0)) if table and table.snapshot else 0
 
 
 def _facts(table: WarehouseTable | None, seconds: float | None) -> MergeFacts:

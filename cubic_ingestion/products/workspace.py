@@ -38,15 +38,17 @@ class Workspace:
     """Renews the caller's lease; called for each piece that is read or written."""
     schemas: dict[str, pa.Schema] = field(default_factory=dict[str, pa.Schema])
     n_rows: dict[str, int] = field(default_factory=dict[str, int])
-    sizes: dict[str, int] = field(default_factory=dict[str, int])
-    """Bytes per row of each table, at most."""
+    n_bytes: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes of each table, as Arrow holds its rows."""
+    widths: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes per row of each table, of the piece where they are most."""
     fine: set[str] = field(default_factory=set[str])
     """Columns that have a value with more than six digits of a second."""
 
     def store(self, name: str, schema: pa.Schema, rows: Iterator[pa.Table]) -> int:
         """Make a table of some rows; returns their number."""
         transit, failures = in_transit(schema), list[BaseException]()
-        self.schemas[name], self.sizes[name] = schema, 1
+        self.schemas[name], self.n_bytes[name], self.widths[name] = schema, 0, 1
         n_rows = 0
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -56,7 +58,8 @@ class Workspace:
                     self.keep()
                     n_rows += each.num_rows
                     self.fine |= nanosecond_columns(each)
-                    self.sizes[name] = max(self.sizes[name], each.nbytes // max(each.num_rows, 1))
+                    self.n_bytes[name] += each.nbytes
+                    self.widths[name] = max(self.widths[name], each.nbytes // max(each.num_rows, 1))
                     yield from to_stored(each, transit).to_batches()
             except BaseException as failure:
                 failures.append(failure)  # DuckDB tells only its text
@@ -85,7 +88,7 @@ class Workspace:
         """
         schema = self.schemas[name]
         keys = pa.schema([schema.field(column) for column in key])
-        n_ranges = self.n_rows[name] * self.sizes[name] // RANGE_BYTES + 1
+        n_ranges = self.n_bytes[name] // RANGE_BYTES + 1
         stored = ", ".join(quoted(column) for column in in_transit(keys).names if column in in_transit(schema).names)
         query = f"SELECT {stored} FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
         sample = self.rows(f"FROM ({query}) USING SAMPLE {n_ranges * SAMPLES_PER_RANGE} ROWS (reservoir, 7)", keys)
@@ -110,7 +113,7 @@ class Workspace:
         return from_stored(self.connection.sql(query).to_arrow_table().cast(transit), schema)
 
     def _piece_rows(self, name: str) -> int:
-        return max(min(_PIECE_ROWS, _PIECE_BYTES // self.sizes[name]), 1_000)
+        return max(min(_PIECE_ROWS, _PIECE_BYTES // self.widths[name]), 1_000)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def facts(depot: Depot) -> CurrentFacts:
 
 
 def test_keys_that_are_twice_in_load_files_are_counted(depot: Depot) -> None:
-    assert facts(depot) == CurrentFacts(("sample_id",), {}, None, 2)
+    assert facts(depot) == CurrentFacts(("sample_id",), {}, None, 2, 0)
 
 
 def test_keys_that_a_later_load_file_repeats_are_counted_too(depot: Depot) -> None:
@@ -77,4 +77,4 @@ def test_rows_that_are_not_in_key_order_are_never_committed(
 
 
 def test_a_table_without_a_product_has_no_facts(tmp_path: Path) -> None:
-    assert facts(open_depot(tmp_path)) == CurrentFacts((), {}, None, 0)
+    assert facts(open_depot(tmp_path)) == CurrentFacts((), {}, None, 0, 0)

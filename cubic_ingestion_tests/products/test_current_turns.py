@@ -183,6 +183,42 @@ def test_the_time_of_a_change_never_becomes_text(tmp_path: Path) -> None:
     ]
 
 
+def test_changes_with_a_mask_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
+    depot = opened(tmp_path)
+    put_load(depot, 1, "1,a,\n")
+    columns = [
+        {"name": name, "type": "STRING", "primaryKeyPos": int(name == "SAMPLE_ID")}
+        for name in ("header__change_seq", "header__change_oper", "header__change_mask", "SAMPLE_ID", "SAMPLE_NAME")
+    ]
+    names_of = ",".join(str(column["name"]) for column in columns)
+    stem = "cubic/ods_qlik/EDW.SAMPLE__ct/20220305-101500123"
+    depot.put(f"{stem}.dfm", a_dfm(columns, record_count=1))
+    depot.put(f"{stem}.csv.gz", csv_gz(f"{names_of}\n101,U,zz,1,aa\n"))
+    bring_up_to_date(depot)
+    put_changes(depot, "20220306-101500123", "102,I,2,b,\n")
+    bring_up_to_date(depot)
+
+    assert shown(depot, CURRENT, "sample_id, sample_name") == [("1", "a"), ("2", "b")]
+    (why,) = depot.platform.ledger.product_trouble.refused_of(an_ods_table().name).values()
+    assert "header__change_mask" in why
+
+
+def test_a_product_of_which_nothing_is_on_record_is_built_anew(tmp_path: Path) -> None:
+    """As after a downgrade and an upgrade."""
+    depot = opened(tmp_path)
+    put_load(depot, 1, "1,a,\n")
+    bring_up_to_date(depot)
+    with closing(sqlite3.connect(tmp_path / "metadata.sqlite")) as connection, connection:
+        for table in ("products", "product_loads", "product_intents", "consumers", "deliveries"):
+            connection.execute(f"DELETE FROM cubic_{table}")
+    put_changes(depot, "20220304-101500123", "100,U,1,aa,\n")
+
+    bring_up_to_date(depot)
+
+    assert names(depot) == [(1, "aa")]
+    assert is_complete(depot)
+
+
 def put_finer_change(depot: Depot, time: str, line: str) -> None:
     header = ("header__change_seq", "header__change_oper", "header__timestamp")
     kinds = dict(
