@@ -7,15 +7,11 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.parsing.repetitive import repetitive_columns
 
-SAMPLE_ROWS = 16_384
-"""Rows of the first row group that show which columns repeat their values."""
-_MOST_DISTINCT = 0.5
-_MIN_ROWS = 512
 _MAX_THREADED_COLUMNS = 2_500
 """Row groups of wider files are so large that only one is to be in memory."""
 
@@ -99,7 +95,7 @@ class Encoder:
 
     def _encode(self, group: pa.Table) -> None:
         if self._parquet is None:
-            self._parquet = self._opened(dictionaries=_repetitive(group))
+            self._parquet = self._opened(dictionaries=repetitive_columns(group))
         self._parquet.write_table(group, row_group_size=max(1, group.num_rows))
 
     def _opened(self, dictionaries: list[str]) -> pq.ParquetWriter:
@@ -112,16 +108,3 @@ class Encoder:
             use_dictionary=dictionaries,
             write_statistics=[field.name for field in self._schema if not pa.types.is_string(field.type)],
         )
-
-
-def _repetitive(first: pa.Table) -> list[str]:
-    """Name the columns with few distinct values; none of a few rows, where a dictionary is more work than it saves."""
-    if first.num_rows < _MIN_ROWS:
-        return []
-    sample = first.slice(0, SAMPLE_ROWS)
-    most = _MOST_DISTINCT * sample.num_rows
-    return [
-        field.name
-        for field, values in zip(sample.schema, sample.columns, strict=True)
-        if not pa.types.is_boolean(field.type) and pc.count_distinct(values).as_py() <= most
-    ]

@@ -17,6 +17,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
 
 from cubic_ingestion.errors import RetriableError
+from cubic_ingestion.parsing.repetitive import repetitive_columns
 from cubic_ingestion.ports import ObjectStore, ObjectWriter, WarehouseFile
 from cubic_ingestion.warehouse.iceberg_schema import arrow_schema
 from cubic_ingestion.warehouse.locations import key_of, location_of
@@ -33,7 +34,7 @@ class ParquetFileWriter:
         self._writer = writer
         self._key = key
         self._schema = schema
-        self._parquet = pq.ParquetWriter(writer.file, schema, compression="zstd", compression_level=1)
+        self._parquet: pq.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
         self._waiting_bytes = 0
@@ -59,16 +60,18 @@ class ParquetFileWriter:
     def close(self, partition: Sequence[object] = (), footer: Mapping[str, str] | None = None) -> WarehouseFile:
         """Publish the file."""
         self._flush()
+        parquet = self._opened(None)
         if footer:
-            self._parquet.add_key_value_metadata(dict(footer))
-        self._parquet.close()
+            parquet.add_key_value_metadata(dict(footer))
+        parquet.close()
         committed = self._writer.commit()
         return WarehouseFile(self._key, self._n_rows, committed.size_bytes, tuple(partition))
 
     def abandon(self) -> None:
         """Let pyarrow end the file while it is still open. It is discarded."""
         with suppress(RetriableError, pa.ArrowException):  # what went wrong before is what the caller is told
-            self._parquet.close()
+            if self._parquet is not None:
+                self._parquet.close()
 
     def _add(self, batch: pa.RecordBatch) -> None:
         if self._waiting_rows + batch.num_rows > MAX_GROUP_ROWS or self._waiting_bytes + batch.nbytes > MAX_GROUP_BYTES:
@@ -80,9 +83,25 @@ class ParquetFileWriter:
     def _flush(self) -> None:
         if self._waiting_rows:
             group = pa.Table.from_batches(self._waiting).select(self._schema.names).cast(self._schema)
-            self._parquet.write_table(group, row_group_size=group.num_rows)
+            self._opened(group).write_table(group, row_group_size=group.num_rows)
             self._n_rows += group.num_rows
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+
+    def _opened(self, first: pa.Table | None) -> pq.ParquetWriter:
+        """Return the writer; the first row group, if there is one, says which columns have a dictionary."""
+        if self._parquet is None:
+            writer = cast("Any", pq.ParquetWriter)  # its stub knows no lists of columns
+            self._parquet = cast(
+                "pq.ParquetWriter",
+                writer(
+                    self._writer.file,
+                    self._schema,
+                    compression="zstd",
+                    compression_level=1,
+                    use_dictionary=repetitive_columns(first) if first is not None else [],
+                ),
+            )
+        return self._parquet
 
 
 @contextmanager
