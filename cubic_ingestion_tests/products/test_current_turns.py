@@ -1,7 +1,7 @@
 """Turns that a table takes while it has a ``__current``: products that are deselected, keys that go, loads that go."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -102,8 +102,8 @@ def test_a_file_that_is_full_with_the_last_row_of_a_piece_is_ended(
     monkeypatch.setattr(key_files, "TARGET_BYTES", 1_000)
     write = key_files.KeyFileWriter.write
 
-    def in_pieces(writer: key_files.KeyFileWriter, rows: object, max_rows: int | None = None) -> None:
-        together = pa.concat_tables(rows)  # type: ignore[arg-type]
+    def in_pieces(writer: key_files.KeyFileWriter, rows: Iterable[pa.Table], max_rows: int | None = None) -> None:
+        together = pa.concat_tables(rows)
         write(writer, [together.slice(start, 4) for start in range(0, 8, 4)], max_rows and 4)
 
     monkeypatch.setattr(key_files.KeyFileWriter, "write", in_pieces)
