@@ -45,7 +45,7 @@ from local_servers.environment import clean_environment
 
 pytestmark = pytest.mark.slow
 
-N_STEPS = 48
+N_STEPS = 50
 """How many steps of ``cubic ingest`` change something. Tests are collected by number, since recording takes seconds."""
 NAMES = ("cubic__ods_qlik__edw_sample", "cubic__dmap__agg_sample", "cubic__kafka__sample")
 FILES: Mapping[str, bytes] = {

@@ -11,7 +11,7 @@ from cubic_ingestion_tests.products.test_current_drift import BASE, put_changes,
 
 pytestmark = pytest.mark.slow
 
-N_CALLS = {"build": (18, 36), "fold": (19, 51), "refold": (19, 60), "reload": (19, 48)}
+N_CALLS = {"build": (18, 44), "fold": (19, 57), "refold": (19, 66), "reload": (19, 55)}
 """How many calls the merge of a scene makes that write, and that read. Tests are collected by number, since recording
 takes seconds."""
 KILLED = (Fault.KILLED_AFTER,)

@@ -10,7 +10,7 @@ from cubic_ingestion_tests.products.struck import AT_WRITES, Strikes
 
 pytestmark = pytest.mark.slow
 
-N_CALLS = {"build": (35, 39), "exchange": (36, 64), "compaction": (16, 31)}
+N_CALLS = {"build": (35, 47), "exchange": (36, 70), "compaction": (16, 36)}
 """How many calls the merge of a scene makes that write, and that read. Tests are collected by number, since recording
 takes seconds."""
 
