@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
 }
 _FOLD_DESCRIPTION = (
     "Folds the product again by other means, and compares all rows. Run it whenever you like; a run of update_products "
-    f"does it for one of the products that it changed, if that has at most {MOST_PROVED_ROWS:,} rows."
+    "does it for one of the products that it changed, if that is small."
 )
 
 

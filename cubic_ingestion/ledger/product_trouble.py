@@ -52,7 +52,8 @@ class ProductTrouble(Part):
         """Return the loads whose changes the product of a base table does not apply, and why; by the same index."""
         statement = (
             select(CubicProductLoad.load_id, func.coalesce(CubicProductLoad.refused, ""))
-            .join(CubicTable, CubicTable.id == CubicProductLoad.table_id)
+            # The sum keeps SQLite from going through all loads of the table.
+            .join(CubicTable, CubicTable.id == CubicProductLoad.table_id + 0)
             .where(CubicTable.name == table, CubicProductLoad.refused.is_not(None))
             .order_by(CubicProductLoad.load_id)
         )

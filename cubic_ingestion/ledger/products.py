@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Update, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, and_, case, delete, exists, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from cubic_ingestion.domain.changes import Consumer
@@ -259,8 +259,12 @@ class Products(Part):
             "n_bytes": facts.n_bytes,
         }
         if facts.generation is not None:
-            is_unchanged = CubicProduct.generation.is_not_distinct_from(facts.replaces)
-            values["generation"] = case((is_unchanged, facts.generation), else_=CubicProduct.generation)
+            # A person may have chosen another one since the merge began.
+            is_free = and_(
+                CubicProduct.generation.is_not_distinct_from(facts.replaces),
+                func.coalesce(CubicProduct.chosen_over, "") < facts.generation,
+            )
+            values["generation"] = case((is_free, facts.generation), else_=CubicProduct.generation)
         if facts.seconds is not None:
             values["merge_seconds"] = facts.seconds
         connection.execute(update(CubicProduct).where(CubicProduct.table_id == table_id).values(values))

@@ -177,6 +177,6 @@ def _how(ours: Row | None, theirs: list[Row]) -> str:
     if not theirs:
         return "its row is missing"
     if len(theirs) > 1:
-        return f"there are {len(theirs)} rows"
+        return f"there are {counted(len(theirs), 'row')}"
     names = [name for name, value in ours.items() if theirs[0][name] != value]
     return f"another value of {', '.join(map(repr, names))}"

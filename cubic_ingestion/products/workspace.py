@@ -92,9 +92,8 @@ class Workspace:
         stored = ", ".join(quoted(column) for column in in_transit(keys).names if column in in_transit(schema).names)
         query = f"SELECT {stored} FROM {name} WHERE {where}"  # noqa: S608 - names are quoted
         sample = self.rows(f"FROM ({query}) USING SAMPLE {n_ranges * SAMPLES_PER_RANGE} ROWS (reservoir, 7)", keys)
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            sort = SortOnDisk(Path(folder), schema, key, [*key, *by])
-            yield from sort.rows(self.all_rows(name, where), sample, n_ranges, self._piece_rows(name))
+        sort = SortOnDisk(Path(tempfile.mkdtemp(dir=self.folder)), schema, key, [*key, *by])
+        yield from sort.rows(self.all_rows(name, where), sample, n_ranges, self._piece_rows(name))
 
     def all_rows(self, name: str, where: str) -> Iterator[pa.Table]:
         """Yield rows of a table, in any order."""

@@ -190,6 +190,7 @@ def of_status(home: Home) -> Iterator[str]:
     )
     found = {problem.code for problem in observed.problems}
     products = home.platform.ledger.deliveries[Consumer.PRODUCTS]
+    with_products = products_of(home.tables.values()).keys()
     loads = home.platform.ledger.queries.loads(limit=100)
     expected = {
         ProblemCode.NOT_SCANNED: True,
@@ -197,7 +198,7 @@ def of_status(home: Home) -> Iterator[str]:
         ProblemCode.UNREPORTED: bool(home.platform.ledger.deliveries[Consumer.DAGSTER].backlog()),
         ProblemCode.CATALOG_BEHIND: bool(home.platform.ledger.deliveries[Consumer.CATALOG].backlog()),
         ProblemCode.PRODUCT_BEHIND: bool(
-            products.backlog() or products.unfollowed(list(products_of(home.tables.values())))
+            with_products & {behind.table for behind in products.backlog()} or products.unfollowed(with_products)
         ),
     }
     is_moving = any(load.status not in ENDED for load in loads)

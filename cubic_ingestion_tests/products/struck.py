@@ -45,12 +45,14 @@ class Strikes:
             depot = open_depot(root)
             self.scenes[scene](depot)
             depot.settle()
-            self._files[scene] = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+            # SQLite makes a "-shm" anew, and removes it whenever a connection is closed.
+            files = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith("-shm"))
+            self._files[scene] = {path: path.read_bytes() for path in files}
         files = self._files[scene]
         for path in [each for each in root.rglob("*") if each.is_file()]:
             # A file that stays as it is keeps its ETag. The databases in the root may be open, and are made anew.
             if path.parent == root or files.get(path) != path.read_bytes():
-                path.unlink()
+                path.unlink(missing_ok=True)
         for path, data in files.items():
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
