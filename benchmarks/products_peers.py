@@ -74,7 +74,7 @@ def create_iceberg(folder: Path, files: Sequence[str], max_rows: int) -> None:
 
 
 def merge_iceberg(folder: Path, net: Path, max_changes: int) -> Callable[[], object]:
-    """Make ready ``upsert``, which knows no deletes; it gets the first changes that are none."""
+    """Prepare ``upsert``. It cannot delete, so it gets the first changes that are not deletes."""
     table, changes = _catalog(folder).load_table(_TABLE), pq.read_table(net)
     changes = changes.filter(pc.not_equal(changes[OPERATION], "D")).drop_columns([OPERATION]).slice(0, max_changes)
 

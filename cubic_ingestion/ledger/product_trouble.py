@@ -1,4 +1,4 @@
-"""Trouble of products: what is wrong with what they show, told without a look at all loads."""
+"""Trouble of products: loads whose changes are left out, and snapshots with a rejected LOAD file. Indexes find both."""
 
 from collections.abc import Mapping
 

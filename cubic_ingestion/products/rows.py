@@ -22,9 +22,9 @@ from cubic_ingestion.ports import ObjectChangedError, ObjectMissingError, Object
 from cubic_ingestion.products.errors import LoadChangedError
 
 BATCH_ROWS, BATCH_BYTES = 65_536, 8 << 20
-"""Rows that are read at a time have at most so many rows, and about so many bytes."""
+"""Maximum number of rows, and approximate number of bytes, of one batch."""
 SMALL_ROWS = 20_000
-"""A load with at most so many rows is read ahead of its turn, if its rows are one batch."""
+"""Maximum number of rows of a load that is read before its turn. Its rows must also fit into one batch."""
 _CELL_BYTES = 32
 """A cell is taken for at least so large: in its file, a text that many rows have takes no room."""
 SORTED_BY = ("source_at", "identifier", "row_number")

@@ -46,7 +46,7 @@ class SortOnDisk:
             n_ranges: Number of ranges. With one, no file is written.
             piece_rows: Rows per piece.
         """
-        # Every so many rows, not keys: a key with many changes is as large as many keys.
+        # The ranges have equal numbers of rows, not of keys, because one key may have many changes.
         bounds = self._sorted(sample).take(np.arange(0, sample.num_rows, max(sample.num_rows // n_ranges, 1)))
         firsts = Keys.of(bounds, self.key).table
         if firsts.num_rows < 2:  # noqa: PLR2004 - one range

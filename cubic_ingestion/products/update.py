@@ -30,7 +30,7 @@ ALL_CHANGES = 10_000_000
 MOST_LEFT = 20
 """Loads whose files cannot be taken, and that a merge goes on without; with more, something larger is wrong."""
 LARGE_SECONDS, LARGE_ROWS = 30.0, 2_000_000
-"""A product is in the lane of large ones if its last merge took so long, or it is to be built from so many rows."""
+"""Seconds of the last merge, and rows of a first build, from which a product belongs to the large lane."""
 _FIRST_PAUSE = timedelta(seconds=30)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
